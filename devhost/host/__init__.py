@@ -1,0 +1,5 @@
+"""The local Azure Functions host: runs a real `function_app.py` with its state in one SQLite file."""
+
+from devhost.host.runtime import HostHandle, start_host
+
+__all__ = ["HostHandle", "start_host"]

@@ -1,0 +1,1 @@
+"""Simulators of the identity provider and of the image providers; see README.md."""

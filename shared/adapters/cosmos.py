@@ -1,0 +1,165 @@
+"""The one connection to Cosmos DB and the one place where its errors are told apart.
+
+A write whose answer was lost may have happened. Every write of ours is therefore safe to send
+again: a create has a fixed id, a patch travels with a create or sets fixed values.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from shared.domain.ledger import Create, Document, Operation
+from shared.errors import Unavailable
+
+if TYPE_CHECKING:
+    from azure.cosmos.aio import ContainerProxy
+
+T = TypeVar("T")
+SENDS_MAX = 5  # the same write, sent again when its answer is unknown
+FIRST_PAUSE_S = 0.05  # doubles each time: 0.05 + 0.1 + 0.2 + 0.4 s in all
+REQUEST_TIMEOUT_S = 10  # Cosmos DB ends a transactional batch after 5 s
+THROTTLE_WAIT_S_MAX = 5  # interactive paths must not sit in the SDK's 30 s default
+_NO_DEFINITE_ANSWER = frozenset({408, 410, 429, 449, 500, 502, 503, 504})
+
+
+@dataclass(frozen=True)
+class CosmosAccount:
+    """Where the account is; no key means Entra ID with the app's managed identity."""
+
+    endpoint: str
+    database: str
+    key: str | None
+
+
+class CosmosConnection:
+    """Lazily made SDK client, one per worker; it binds to the event loop that uses it first."""
+
+    def __init__(self, account: CosmosAccount) -> None:
+        self._account = account
+        self._client: Any = None
+        self._credential: Any = None
+
+    def container(self, name: str) -> "ContainerProxy":
+        """A container of the configured database."""
+        if self._client is None:
+            self._client = self._connect()
+        proxy: ContainerProxy = self._client.get_database_client(
+            self._account.database
+        ).get_container_client(name)
+        return proxy
+
+    async def aclose(self) -> None:
+        """Close the sockets; only tests and one-off commands need it."""
+        for closable in (self._client, self._credential):
+            if closable is not None:
+                await closable.close()
+        self._client = self._credential = None
+
+    def _connect(self) -> Any:
+        from azure.cosmos.aio import CosmosClient
+
+        credential: Any = self._account.key
+        if not credential:
+            from azure.identity.aio import DefaultAzureCredential
+
+            credential = self._credential = DefaultAzureCredential()
+        return CosmosClient(
+            self._account.endpoint,
+            credential,
+            # Plain http is an emulator: it has one endpoint and knows no other regions.
+            enable_endpoint_discovery=not self._account.endpoint.startswith("http://"),
+            connection_timeout=REQUEST_TIMEOUT_S,
+            retry_throttle_total=3,
+            retry_throttle_backoff_max=THROTTLE_WAIT_S_MAX,
+        )
+
+
+class BatchRefused(Exception):
+    """A transactional batch that applied nothing: `index` failed with `status`."""
+
+    def __init__(self, index: int, status: int) -> None:
+        super().__init__(f"operation {index} answered {status}")
+        self.index = index
+        self.status = status
+
+
+def status_of(error: BaseException) -> int | None:
+    """The HTTP status of an SDK error, or None when no answer arrived."""
+    status = getattr(error, "status_code", None)
+    return status if isinstance(status, int) else None
+
+
+def is_unanswered(error: Exception) -> bool:
+    """True when it is unknown whether the request was carried out."""
+    from azure.core.exceptions import AzureError
+
+    status = status_of(error)
+    if status is not None:
+        return status in _NO_DEFINITE_ANSWER
+    return isinstance(error, AzureError | OSError | asyncio.TimeoutError)
+
+
+async def answered(send: Callable[[], Awaitable[T]]) -> T:
+    """Send until there is a definite answer; raise Unavailable when there is none."""
+    pause_s = FIRST_PAUSE_S
+    for turn in range(SENDS_MAX):
+        try:
+            return await send()
+        except Exception as error:
+            if not is_unanswered(error):
+                raise
+            if turn == SENDS_MAX - 1:
+                raise Unavailable("The ledger store did not answer.", retry_after_s=5) from error
+        await asyncio.sleep(pause_s)
+        pause_s *= 2
+    raise AssertionError("unreachable: the last turn returns or raises")
+
+
+async def commit(
+    container: "ContainerProxy", partition_key: str, operations: Sequence[Operation]
+) -> list[dict[str, Any]]:
+    """Run one transaction: all operations or none; raise BatchRefused naming the failing one."""
+    from azure.cosmos.exceptions import CosmosBatchOperationError
+
+    batch = [_sdk_operation(operation) for operation in operations]
+    try:
+        return await answered(
+            lambda: container.execute_item_batch(batch, partition_key=partition_key)
+        )
+    except CosmosBatchOperationError as error:
+        status = error.operation_responses[error.error_index]["statusCode"]
+        raise BatchRefused(error.error_index, int(status)) from error
+
+
+async def read_or_none(
+    container: "ContainerProxy", item_id: str, partition_key: str
+) -> Document | None:
+    """Point read; None when the document does not exist."""
+    from azure.cosmos.exceptions import CosmosResourceNotFoundError
+
+    try:
+        document = await answered(
+            lambda: container.read_item(item=item_id, partition_key=partition_key)
+        )
+    except CosmosResourceNotFoundError:
+        return None
+    return dict(document)
+
+
+async def create_once(container: "ContainerProxy", document: Document) -> bool:
+    """Create a document with a fixed id; False when it was there already."""
+    from azure.cosmos.exceptions import CosmosResourceExistsError
+
+    try:
+        await answered(lambda: container.create_item(document, no_response=True))
+    except CosmosResourceExistsError:
+        return False
+    return True
+
+
+def _sdk_operation(operation: Operation) -> tuple[Any, ...]:
+    if isinstance(operation, Create):
+        return ("create", (operation.document,), {})
+    options = {"filter_predicate": operation.predicate} if operation.predicate else {}
+    return ("patch", (operation.item_id, [dict(step) for step in operation.operations]), options)

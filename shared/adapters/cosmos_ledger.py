@@ -1,0 +1,211 @@
+"""The ledger in Cosmos DB: a partition per department and period, one batch per change."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from shared.adapters.cosmos import (
+    BatchRefused,
+    CosmosConnection,
+    answered,
+    commit,
+    create_once,
+    read_or_none,
+)
+from shared.domain.audit_events import AuditEvent, outbox_document
+from shared.domain.budgets import Budget, Scope, opening_document, read_budget
+from shared.domain.ids import Partition
+from shared.domain.ledger import (
+    AttemptMarker,
+    Create,
+    Document,
+    Hold,
+    Operation,
+    Reservation,
+    Resolution,
+    hold_id,
+    marker_document,
+    partition_for,
+    read_hold,
+    read_marker,
+    reserve_operations,
+    resolution_id,
+    resolve_operations,
+    unknown_operations,
+)
+from shared.errors import (
+    BudgetExceeded,
+    IdempotencyKeyReused,
+    InvariantBroken,
+    PeriodNotOpen,
+    Unavailable,
+)
+
+if TYPE_CHECKING:
+    from azure.cosmos.aio import ContainerProxy
+
+LEDGER_CONTAINER = "ledger"
+READ_BACK_TRIES_MAX = 4  # a replica may lag behind the write that answered "exists"
+READ_BACK_PAUSE_S = 0.05
+_CONFLICT, _PRECONDITION_FAILED, _NOT_FOUND = 409, 412, 404
+
+
+class CosmosLedger:
+    """Implements the Ledger port; see docs/ledger.md for the protocol and its invariants."""
+
+    def __init__(self, connection: CosmosConnection) -> None:
+        self._connection = connection
+
+    @property
+    def _container(self) -> "ContainerProxy":
+        return self._connection.container(LEDGER_CONTAINER)
+
+    async def reserve(self, reservation: Reservation) -> bool:
+        hold = reservation.hold
+        partition = partition_for(hold.operation_id)
+        try:
+            await commit(self._container, partition.key, reserve_operations(reservation))
+        except BatchRefused as refusal:
+            if refusal.index == 0 and refusal.status == _CONFLICT:
+                await self._same_request(hold)
+                return False
+            scope_index = refusal.index - 1
+            if not 0 <= scope_index < len(hold.scopes):
+                raise InvariantBroken("A reservation was refused in an unforeseen way.") from None
+            scope = hold.scopes[scope_index]
+            if refusal.status == _NOT_FOUND:
+                raise PeriodNotOpen(f"{scope.name} has no budget in {partition.period}.") from None
+            if refusal.status != _PRECONDITION_FAILED:
+                raise InvariantBroken("A reservation was refused in an unforeseen way.") from None
+            raise await self._budget_exceeded(partition, scope, hold) from None
+        return True
+
+    async def _same_request(self, hold: Hold) -> None:
+        standing = await self._read_back(hold.document_id, partition_for(hold.operation_id))
+        if standing["request_hash"] != hold.request_hash:
+            raise IdempotencyKeyReused(
+                "This Idempotency-Key was used for another request; send a new key."
+            )
+
+    async def _budget_exceeded(
+        self, partition: Partition, scope: Scope, hold: Hold
+    ) -> BudgetExceeded:
+        budget = await self.budget(partition, scope)
+        available = budget.available_micros if budget else 0
+        return BudgetExceeded(
+            f"The {scope.kind} budget of {partition.period} does not cover this request.",
+            extra={
+                "scope": scope.name,
+                "period": partition.period,
+                "needed_micros": hold.amount_micros,
+                "available_micros": available,
+                "currency": "AUD",
+            },
+        )
+
+    async def open_period(self, partition: Partition, limits: Mapping[Scope, int]) -> None:
+        for scope, limit_micros in limits.items():
+            await create_once(self._container, opening_document(partition, scope, limit_micros))
+
+    async def begin_attempt(self, marker: AttemptMarker) -> AttemptMarker:
+        partition = partition_for(marker.generation_id)
+        if await create_once(self._container, marker_document(marker)):
+            return marker
+        # It exists: an earlier delivery's, another owner's, or ours whose answer was lost.
+        return read_marker(await self._read_back(marker.document_id, partition))
+
+    async def record_job(self, marker: AttemptMarker, job_id: str) -> None:
+        await self._set(marker, "job_id", job_id)
+
+    async def record_outcome(self, marker: AttemptMarker, outcome: Mapping[str, Any]) -> None:
+        await self._set(marker, "outcome", dict(outcome))
+
+    async def _set(self, marker: AttemptMarker, name: str, value: object) -> None:
+        key = partition_for(marker.generation_id).key
+        steps = [{"op": "set", "path": f"/{name}", "value": value}]
+        await answered(
+            lambda: self._container.patch_item(
+                item=marker.document_id,
+                partition_key=key,
+                patch_operations=steps,
+                no_response=True,
+            )
+        )
+
+    async def resolve(self, operation_id: str, resolutions: Sequence[Resolution]) -> None:
+        partition = partition_for(operation_id)
+        hold = await self.hold(operation_id)
+        if hold is None:
+            raise InvariantBroken("There is no hold to resolve (I8).")
+        rows = list(resolutions)
+        while rows:  # each turn ends, drops a row, or learns that a record exists: it terminates
+            operations = resolve_operations(operation_id, hold.scopes, rows)
+            try:
+                await commit(self._container, partition.key, operations)
+            except BatchRefused as refusal:
+                if refusal.status != _CONFLICT:
+                    raise InvariantBroken("A settlement was refused: counters differ.") from None
+                if refusal.index < len(rows):
+                    rows = await self._without_resolved(partition, rows)
+                else:
+                    rows = _with_existing_record(rows, operations[refusal.index])
+            else:
+                return
+
+    async def _without_resolved(
+        self, partition: Partition, rows: Sequence[Resolution]
+    ) -> list[Resolution]:
+        standing = await asyncio.gather(
+            *(
+                read_or_none(self._container, resolution_id(r.generation_id), partition.key)
+                for r in rows
+            )
+        )
+        remaining = [row for row, found in zip(rows, standing, strict=True) if found is None]
+        if len(remaining) == len(rows):
+            raise Unavailable("A settlement that stands could not be read back yet.")
+        return remaining
+
+    async def note_unknown(self, record: Document, event: AuditEvent) -> None:
+        partition = partition_for(record["generation_id"])
+        operations = unknown_operations(record["generation_id"], record, event)
+        try:
+            await commit(self._container, partition.key, operations)
+        except BatchRefused as refusal:
+            if refusal.index != 0 or refusal.status != _CONFLICT:
+                raise InvariantBroken("An unknown outcome could not be noted.") from None
+
+    async def note_event(self, partition: Partition, event: AuditEvent) -> None:
+        await create_once(self._container, outbox_document(partition, event))
+
+    async def budget(self, partition: Partition, scope: Scope) -> Budget | None:
+        document = await read_or_none(self._container, scope.document_id, partition.key)
+        return read_budget(document) if document else None
+
+    async def hold(self, operation_id: str) -> Hold | None:
+        key = partition_for(operation_id).key
+        document = await read_or_none(self._container, hold_id(operation_id), key)
+        return read_hold(document) if document else None
+
+    async def _read_back(self, document_id: str, partition: Partition) -> Document:
+        for _ in range(READ_BACK_TRIES_MAX):
+            document = await read_or_none(self._container, document_id, partition.key)
+            if document is not None:
+                return document
+            await asyncio.sleep(READ_BACK_PAUSE_S)
+        raise Unavailable("A document that exists could not be read back yet.")
+
+
+def _with_existing_record(rows: Sequence[Resolution], refused: Operation) -> list[Resolution]:
+    """The record of one row was written earlier, as indeterminate: patch it instead."""
+    document_id = refused.document["id"] if isinstance(refused, Create) else None
+    changed = [
+        replace(row, record_exists=True)
+        if row.record["id"] == document_id and not row.record_exists
+        else row
+        for row in rows
+    ]
+    if changed == list(rows):
+        raise InvariantBroken("A settlement was refused in an unforeseen way.")
+    return changed

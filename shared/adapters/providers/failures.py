@@ -1,0 +1,151 @@
+"""What providers' error answers mean, as pure functions: failure class, waiting time, refusals."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+
+from shared.domain.attempts import Failure
+
+RETRY_AFTER_S_MAX: Final = 3_600.0  # a longer wait is no rate limit; the caller gives up before
+CATEGORIES_MAX: Final = 16  # more than any provider has
+MODERATION_CODES: Final = frozenset(
+    {
+        "contentfilter",
+        "content_filter",
+        "content_policy_violation",
+        "moderation_blocked",
+        "responsibleaipolicyviolation",
+    }
+)
+QUOTA_CODES: Final = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
+_MODERATION_TEXT: Final = re.compile(
+    r"content_policy_violation|responsibleaipolicyviolation|content_filter_policy"
+    r"|failed as a result of our safety system|filtered as a result of our safety system"
+    r"|rejected (?:as a result of|by the|by our|by) (?:our )?safety system"
+    r"|the model produced invalid content|nsfw|flagged as sensitive|\(?\bE005\b|moderat",
+    re.IGNORECASE,
+)
+_OUTPUT_STAGE_TEXT: Final = re.compile(r"generated images? (?:was|were) filtered", re.IGNORECASE)
+_BLOCKED_TEXT: Final = re.compile(r"temporarily blocked|has been blocked", re.IGNORECASE)
+_WAIT_TEXT: Final = re.compile(
+    r"(?:retry after|resets in)\s+~?(\d{1,6}(?:\.\d{1,3})?)\s*s", re.IGNORECASE
+)
+_VIOLATIONS_TEXT: Final = re.compile(r"safety_violations=\[([^\]]{0,400})\]")
+_CATEGORY: Final = re.compile(r"[a-z][a-z0-9_/-]{0,39}")
+_NUMBER: Final = re.compile(r"\d{1,12}(?:\.\d{1,6})?")
+
+
+def failure_of_status(status: int) -> Failure:
+    """The class of an error status that nothing in the body explains better."""
+    if status in (401, 403, 404) or 300 <= status < 400:  # a redirect means a wrong base address
+        return Failure.AUTH_OR_CONFIG
+    if status == 402:
+        return Failure.QUOTA_EXHAUSTED
+    if status == 408:
+        return Failure.TIMEOUT
+    if status == 429:
+        return Failure.RATE_LIMITED
+    return Failure.TRANSIENT if status >= 500 else Failure.INVALID_REQUEST
+
+
+def is_definite(status: int, body: object) -> bool:
+    """Whether an error answer says that nothing was made.
+
+    A gateway that gave up (504, or a 5xx without the API's JSON) does not know what the model
+    behind it still does.
+    """
+    return status < 500 or (status != 504 and isinstance(body, Mapping))
+
+
+def is_refusal(codes: Iterable[object], text: str) -> bool:
+    """Whether the content was refused: by its code if there is one we know, else by the words."""
+    if any(isinstance(code, str) and code.lower() in MODERATION_CODES for code in codes):
+        return True
+    return _MODERATION_TEXT.search(text) is not None
+
+
+def is_output_refusal(text: str) -> bool:
+    """Whether the finished picture was refused, not the prompt."""
+    return _OUTPUT_STAGE_TEXT.search(text) is not None
+
+
+def is_resource_block(text: str) -> bool:
+    """Whether the provider has shut out the whole account, whoever asks."""
+    return _BLOCKED_TEXT.search(text) is not None
+
+
+def refusal_categories(text: str, *details: object) -> tuple[str, ...]:
+    """The reasons for a refusal, sorted; `details` are the bodies that may list them.
+
+    Read from `safety_violations=[a, b]` in the text, from `content_filter_results` (or the
+    `prompt_` and bare forms) with `filtered: true`, and from `moderation_details.categories`.
+    """
+    found: list[object] = []
+    if match := _VIOLATIONS_TEXT.search(text):
+        found.extend(part.strip(" '\"") for part in match[1].split(","))
+    for detail in details:
+        if isinstance(detail, Mapping):
+            found.extend(_listed_categories(detail))
+    names = {name.lower() for name in found if isinstance(name, str)}
+    return tuple(sorted(name for name in names if _CATEGORY.fullmatch(name))[:CATEGORIES_MAX])
+
+
+def _listed_categories(detail: Mapping[str, Any]) -> list[object]:
+    found: list[object] = []
+    for key in ("content_filter_results", "prompt_filter_results"):
+        results = detail.get(key)
+        if isinstance(results, Mapping):
+            found.extend(
+                name
+                for name, result in results.items()
+                if isinstance(result, Mapping) and result.get("filtered") is True
+            )
+    moderation = detail.get("moderation_details")
+    categories = moderation.get("categories") if isinstance(moderation, Mapping) else None
+    if isinstance(categories, list):
+        found.extend(categories)
+    return found
+
+
+def parse_retry_after_s(headers: Mapping[str, str], text: str = "") -> float | None:
+    """Seconds to wait, or None: `retry-after-ms`, `retry-after` (seconds or date), or the words.
+
+    A date is compared with the answer's own `date` header, so that our clock does not matter.
+    """
+    wait_ms = _number(headers.get("retry-after-ms"))
+    if wait_ms is not None:
+        return _bounded(wait_ms / 1_000)
+    retry_after = headers.get("retry-after")
+    seconds = _number(retry_after)
+    if seconds is None and retry_after:
+        seconds = _seconds_between(headers.get("date"), retry_after)
+    if seconds is None and (match := _WAIT_TEXT.search(text)):
+        seconds = float(match[1])
+    return None if seconds is None else _bounded(seconds)
+
+
+def _bounded(seconds: float) -> float:
+    return min(max(seconds, 0.0), RETRY_AFTER_S_MAX)
+
+
+def _number(text: str | None) -> float | None:
+    text = (text or "").strip()
+    return float(text) if _NUMBER.fullmatch(text) else None
+
+
+def _seconds_between(start: str | None, end: str) -> float | None:
+    try:
+        return (parsedate_to_datetime(end) - parsedate_to_datetime(start or "")).total_seconds()
+    except (ValueError, TypeError):  # no date, or one with and one without a time zone
+        return None
+
+
+def load_json(body: bytes) -> object:
+    """The parsed body; None for anything that is not JSON (a literal `null` included)."""
+    try:
+        parsed: object = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return parsed

@@ -1,0 +1,158 @@
+"""What one call to a provider can end in, and what each ending means for the money.
+
+Delivered      pictures came: settle at the actual usage
+NotDelivered   a definite end without pictures: `billed` says what the provider will charge
+Unknown        nobody can say if the provider worked: the hold stays until it is resolved
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Failure(StrEnum):
+    """The canonical classes every provider error is mapped to."""
+
+    CONTENT_REJECTED = "content_rejected"
+    INVALID_REQUEST = "invalid_request"
+    AUTH_OR_CONFIG = "auth_or_config"
+    QUOTA_EXHAUSTED = "quota_exhausted"
+    RATE_LIMITED = "rate_limited"
+    PROVIDER_BLOCKED = "provider_blocked"
+    TIMEOUT = "timeout"
+    TRANSIENT = "transient"
+    MALFORMED = "malformed"
+    CANCELED = "canceled"
+    CUSTODY = "custody"  # paid for and delivered, but the pictures could not be kept
+
+
+class Billed(StrEnum):
+    """What a provider charges for an attempt that delivered nothing."""
+
+    NOTHING = "nothing"
+    USAGE = "usage"  # as the `usage` of the answer says
+    OUTPUT = "output"  # the output price of the whole request, without its input tokens
+    MAXIMUM = "maximum"  # unknown part: book all that was held
+
+
+RETRYABLE: frozenset[Failure] = frozenset({Failure.RATE_LIMITED, Failure.TRANSIENT})
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What the provider metered: tokens, seconds of machine time, or pictures."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    seconds: Decimal = Decimal(0)
+    images: int = 0
+
+
+@dataclass(frozen=True)
+class ImageOrder:
+    """One paid request in the provider's terms; every value is resolved and validated."""
+
+    generation_id: str
+    attempt: int
+    model: str
+    provider_model: str
+    prompt: str
+    size: str
+    provider_size: str
+    quality: str | None
+    count: int
+    output_format: str
+    seed: int | None
+    negative_prompt: str | None
+    end_user_hash: str
+    run_seconds_max: int
+
+
+@dataclass(frozen=True)
+class ProviderImage:
+    """One delivered picture as a stream of its original bytes; may be read once."""
+
+    chunks: AsyncIterator[bytes]
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """The provider worked. `usage` None means it did not say: book the maximum."""
+
+    images: tuple[ProviderImage, ...]
+    usage: Usage | None
+    request_id: str | None = None
+    job_id: str | None = None
+
+
+@dataclass(frozen=True)
+class NotDelivered:
+    """A definite end without pictures. `reason` is ours, never the provider's raw text."""
+
+    failure: Failure
+    billed: Billed
+    reason: str
+    usage: Usage | None = None
+    retry_after_s: float | None = None
+    categories: tuple[str, ...] = ()
+    request_id: str | None = None
+    job_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """The request left us and no definite answer came back."""
+
+    reason: str
+    job_id: str | None = None
+
+
+ProviderOutcome = Delivered | NotDelivered | Unknown
+
+
+class StoredImage(BaseModel):
+    """One picture in our custody: the original bytes, their hash and what they are."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    index: int
+    sha256: str
+    size_bytes: int
+    content_type: str
+    width: int
+    height: int
+    seed: int | None = None
+
+
+Ending = Literal["delivered", "ended", "canceled", "retry", "again", "unknown"]
+
+
+class AttemptReport(BaseModel):
+    """How one attempt ended, small enough for an orchestration history and for blob metadata.
+
+    delivered, ended, canceled   final: settle `usd_micros`
+    retry                        final for this attempt, not billed: the next attempt may run
+    again                        this attempt never started: run the same attempt later
+    unknown                      keep the hold
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Literal[1] = 1
+    generation_id: str
+    attempt: int
+    ending: Ending
+    failure: Failure | None = None
+    reason: str | None = None
+    categories: tuple[str, ...] = ()
+    retry_after_s: float | None = None
+    usd_micros: int = 0
+    estimated: bool = False
+    images: tuple[StoredImage, ...] = ()
+    request_id: str | None = None
+    job_id: str | None = None

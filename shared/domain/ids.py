@@ -1,0 +1,92 @@
+"""Identifiers that name their own ledger partition, so that every look-up is a point read.
+
+    operation id   202611-marketing-<32 hex>          one hold: a single generation or a batch
+    generation id  = operation id, or operation id + ".00017" for row 17 of a batch
+    image id       generation id + "_0"                the first picture of that generation
+    partition key  marketing|202611
+
+All parts are ASCII without `/ \\ # ?`, so an id is also a valid document id, blob name and
+orchestration instance id (at most 100 characters).
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+DEPARTMENT_ID_PATTERN = r"[a-z][a-z0-9]{1,23}"
+BATCH_ROWS_MAX = 50_000  # rows of one batch file; row numbers are printed with five digits
+_OPERATION = re.compile(
+    rf"^(?P<period>\d{{6}})-(?P<department>{DEPARTMENT_ID_PATTERN})-[0-9a-f]{{32}}$"
+)
+_GENERATION = re.compile(r"^(?P<operation>[^._]+)(?:\.(?P<row>\d{5}))?$")
+_IMAGE = re.compile(r"^(?P<generation>[^_]+)_(?P<index>\d)$")
+
+
+@dataclass(frozen=True)
+class Partition:
+    """One logical ledger partition: a department in one budget period (`yyyymm`)."""
+
+    department_id: str
+    period: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.department_id}|{self.period}"
+
+
+def period_of(moment: datetime) -> str:
+    """The budget period of a UTC moment, e.g. '202611'."""
+    return f"{moment.year:04d}{moment.month:02d}"
+
+
+def previous_period(period: str) -> str:
+    """The period before, e.g. '202601' -> '202512'."""
+    year, month = int(period[:4]), int(period[4:])
+    return f"{year - 1:04d}12" if month == 1 else f"{year:04d}{month - 1:02d}"
+
+
+def operation_id(partition: Partition, *seed: str) -> str:
+    """Derive the id of a hold from what makes the request unique; same seed, same id."""
+    text = "\x1f".join(seed).encode()
+    digest = hashlib.sha256(text).hexdigest()[:32]
+    return f"{partition.period}-{partition.department_id}-{digest}"
+
+
+def row_generation_id(batch_id: str, row: int) -> str:
+    """The generation id of one row (1-based) of a batch."""
+    return f"{batch_id}.{row:05d}"
+
+
+def operation_of(generation_id: str) -> str:
+    """The operation (hold) that pays for a generation."""
+    return generation_id.split(".", 1)[0]
+
+
+def row_of(generation_id: str) -> int | None:
+    """The batch row a generation belongs to, or None for a single generation."""
+    _, _, row = generation_id.partition(".")
+    return int(row) if row else None
+
+
+def image_id(generation_id: str, index: int) -> str:
+    """The id of one picture of a generation; `index` starts at 0."""
+    return f"{generation_id}_{index}"
+
+
+def partition_of(any_id: str) -> Partition | None:
+    """Read the partition out of an operation, generation or image id; None if it is malformed."""
+    image = _IMAGE.match(any_id)
+    generation = _GENERATION.match(image["generation"] if image else any_id)
+    operation = _OPERATION.match(generation["operation"]) if generation else None
+    if operation is None:
+        return None
+    return Partition(department_id=operation["department"], period=operation["period"])
+
+
+def split_image_id(any_id: str) -> tuple[str, int] | None:
+    """Split an image id into (generation id, index); None if it is malformed."""
+    match = _IMAGE.match(any_id)
+    if match is None or partition_of(any_id) is None:
+        return None
+    return match["generation"], int(match["index"])

@@ -1,0 +1,341 @@
+"""The ledger protocol as data: each step is one transaction, built here and committed elsewhere.
+
+    reserve   create hold, patch every charged budget under a predicate, create record and event
+    attempt   create the marker of attempt n before the provider is called
+    resolve   create resolution, patch hold and budgets, write record and event
+    unknown   write the record and the event; the hold stays as it is
+
+A transaction is a list of operations on one partition that all happen or none. See docs/ledger.md.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from shared.domain.attempts import Failure
+from shared.domain.audit_events import AuditEvent, outbox_document
+from shared.domain.budgets import Scope
+from shared.domain.ids import Partition, partition_of, row_of
+from shared.domain.money import checked_micros
+from shared.domain.predicates import Sum, at_least, compare
+from shared.errors import InvariantBroken
+
+Document = dict[str, Any]
+OPERATIONS_MAX = 100  # Cosmos DB: operations in one transactional batch
+RESOLVE_ROWS_MAX = 20  # at most 4 operations a row, plus hold, budgets and batch: below 100
+ATTEMPTS_MAX = 5  # calls to a provider for one generation, each with its own marker
+
+GenerationStatus = Literal["queued", "succeeded", "refused", "failed", "canceled", "indeterminate"]
+MarkerOwner = Literal["worker", "canceller", "sweeper"]
+
+
+@dataclass(frozen=True)
+class Create:
+    """Create a document; fails with a conflict if its id exists."""
+
+    document: Document
+
+
+@dataclass(frozen=True)
+class Patch:
+    """Patch a document if it exists and `predicate` (if any) holds."""
+
+    item_id: str
+    operations: tuple[Mapping[str, Any], ...]
+    predicate: str | None = None
+
+
+Operation = Create | Patch
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Money set aside for one operation: a single generation, or all rows of a batch."""
+
+    operation_id: str
+    rows: int
+    amount_micros: int
+    usd_micros: int
+    scopes: tuple[Scope, ...]
+    request_hash: str
+    tenant_id: str
+    user_key: str
+    created_at: str
+
+    @property
+    def document_id(self) -> str:
+        return hold_id(self.operation_id)
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """Everything that `reserve` commits together: the hold, its record and its audit event."""
+
+    hold: Hold
+    record: Document
+    event: AuditEvent
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a generation cost: AUD charged to the budgets, USD billed by the provider."""
+
+    amount_micros: int
+    usd_micros: int
+    estimated: bool = False
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """The one end of one generation's share of a hold."""
+
+    generation_id: str
+    attempt: int
+    status: GenerationStatus
+    held_micros: int
+    cost: Cost
+    model: str
+    provider: str
+    closed_at: str
+    event: AuditEvent
+    record: Document  # the generation record as it shall stand
+    record_exists: bool  # single generations and indeterminate rows were recorded before
+    failure: Failure | None = None
+    reason: str | None = None
+    request_id: str | None = None
+    job_id: str | None = None
+    case: Mapping[str, Any] | None = field(default=None)  # opens a reconciliation case
+
+
+@dataclass(frozen=True)
+class AttemptMarker:
+    """Leave to call the provider once. Whoever creates it decides; `holder` is one execution."""
+
+    generation_id: str
+    attempt: int
+    owner: MarkerOwner
+    holder: str
+    created_at: str
+    job_id: str | None = None
+    outcome: Mapping[str, Any] | None = None
+
+    @property
+    def document_id(self) -> str:
+        return f"a:{self.generation_id}:{self.attempt}"
+
+
+def hold_id(operation_id: str) -> str:
+    return f"h:{operation_id}"
+
+
+def generation_document_id(generation_id: str) -> str:
+    return f"g:{generation_id}"
+
+
+def resolution_id(generation_id: str) -> str:
+    return f"x:{generation_id}"
+
+
+def batch_document_id(batch_id: str) -> str:
+    return f"batch:{batch_id}"
+
+
+def partition_for(any_id: str) -> Partition:
+    """The partition an id names; ids here come from our own records, so a bad one is our fault."""
+    partition = partition_of(any_id)
+    if partition is None:
+        raise InvariantBroken("An identifier names no ledger partition.")
+    return partition
+
+
+def reserve_operations(reservation: Reservation) -> list[Operation]:
+    """The transaction that sets money aside: operation 0 is the hold, then one per scope (I1)."""
+    hold = reservation.hold
+    partition = partition_for(hold.operation_id)
+    amount = checked_micros(hold.amount_micros, "amount_micros")
+    if amount == 0 or hold.rows < 1:
+        raise InvariantBroken("A hold must reserve something for at least one row.")
+    fits = compare(
+        Sum(("reserved_micros", "spent_micros"), constant=amount), "<=", Sum(("limit_micros",))
+    )
+    budgets = [
+        Patch(scope.document_id, (_incr("reserved_micros", amount),), fits) for scope in hold.scopes
+    ]
+    return [
+        Create(_hold_document(partition, hold)),
+        *budgets,
+        Create(reservation.record),
+        Create(outbox_document(partition, reservation.event)),
+    ]
+
+
+def resolve_operations(
+    operation_id: str, scopes: Sequence[Scope], resolutions: Sequence[Resolution]
+) -> list[Operation]:
+    """The transaction that ends generations of the same hold, each exactly once (I5)."""
+    if not 1 <= len(resolutions) <= RESOLVE_ROWS_MAX:
+        raise InvariantBroken("One transaction resolves between 1 and RESOLVE_ROWS_MAX rows.")
+    partition = partition_for(operation_id)
+    held = sum(checked_micros(r.held_micros, "held_micros") for r in resolutions)
+    spent = sum(checked_micros(r.cost.amount_micros, "amount_micros") for r in resolutions)
+    for resolution in resolutions:
+        if resolution.cost.amount_micros > resolution.held_micros:
+            raise InvariantBroken("A settlement may not exceed what was held (I1).")
+    operations: list[Operation] = [
+        Create(_resolution_document(partition, operation_id, r)) for r in resolutions
+    ]
+    operations.append(
+        Patch(
+            hold_id(operation_id),
+            (_incr("remaining_micros", -held), _incr("open_rows", -len(resolutions))),
+            at_least({"remaining_micros": held, "open_rows": len(resolutions)}),
+        )
+    )
+    operations += [
+        Patch(
+            scope.document_id,
+            (_incr("reserved_micros", -held), _incr("spent_micros", spent)),
+            at_least({"reserved_micros": held, "spent_micros": 0}),
+        )
+        for scope in scopes
+    ]
+    for resolution in resolutions:
+        operations += _record_operations(partition, resolution)
+    if row_of(resolutions[0].generation_id) is not None:
+        operations.append(_progress(operation_id, resolutions, spent))
+    if len(operations) > OPERATIONS_MAX:
+        raise InvariantBroken("A resolve transaction is over the operation limit of the store.")
+    return operations
+
+
+def unknown_operations(generation_id: str, record: Document, event: AuditEvent) -> list[Operation]:
+    """Note that an outcome is unknown; the money stays reserved (I4)."""
+    partition = partition_for(generation_id)
+    batch_id = record.get("batch_id")
+    operations: list[Operation] = [Create(outbox_document(partition, event))]
+    if batch_id:
+        operations.append(Create(record))
+        counters = (_incr("counts/indeterminate", 1),)
+        operations.append(Patch(batch_document_id(batch_id), counters))
+    else:
+        operations.append(_record_patch(record))
+    return operations
+
+
+def marker_document(marker: AttemptMarker) -> Document:
+    return {
+        "id": marker.document_id,
+        "pk": partition_for(marker.generation_id).key,
+        "type": "attempt",
+        "generation_id": marker.generation_id,
+        "attempt": marker.attempt,
+        "owner": marker.owner,
+        "holder": marker.holder,
+        "created_at": marker.created_at,
+        "job_id": marker.job_id,
+        "outcome": dict(marker.outcome) if marker.outcome else None,
+    }
+
+
+def read_marker(document: Mapping[str, Any]) -> AttemptMarker:
+    return AttemptMarker(
+        generation_id=document["generation_id"],
+        attempt=document["attempt"],
+        owner=document["owner"],
+        holder=document["holder"],
+        created_at=document["created_at"],
+        job_id=document.get("job_id"),
+        outcome=document.get("outcome"),
+    )
+
+
+def read_hold(document: Mapping[str, Any]) -> Hold:
+    return Hold(
+        operation_id=document["operation_id"],
+        rows=document["rows"],
+        amount_micros=checked_micros(int(document["amount_micros"]), "amount_micros"),
+        usd_micros=checked_micros(int(document["usd_micros"]), "usd_micros"),
+        scopes=tuple(Scope(s["kind"], s["scope_id"]) for s in document["scopes"]),
+        request_hash=document["request_hash"],
+        tenant_id=document["tenant_id"],
+        user_key=document["user_key"],
+        created_at=document["created_at"],
+    )
+
+
+def _hold_document(partition: Partition, hold: Hold) -> Document:
+    return {
+        "id": hold.document_id,
+        "pk": partition.key,
+        "type": "hold",
+        "operation_id": hold.operation_id,
+        "rows": hold.rows,
+        "amount_micros": hold.amount_micros,
+        "usd_micros": checked_micros(hold.usd_micros, "usd_micros"),
+        "remaining_micros": hold.amount_micros,
+        "open_rows": hold.rows,
+        "scopes": [{"kind": s.kind, "scope_id": s.scope_id} for s in hold.scopes],
+        "request_hash": hold.request_hash,
+        "tenant_id": hold.tenant_id,
+        "user_key": hold.user_key,
+        "created_at": hold.created_at,
+    }
+
+
+def _resolution_document(partition: Partition, operation_id: str, r: Resolution) -> Document:
+    return {
+        "id": resolution_id(r.generation_id),
+        "pk": partition.key,
+        "type": "resolution",
+        "operation_id": operation_id,
+        "generation_id": r.generation_id,
+        "row": r.record["row"],
+        "item_id": r.record["item_id"],
+        "images": len(r.record["images"]),
+        "attempt": r.attempt,
+        "status": r.status,
+        "held_micros": r.held_micros,
+        "amount_micros": r.cost.amount_micros,
+        "usd_micros": checked_micros(r.cost.usd_micros, "usd_micros"),
+        "estimated": r.cost.estimated,
+        "model": r.model,
+        "provider": r.provider,
+        "failure": r.failure,
+        "request_id": r.request_id,
+        "job_id": r.job_id,
+        "closed_at": r.closed_at,
+    }
+
+
+def _record_operations(partition: Partition, r: Resolution) -> list[Operation]:
+    operations: list[Operation] = [
+        _record_patch(r.record) if r.record_exists else Create(r.record),
+        Create(outbox_document(partition, r.event)),
+    ]
+    if r.case is not None:
+        case = {"id": f"case:{r.generation_id}", "pk": partition.key, "type": "case", **r.case}
+        operations.append(Create(case))
+    return operations
+
+
+def _record_patch(record: Document) -> Patch:
+    changed = ("status", "cost", "failure", "images", "attempts", "completed_at", "provider_refs")
+    sets = tuple({"op": "set", "path": f"/{name}", "value": record[name]} for name in changed)
+    return Patch(record["id"], sets)
+
+
+def _progress(batch_id: str, resolutions: Sequence[Resolution], spent: int) -> Patch:
+    counts: dict[str, int] = {}
+    images = 0
+    for resolution in resolutions:
+        counts[resolution.status] = counts.get(resolution.status, 0) + 1
+        images += len(resolution.record["images"])
+        if resolution.record_exists:  # was counted as indeterminate until now
+            counts["indeterminate"] = counts.get("indeterminate", 0) - 1
+    increments = [_incr(f"counts/{status}", number) for status, number in sorted(counts.items())]
+    increments += [_incr("spent_micros", spent), _incr("images", images)]
+    return Patch(batch_document_id(batch_id), tuple(increments))
+
+
+def _incr(field_path: str, value: int) -> Mapping[str, Any]:
+    return {"op": "incr", "path": f"/{field_path}", "value": value}

@@ -1,0 +1,149 @@
+"""From an attempt's report to the entry in the ledger: pure, so that every path books alike."""
+
+from typing import Any
+
+from shared.domain.attempts import AttemptReport, Failure
+from shared.domain.audit_events import AuditEvent, Outcome
+from shared.domain.ledger import Cost, Document, GenerationStatus, Resolution
+from shared.domain.work import WorkItem
+from shared.errors import InvariantBroken
+
+SYSTEM_ACTOR = "system:orchestration"
+
+
+def resolution_for(item: WorkItem, report: AttemptReport, closed_at: str) -> Resolution:
+    """The one end of a generation; raises InvariantBroken for a report that is not final."""
+    if report.ending not in ("delivered", "ended", "canceled"):
+        raise InvariantBroken("Only a final report can be settled.")
+    status = _status(report)
+    cost, case = _cost(item, report)
+    record = _closed_record(item, report, status, cost, closed_at)
+    return Resolution(
+        generation_id=item.generation_id,
+        attempt=report.attempt,
+        status=status,
+        held_micros=item.quote.amount_micros,
+        cost=cost,
+        model=item.request.model,
+        provider=item.provider,
+        closed_at=closed_at,
+        event=_closed_event(item, report, status, cost, closed_at),
+        record=record,
+        record_exists=record["batch_id"] is None,
+        failure=report.failure,
+        request_id=report.request_id,
+        job_id=report.job_id,
+        case=case,
+    )
+
+
+def unknown_record(item: WorkItem, report: AttemptReport) -> Document:
+    """The generation record while nobody knows whether the provider worked."""
+    return item.record() | {
+        "status": "indeterminate",
+        "attempts": report.attempt,
+        "failure": {"code": "outcome_unknown", "detail": report.reason, "categories": []},
+        "provider_refs": {"request_id": report.request_id, "job_id": report.job_id},
+    }
+
+
+def unknown_event(item: WorkItem, report: AttemptReport, occurred_at: str) -> AuditEvent:
+    return AuditEvent(
+        action="generation.indeterminate",
+        object_id=item.generation_id,
+        actor=SYSTEM_ACTOR,
+        actor_role="system",
+        outcome="failure",
+        occurred_at=occurred_at,
+        correlation_id=item.correlation_id,
+        reason="outcome_unknown",
+        details={"attempt": report.attempt, "held_micros": item.quote.amount_micros},
+    )
+
+
+def expired_report(item: WorkItem, attempt: int) -> AttemptReport:
+    """Past the horizon an unknown outcome is booked at the maximum and opens a case."""
+    return AttemptReport(
+        generation_id=item.generation_id,
+        attempt=attempt,
+        ending="ended",
+        failure=Failure.TIMEOUT,
+        reason="outcome_unknown",
+        usd_micros=item.quote.usd_micros,
+        estimated=True,
+    )
+
+
+def _status(report: AttemptReport) -> GenerationStatus:
+    if report.ending == "canceled":
+        return "canceled"
+    if report.ending == "delivered" and report.images:
+        return "succeeded"
+    return "refused" if report.failure is Failure.CONTENT_REJECTED else "failed"
+
+
+def _cost(item: WorkItem, report: AttemptReport) -> tuple[Cost, dict[str, Any] | None]:
+    """Book the actual cost; what exceeds the hold is never booked silently, it opens a case."""
+    actual = item.quote.settled_micros(report.usd_micros)
+    held = item.quote.amount_micros
+    excess_usd = max(0, report.usd_micros - item.quote.usd_micros)
+    cost = Cost(
+        amount_micros=min(actual, held),
+        usd_micros=report.usd_micros - excess_usd,
+        estimated=report.estimated,
+    )
+    if actual > held:
+        return cost, {"kind": "cost_above_hold", "excess_usd_micros": excess_usd, "open": True}
+    if report.reason == "outcome_unknown":
+        return cost, {"kind": "outcome_unknown", "excess_usd_micros": 0, "open": True}
+    return cost, None
+
+
+def _closed_record(
+    item: WorkItem, report: AttemptReport, status: GenerationStatus, cost: Cost, closed_at: str
+) -> Document:
+    failure = None
+    if status != "succeeded":
+        failure = {
+            "code": report.failure or status,
+            "detail": report.reason,
+            "categories": list(report.categories),
+        }
+    return item.record() | {
+        "status": status,
+        "cost": vars(cost),
+        "failure": failure,
+        "images": [image.model_dump(mode="json") for image in report.images],
+        "attempts": report.attempt,
+        "completed_at": closed_at,
+        "provider_refs": {"request_id": report.request_id, "job_id": report.job_id},
+    }
+
+
+def _closed_event(
+    item: WorkItem, report: AttemptReport, status: GenerationStatus, cost: Cost, closed_at: str
+) -> AuditEvent:
+    outcome: Outcome = "success" if status in ("succeeded", "canceled") else "failure"
+    return AuditEvent(
+        action="generation.closed",
+        object_id=item.generation_id,
+        actor=SYSTEM_ACTOR,
+        actor_role="system",
+        outcome=outcome,
+        occurred_at=closed_at,
+        correlation_id=item.correlation_id,
+        reason=report.failure,
+        details={
+            "status": status,
+            "attempt": report.attempt,
+            "model": item.request.model,
+            "provider": item.provider,
+            "amount_micros": cost.amount_micros,
+            "usd_micros": cost.usd_micros,
+            "estimated": cost.estimated,
+            "price_version": item.quote.price_version,
+            "exchange_rate_version": item.quote.exchange_rate_version,
+            "images": len(report.images),
+            "sha256": report.images[0].sha256 if report.images else None,
+        },
+    )

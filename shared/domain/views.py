@@ -1,0 +1,336 @@
+"""What the HTTP API shows: response models, built from stored records, described in OpenAPI."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.domain.budgets import CURRENCY, Budget
+from shared.domain.generations import GenerationRequest
+from shared.domain.ids import image_id
+from shared.domain.prices import Quote
+
+API_PREFIX = "/api/v1"
+ShownStatus = Literal[
+    "queued", "running", "succeeded", "refused", "failed", "canceled", "indeterminate"
+]
+TERMINAL = frozenset({"succeeded", "refused", "failed", "canceled", "indeterminate"})
+BatchStatus = Literal["running", "completed", "canceled", "indeterminate", "rejected"]
+
+
+class View(BaseModel):
+    """Root of all response models."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class QuoteView(View):
+    """The most a request may cost."""
+
+    amount_micros: int = Field(description="micro-AUD that are reserved", examples=[91_245])
+    currency: Literal["AUD"] = CURRENCY
+    usd_micros: int = Field(description="the same in the provider's micro-USD", examples=[59_250])
+    price_version: str
+    exchange_rate_version: str
+
+
+class CostView(View):
+    """What was charged."""
+
+    amount_micros: int = Field(description="micro-AUD charged to the budgets")
+    currency: Literal["AUD"] = CURRENCY
+    usd_micros: int = Field(description="micro-USD that the provider bills")
+    estimated: bool = Field(description="the provider bills this case without saying how much")
+
+
+class FailureView(View):
+    """Why no picture came, in our words."""
+
+    code: str
+    detail: str | None
+    categories: tuple[str, ...] = ()
+
+
+class ImageView(View):
+    """One picture in custody."""
+
+    id: str
+    content_url: str
+    content_type: str
+    size_bytes: int
+    width: int
+    height: int
+    sha256: str
+    seed: int | None = None
+
+
+class GenerationView(View):
+    """One generation: what was asked, where it stands, what it cost, what came."""
+
+    id: str
+    status: ShownStatus
+    request: GenerationRequest
+    provider: str
+    department_id: str
+    requested_by: str = Field(description="object id of the person who asked")
+    batch_id: str | None
+    row: int | None
+    item_id: str | None
+    quote: QuoteView
+    cost: CostView | None
+    images: tuple[ImageView, ...]
+    failure: FailureView | None
+    attempts: int
+    created_at: str
+    completed_at: str | None
+
+
+class GenerationList(View):
+    """One page of history, newest first within a month and department."""
+
+    items: tuple[GenerationView, ...]
+    continuation: str | None
+
+
+class RowCounts(View):
+    """Rows of a batch."""
+
+    total: int
+    valid: int
+    invalid: int
+    succeeded: int
+    refused: int
+    failed: int
+    canceled: int
+    indeterminate: int
+
+
+class BatchView(View):
+    """A batch: one quote, one reservation, and how far it is."""
+
+    id: str
+    status: BatchStatus
+    department_id: str
+    requested_by: str
+    source: dict[str, str | None]
+    rows: RowCounts
+    progress: float = Field(ge=0, le=1, description="share of the valid rows that have ended")
+    images: int
+    quoted_micros: int
+    spent_micros: int
+    currency: Literal["AUD"] = CURRENCY
+    problem: dict[str, Any] | None
+    cancel_requested: bool
+    created_at: str
+    completed_at: str | None
+
+
+class BatchItemView(View):
+    """One row of a batch file."""
+
+    row: int
+    item_id: str
+    status: Literal[
+        "invalid", "waiting", "succeeded", "refused", "failed", "canceled", "indeterminate"
+    ]
+    faults: tuple[dict[str, str], ...] = ()
+    quoted_micros: int | None = None
+    generation: GenerationView | None = None
+
+
+class BatchItemList(View):
+    """One page of rows in file order."""
+
+    items: tuple[BatchItemView, ...]
+    continuation: str | None
+
+
+class UploadSlotView(View):
+    """A place for one file, and the batches that came of it."""
+
+    id: str
+    file_name: str
+    upload_url: str | None = Field(description="PUT the file here; shown once")
+    expires_at: str
+    batch_ids: tuple[str, ...] = ()
+
+
+class EstimateView(View):
+    """What a request would cost, without doing it."""
+
+    model: str
+    provider: str
+    request: GenerationRequest
+    quote: QuoteView
+    fits_budget: bool
+    available_micros: int
+
+
+class ModelView(View):
+    """A model on offer and what it can do."""
+
+    model: str
+    title: str
+    provider: str
+    sizes: tuple[str, ...]
+    qualities: tuple[str, ...]
+    output_formats: tuple[str, ...]
+    count_max: int
+    prompt_chars_max: int
+    seed: bool
+    negative_prompt: bool
+    residency: str
+    retires_on: str | None
+    price_from_micros: int = Field(description="micro-AUD of the cheapest single picture")
+    price_version: str
+
+
+class ModelList(View):
+    """Every model on offer."""
+
+    items: tuple[ModelView, ...]
+
+
+class BudgetView(View):
+    """A budget in its three states of money; micro-AUD."""
+
+    scope: str
+    period: str
+    mode: Literal["hard"] = "hard"
+    currency: Literal["AUD"] = CURRENCY
+    limit_micros: int
+    reserved_micros: int
+    spent_micros: int
+    available_micros: int
+
+
+class ReceiptLine(View):
+    """One ledger entry of a batch."""
+
+    generation_id: str
+    row: int
+    item_id: str
+    status: str
+    provider: str
+    model: str
+    images: int
+    amount_micros: int
+    usd_micros: int
+    estimated: bool
+    request_id: str | None
+    job_id: str | None
+
+
+class ProviderTotal(View):
+    """The sum over one provider."""
+
+    provider: str
+    images: int
+    amount_micros: int
+    usd_micros: int
+
+
+class ReceiptView(View):
+    """What a batch cost: every line is a ledger entry and the totals are their sums."""
+
+    batch_id: str
+    department_id: str
+    currency: Literal["AUD"] = CURRENCY
+    price_version: str
+    quoted_micros: int
+    amount_micros: int
+    usd_micros: int
+    rows: RowCounts
+    providers: tuple[ProviderTotal, ...]
+    lines: tuple[ReceiptLine, ...]
+    completed_at: str | None
+
+
+class HealthView(View):
+    """Whether this worker lives, or can reach what it needs."""
+
+    status: Literal["ok", "degraded"]
+    checks: dict[str, Literal["ok", "failed"]] = {}
+
+
+def quote_view(quote: Quote) -> QuoteView:
+    return QuoteView(
+        amount_micros=quote.amount_micros,
+        usd_micros=quote.usd_micros,
+        price_version=quote.price_version,
+        exchange_rate_version=quote.exchange_rate_version,
+    )
+
+
+def generation_view(record: Mapping[str, Any], *, started: bool = False) -> GenerationView:
+    """Show a generation record; `started` tells that a provider call was begun."""
+    status = "running" if started and record["status"] == "queued" else record["status"]
+    generation_id = record["generation_id"]
+    return GenerationView(
+        id=generation_id,
+        status=status,
+        request=GenerationRequest.model_validate(record["request"]),
+        provider=record["provider"],
+        department_id=record["department_id"],
+        requested_by=_person(record),
+        batch_id=record["batch_id"],
+        row=record["row"],
+        item_id=record["item_id"],
+        quote=quote_view(Quote(**record["quote"])),
+        cost=CostView(**record["cost"]) if record["cost"] else None,
+        images=tuple(image_view(generation_id, image) for image in record["images"]),
+        failure=FailureView(**record["failure"]) if record["failure"] else None,
+        attempts=record["attempts"],
+        created_at=record["created_at"],
+        completed_at=record["completed_at"],
+    )
+
+
+def image_view(generation_id: str, image: Mapping[str, Any]) -> ImageView:
+    name = image_id(generation_id, image["index"])
+    shown = {key: value for key, value in image.items() if key != "index"}
+    return ImageView(id=name, content_url=f"{API_PREFIX}/images/{name}/content", **shown)
+
+
+def row_counts(batch: Mapping[str, Any]) -> RowCounts:
+    return RowCounts(
+        total=batch["rows"],
+        valid=batch["valid_rows"],
+        invalid=batch["invalid_rows"],
+        **batch["counts"],
+    )
+
+
+def batch_view(batch: Mapping[str, Any]) -> BatchView:
+    ended = sum(batch["counts"].values())
+    return BatchView(
+        id=batch["batch_id"],
+        status=batch["status"],
+        department_id=batch["department_id"],
+        requested_by=_person(batch),
+        source=batch["source"],
+        rows=row_counts(batch),
+        progress=ended / batch["valid_rows"] if batch["valid_rows"] else 1.0,
+        images=batch["images"],
+        quoted_micros=batch["quoted_micros"],
+        spent_micros=batch["spent_micros"],
+        problem=batch["problem"],
+        cancel_requested=batch["cancel_requested"],
+        created_at=batch["created_at"],
+        completed_at=batch["completed_at"],
+    )
+
+
+def budget_view(budget: Budget) -> BudgetView:
+    return BudgetView(
+        scope=budget.scope.name,
+        period=budget.period,
+        limit_micros=budget.limit_micros,
+        reserved_micros=budget.reserved_micros,
+        spent_micros=budget.spent_micros,
+        available_micros=budget.available_micros,
+    )
+
+
+def _person(record: Mapping[str, Any]) -> str:
+    return str(record["user_key"]).rpartition(".")[2]

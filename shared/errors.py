@@ -1,0 +1,174 @@
+"""The whole error tree; every leaf has a stable code, an HTTP status and says if a retry can help.
+
+    EigError
+    ├── Rejected                    the caller must change something; never retried, logged at info
+    │   ├── Unauthenticated         401  unauthenticated
+    │   ├── BudgetExceeded          402  budget_exceeded
+    │   ├── PolicyDenied            403  policy_denied
+    │   ├── NotFound                404  not_found
+    │   ├── Conflict                409  conflict (or a narrower code)
+    │   │   └── PeriodNotOpen       409  period_not_open: the budgets of a period do not exist yet
+    │   ├── PayloadTooLarge         413  payload_too_large
+    │   ├── UnsupportedMediaType    415  unsupported_media_type
+    │   ├── Invalid                 422  invalid (or a narrower code)
+    │   ├── IdempotencyKeyReused    422  idempotency_key_reused
+    │   └── RateLimited             429  rate_limited
+    ├── Unavailable                 503  unavailable: a system we need did not answer; retryable
+    └── InvariantBroken             500  invariant_broken: a promise of ours does not hold; page ops
+
+What a provider answers is not an exception: see `shared/domain/attempts.py`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True)
+class FieldFault:
+    """One field at fault: a JSON-pointer-like path, what is wrong, and how to mend it."""
+
+    field: str
+    message: str
+
+    def as_json(self) -> dict[str, str]:
+        return {"field": self.field, "message": self.message}
+
+
+class EigError(Exception):
+    """Root of every error this product raises on purpose."""
+
+    code: ClassVar[str] = "internal"
+    status: ClassVar[int] = 500
+    retryable: ClassVar[bool] = False
+    title: ClassVar[str] = "Something went wrong on our side"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        code: str | None = None,
+        faults: Sequence[FieldFault] = (),
+        retry_after_s: int | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`detail` is shown to the caller: no prompt, token, secret or foreign error text in it."""
+        super().__init__(detail)
+        self.detail = detail
+        self.problem_code = code or self.code
+        self.faults = tuple(faults)
+        self.retry_after_s = retry_after_s
+        self.extra = dict(extra or {})
+
+
+class Rejected(EigError):
+    """The request cannot be carried out as it is."""
+
+    code = "rejected"
+    status = 400
+    title = "The request was rejected"
+
+
+class Unauthenticated(Rejected):
+    """No valid access token came with the request."""
+
+    code = "unauthenticated"
+    status = 401
+    title = "A valid access token is needed"
+
+
+class BudgetExceeded(Rejected):
+    """A hard budget has less left than the request may cost."""
+
+    code = "budget_exceeded"
+    status = 402
+    title = "The budget does not cover this request"
+
+
+class PolicyDenied(Rejected):
+    """The caller is known but may not do this."""
+
+    code = "policy_denied"
+    status = 403
+    title = "Not allowed"
+
+
+class NotFound(Rejected):
+    """Nothing with this id that the caller may know of."""
+
+    code = "not_found"
+    status = 404
+    title = "Not found"
+
+
+class Conflict(Rejected):
+    """The current state does not allow the request."""
+
+    code = "conflict"
+    status = 409
+    title = "The current state does not allow this"
+
+
+class PeriodNotOpen(Conflict):
+    """A budget document of the period does not exist yet; opening the period creates it."""
+
+    code = "period_not_open"
+    title = "The budget period is not open"
+
+
+class PayloadTooLarge(Rejected):
+    """The body or file is larger than the named limit."""
+
+    code = "payload_too_large"
+    status = 413
+    title = "Too large"
+
+
+class UnsupportedMediaType(Rejected):
+    """The content type is none that the route reads."""
+
+    code = "unsupported_media_type"
+    status = 415
+    title = "Unsupported content type"
+
+
+class Invalid(Rejected):
+    """The request is well-formed but a field is wrong."""
+
+    code = "invalid"
+    status = 422
+    title = "The request is not valid"
+
+
+class IdempotencyKeyReused(Rejected):
+    """The idempotency key was used before with another body."""
+
+    code = "idempotency_key_reused"
+    status = 422
+    title = "This idempotency key belongs to another request"
+
+
+class RateLimited(Rejected):
+    """Too many requests for now."""
+
+    code = "rate_limited"
+    status = 429
+    retryable = True
+    title = "Too many requests"
+
+
+class Unavailable(EigError):
+    """A system we depend on did not answer in time; whether it acted may be unknown."""
+
+    code = "unavailable"
+    status = 503
+    retryable = True
+    title = "Temporarily unavailable"
+
+
+class InvariantBroken(EigError):
+    """A ledger or custody invariant does not hold; nothing was written because of that."""
+
+    code = "invariant_broken"
+    status = 500
+    title = "An internal check failed"

@@ -1,0 +1,218 @@
+"""One attempt at one generation: at most one paid request, whatever is delivered twice or dies."""
+
+import hashlib
+import hmac
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from shared.domain.attempts import (
+    RETRYABLE,
+    AttemptReport,
+    Billed,
+    Delivered,
+    Failure,
+    ImageOrder,
+    NotDelivered,
+    ProviderOutcome,
+    StoredImage,
+    Unknown,
+)
+from shared.domain.ledger import ATTEMPTS_MAX, AttemptMarker, MarkerOwner
+from shared.domain.prices import PriceCatalogue, order_for
+from shared.domain.work import WorkItem
+from shared.errors import Unavailable
+from shared.ports import Clock, ImageProvider, ImageStore, JobRecorder, Ledger
+from shared.services.provider_gate import ProviderGate
+
+STORE_RETRY_S = 5.0  # the ledger did not answer before anything was sent: ask again soon
+PROVIDER_RETRY_S = 5.0  # a retryable failure that named no time
+RETRY_AFTER_S_MAX = 300.0  # a provider that asks for more is treated as if it asked for this
+
+logger = logging.getLogger("eig.attempts")
+
+
+@dataclass(frozen=True)
+class Attempts:
+    """Calls providers under the ledger's attempt markers (I8)."""
+
+    ledger: Ledger
+    images: ImageStore
+    providers: Mapping[str, ImageProvider]
+    catalogue: PriceCatalogue
+    gate: ProviderGate
+    clock: Clock
+    end_user_salt: str
+
+    async def run(self, item: WorkItem, attempt: int) -> AttemptReport:
+        """Carry out attempt n; a repeated delivery reports what the first one did."""
+        wait_s = await self.gate.enter(item.provider)
+        if wait_s is not None:
+            return self._again(item, attempt, wait_s, "provider_gate")
+        try:
+            marker = self._marker(item, attempt, "worker")
+            try:
+                standing = await self.ledger.begin_attempt(marker)
+            except Unavailable:
+                return self._again(item, attempt, STORE_RETRY_S, "ledger_unavailable")
+            if standing.holder != marker.holder:
+                return await self.evidence(item, standing)
+            order = self._order(item, attempt)
+            outcome = await self.providers[item.provider].generate(order, self._recorder(standing))
+            return await self._conclude(item, standing, outcome)
+        finally:
+            self.gate.leave(item.provider)
+
+    async def stop(self, item: WorkItem, owner: MarkerOwner) -> AttemptReport:
+        """Take the next marker, so that no call can follow; or report the attempt that stands."""
+        for attempt in range(1, ATTEMPTS_MAX + 1):
+            marker = self._marker(item, attempt, owner)
+            standing = await self.ledger.begin_attempt(marker)
+            if standing.holder == marker.holder:
+                return self._canceled(item, attempt)
+            report = await self.evidence(item, standing)
+            if report.ending != "retry":
+                return report
+        return report
+
+    async def close(self, item: WorkItem, attempt: int) -> None:
+        """Take the marker of an attempt that shall never run."""
+        await self.ledger.begin_attempt(self._marker(item, attempt, "sweeper"))
+
+    async def evidence(self, item: WorkItem, marker: AttemptMarker) -> AttemptReport:
+        """How an attempt that was begun elsewhere ended, from what it left behind; never calls."""
+        if marker.owner != "worker":
+            return self._canceled(item, marker.attempt)
+        if marker.outcome is not None:
+            return AttemptReport.model_validate(marker.outcome)
+        sealed = await self.images.sealed(item.generation_id)
+        if sealed is not None:
+            return sealed
+        if marker.job_id is None:
+            return self._unknown(item, marker, "no answer was recorded")
+        order = self._order(item, marker.attempt)
+        outcome = await self.providers[item.provider].resume(order, marker.job_id)
+        return await self._conclude(item, marker, outcome)
+
+    async def _conclude(
+        self, item: WorkItem, marker: AttemptMarker, outcome: ProviderOutcome
+    ) -> AttemptReport:
+        if isinstance(outcome, Unknown):
+            return self._unknown(item, marker, outcome.reason, outcome.job_id)
+        if isinstance(outcome, Delivered):
+            report = await self._keep(item, marker, outcome)
+            if report.ending == "delivered":
+                return report  # sealed beside its pictures
+        else:
+            report = self._not_delivered(item, marker, outcome)
+        try:
+            await self.ledger.record_outcome(marker, report.model_dump(mode="json"))
+        except Unavailable:
+            # The report still reaches the orchestration; only a repeat would find it unknown.
+            logger.warning("attempt outcome not recorded", extra={"attempt": marker.attempt})
+        return report
+
+    async def _keep(
+        self, item: WorkItem, marker: AttemptMarker, outcome: Delivered
+    ) -> AttemptReport:
+        billed = Billed.USAGE if outcome.usage else Billed.MAXIMUM
+        paid = AttemptReport(
+            generation_id=item.generation_id,
+            attempt=marker.attempt,
+            ending="delivered",
+            usd_micros=self.catalogue.billed_usd_micros(item.request, billed, outcome.usage),
+            estimated=outcome.usage is None,
+            request_id=outcome.request_id,
+            job_id=outcome.job_id,
+        )
+
+        def seal(stored: tuple[StoredImage, ...]) -> AttemptReport:
+            if stored:
+                return paid.model_copy(update={"images": stored})
+            return paid.model_copy(
+                update={"ending": "ended", "failure": Failure.MALFORMED, "reason": "not_an_image"}
+            )
+
+        try:
+            return await self.images.keep(item.generation_id, outcome.images, seal)
+        except Unavailable:
+            logger.exception("paid pictures could not be kept")
+            return paid.model_copy(
+                update={"ending": "ended", "failure": Failure.CUSTODY, "reason": "not_stored"}
+            )
+
+    def _not_delivered(
+        self, item: WorkItem, marker: AttemptMarker, outcome: NotDelivered
+    ) -> AttemptReport:
+        usd_micros = self.catalogue.billed_usd_micros(item.request, outcome.billed, outcome.usage)
+        may_retry = (
+            outcome.failure in RETRYABLE and usd_micros == 0 and marker.attempt < ATTEMPTS_MAX
+        )
+        wait_s = PROVIDER_RETRY_S if outcome.retry_after_s is None else outcome.retry_after_s
+        return AttemptReport(
+            generation_id=item.generation_id,
+            attempt=marker.attempt,
+            ending="retry" if may_retry else "ended",
+            failure=outcome.failure,
+            reason=outcome.reason,
+            categories=outcome.categories,
+            retry_after_s=min(wait_s, RETRY_AFTER_S_MAX) if may_retry else None,
+            usd_micros=usd_micros,
+            estimated=outcome.billed in (Billed.OUTPUT, Billed.MAXIMUM),
+            request_id=outcome.request_id,
+            job_id=outcome.job_id,
+        )
+
+    def _marker(self, item: WorkItem, attempt: int, owner: MarkerOwner) -> AttemptMarker:
+        return AttemptMarker(
+            generation_id=item.generation_id,
+            attempt=attempt,
+            owner=owner,
+            holder=self.clock.new_id(),
+            created_at=self.clock.now().isoformat(),
+        )
+
+    def _order(self, item: WorkItem, attempt: int) -> ImageOrder:
+        end_user = hmac.new(
+            self.end_user_salt.encode(), item.owner.user_key.encode(), hashlib.sha256
+        ).hexdigest()
+        return order_for(item.generation_id, attempt, item.request, self.catalogue, end_user)
+
+    def _recorder(self, marker: AttemptMarker) -> JobRecorder:
+        async def record(job_id: str) -> None:
+            try:
+                await self.ledger.record_job(marker, job_id)
+            except Unavailable:
+                # The job runs and we are polling it; only a crash now would make it unknown.
+                logger.warning("job id not recorded", extra={"attempt": marker.attempt})
+
+        return record
+
+    def _again(self, item: WorkItem, attempt: int, wait_s: float, reason: str) -> AttemptReport:
+        return AttemptReport(
+            generation_id=item.generation_id,
+            attempt=attempt,
+            ending="again",
+            reason=reason,
+            retry_after_s=wait_s,
+        )
+
+    def _canceled(self, item: WorkItem, attempt: int) -> AttemptReport:
+        return AttemptReport(
+            generation_id=item.generation_id,
+            attempt=attempt,
+            ending="canceled",
+            failure=Failure.CANCELED,
+            reason="stopped before the provider was called",
+        )
+
+    def _unknown(
+        self, item: WorkItem, marker: AttemptMarker, reason: str, job_id: str | None = None
+    ) -> AttemptReport:
+        return AttemptReport(
+            generation_id=item.generation_id,
+            attempt=marker.attempt,
+            ending="unknown",
+            reason=reason,
+            job_id=job_id or marker.job_id,
+        )

@@ -1,0 +1,188 @@
+"""Single generations: admit, show, list, wait for, cancel."""
+
+import asyncio
+from dataclasses import dataclass, replace
+
+from shared.domain.audit_events import AuditEvent
+from shared.domain.budgets import charged_scopes
+from shared.domain.generations import GenerationRequest, request_hash, resolve_request
+from shared.domain.history import HistoryCursor, HistoryRange
+from shared.domain.identity import CLAIM_BY_ROLE, Caller, Ownership, Role, require_sight
+from shared.domain.ids import Partition, operation_of, partition_of
+from shared.domain.ledger import Document, Hold, Reservation
+from shared.domain.prices import PriceCatalogue
+from shared.domain.views import TERMINAL, GenerationList, GenerationView, generation_view
+from shared.domain.work import WorkItem, owner_of
+from shared.errors import Conflict, NotFound
+from shared.ports import (
+    Clock,
+    Directory,
+    GenerationFilter,
+    Orchestrations,
+    Records,
+)
+from shared.services.admission import Admission
+from shared.services.attempts import Attempts
+from shared.services.settlements import Settlements
+from shared.services.work import WorkItems
+
+WAIT_S_MAX = 100  # the platform ends an HTTP answer at 230 s; clients expect less
+WAIT_PAUSE_S = 0.25
+WAIT_PAUSE_S_MAX = 2.0
+PAGES_PER_CALL_MAX = 36  # partitions looked at for one history page: bounds its cost
+NO_SUCH = "There is no such generation."
+
+
+@dataclass(frozen=True)
+class Generations:
+    """One picture request from admission to its end."""
+
+    admission: Admission
+    records: Records
+    directory: Directory
+    work: WorkItems
+    attempts: Attempts
+    settlements: Settlements
+    catalogue: PriceCatalogue
+    clock: Clock
+
+    async def submit(
+        self,
+        caller: Caller,
+        request: GenerationRequest,
+        *,
+        key: str | None,
+        correlation_id: str,
+        orchestrations: Orchestrations,
+    ) -> GenerationView:
+        """Price, reserve and start; the same key and body give the same generation."""
+        resolved, _ = resolve_request(request)
+        generation_id = await self.admission.operation_id(caller, "generation", key)
+        item = WorkItem(
+            generation_id=generation_id,
+            request=resolved,
+            quote=self.catalogue.quote(resolved),
+            owner=Ownership(caller.tenant_id, caller.department_id, caller.key),
+            actor_role=CLAIM_BY_ROLE[caller.role],
+            correlation_id=correlation_id,
+            created_at=self.clock.now().isoformat(),
+        )
+        if await self.admission.reserve(caller, _reservation(item)):
+            await orchestrations.start_generation(generation_id)
+            return generation_view(item.record())
+        return await self._replay(generation_id, orchestrations)
+
+    async def get(self, caller: Caller, generation_id: str) -> GenerationView:
+        """One generation the caller may see; NotFound for everything else."""
+        record = await self._visible(caller, generation_id)
+        started = (
+            record["status"] == "queued"
+            and await self.records.attempt(generation_id, 1) is not None
+        )
+        return generation_view(record, started=started)
+
+    async def wait(self, caller: Caller, generation_id: str, seconds: int) -> GenerationView:
+        """Like `get`, after at most `seconds` or as soon as it has ended."""
+        deadline = asyncio.get_running_loop().time() + min(seconds, WAIT_S_MAX)
+        pause_s = WAIT_PAUSE_S
+        view = await self.get(caller, generation_id)
+        while view.status not in TERMINAL and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 1.5, WAIT_PAUSE_S_MAX)
+            view = await self.get(caller, generation_id)
+        return view
+
+    async def cancel(self, caller: Caller, generation_id: str) -> GenerationView:
+        """Stop a generation before its provider is called; afterwards it is too late (409)."""
+        record = await self._visible(caller, generation_id)
+        if record["batch_id"]:
+            raise Conflict("Cancel the batch instead.", code="part_of_batch")
+        if record["status"] == "canceled":
+            return generation_view(record)
+        if record["status"] != "queued":
+            raise Conflict("It has ended already.", code="already_ended")
+        item = await self.work.find(generation_id)
+        report = await self.attempts.stop(item, "canceller")
+        if report.ending != "canceled":
+            raise Conflict("The provider is working on it already.", code="already_submitted")
+        await self.settlements.settle(item.operation_id, [report])
+        return await self.get(caller, generation_id)
+
+    async def history(
+        self,
+        caller: Caller,
+        wanted: GenerationFilter,
+        window: HistoryRange,
+        *,
+        continuation: str | None,
+        limit: int,
+    ) -> GenerationList:
+        """One page of what the caller may see, month by month, newest first within each."""
+        wanted = replace(wanted, tenant_id=caller.tenant_id)
+        if caller.role < Role.DEPT_MANAGER:
+            wanted = replace(wanted, user_key=caller.key)
+        departments = [caller.department_id]
+        if caller.role >= Role.ORG_ADMIN:
+            departments = sorted(await self.directory.departments())
+        cursor = HistoryCursor.parse(continuation, window, departments)
+        found: list[GenerationView] = []
+        for _ in range(PAGES_PER_CALL_MAX):
+            if cursor is None or len(found) >= limit:
+                break
+            page = await self.records.generations(
+                Partition(cursor.department_id, cursor.period),
+                wanted,
+                cursor.store_token,
+                limit - len(found),
+            )
+            found += [generation_view(document) for document in page.documents]
+            cursor = cursor.after(page.continuation, window, departments)
+        return GenerationList(items=tuple(found), continuation=cursor.text() if cursor else None)
+
+    async def _replay(self, generation_id: str, orchestrations: Orchestrations) -> GenerationView:
+        record = await self.records.generation(generation_id)
+        if record is None:
+            raise NotFound(NO_SUCH)
+        if record["status"] == "queued":  # the first answer may have died before the start
+            await orchestrations.start_generation(generation_id)
+        return generation_view(record)
+
+    async def _visible(self, caller: Caller, generation_id: str) -> Document:
+        if partition_of(generation_id) is None:
+            raise NotFound(NO_SUCH)
+        record = await self.records.generation(generation_id)
+        if record is None:
+            raise NotFound(NO_SUCH)
+        require_sight(caller, owner_of(record), "generation")
+        return record
+
+
+def _reservation(item: WorkItem) -> Reservation:
+    owner = item.owner
+    hold = Hold(
+        operation_id=operation_of(item.generation_id),
+        rows=1,
+        amount_micros=item.quote.amount_micros,
+        usd_micros=item.quote.usd_micros,
+        scopes=charged_scopes(owner.department_id, owner.user_key),
+        request_hash=request_hash("generation", item.request.model_dump(mode="json")),
+        tenant_id=owner.tenant_id,
+        user_key=owner.user_key,
+        created_at=item.created_at,
+    )
+    event = AuditEvent(
+        action="generation.admitted",
+        object_id=item.generation_id,
+        actor=owner.user_key,
+        actor_role=item.actor_role,
+        outcome="success",
+        occurred_at=item.created_at,
+        correlation_id=item.correlation_id,
+        details={
+            "model": item.request.model,
+            "reserved_micros": item.quote.amount_micros,
+            "price_version": item.quote.price_version,
+            "exchange_rate_version": item.quote.exchange_rate_version,
+        },
+    )
+    return Reservation(hold=hold, record=item.record(), event=event)

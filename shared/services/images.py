@@ -1,0 +1,59 @@
+"""Pictures in custody: who may see them, as bytes or as a short-lived link."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from shared.domain.identity import Caller, require_sight
+from shared.domain.ids import split_image_id
+from shared.domain.views import ImageView, image_view
+from shared.domain.work import owner_of
+from shared.errors import NotFound
+from shared.ports import Clock, ImageBytes, ImageStore, Records
+
+LINK_LIFETIME = timedelta(minutes=15)
+NO_SUCH = "There is no such image."
+
+
+@dataclass(frozen=True)
+class Images:
+    """Reads what the ledger says was paid for."""
+
+    records: Records
+    store: ImageStore
+    clock: Clock
+
+    async def get(self, caller: Caller, image_id: str) -> ImageView:
+        """What is known of a picture; NotFound unless the caller may see its generation."""
+        parts = split_image_id(image_id)
+        if parts is None:
+            raise NotFound(NO_SUCH)
+        generation_id, index = parts
+        record = await self.records.generation(generation_id)
+        if record is None:
+            raise NotFound(NO_SUCH)
+        require_sight(caller, owner_of(record), "image")
+        for image in record["images"]:
+            if image["index"] == index:
+                return image_view(generation_id, image)
+        raise NotFound(NO_SUCH)
+
+    async def content(self, caller: Caller, image_id: str) -> ImageBytes:
+        """The original bytes."""
+        generation_id, index = await self._located(caller, image_id)
+        content = await self.store.read(generation_id, index)
+        if content is None:
+            raise NotFound(NO_SUCH)
+        return content
+
+    async def link(self, caller: Caller, image_id: str) -> tuple[str, datetime]:
+        """A read-only link to this one picture, and when it ends."""
+        generation_id, index = await self._located(caller, image_id)
+        expires_at = self.clock.now() + LINK_LIFETIME
+        return await self.store.link(generation_id, index, expires_at), expires_at
+
+    async def _located(self, caller: Caller, image_id: str) -> tuple[str, int]:
+        view = await self.get(caller, image_id)
+        parts = split_image_id(view.id)
+        if parts is None:
+            raise NotFound(NO_SUCH)
+        return parts

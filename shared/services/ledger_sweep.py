@@ -1,0 +1,156 @@
+"""Brings every hold to its end: restarts lost work, resolves unknown outcomes (I6)."""
+
+import logging
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from shared.domain.attempts import AttemptReport
+from shared.domain.audit_events import AuditEvent
+from shared.domain.ids import Partition, operation_of, period_of, previous_period, row_of
+from shared.domain.ledger import ATTEMPTS_MAX, Document, Hold
+from shared.domain.settlements import expired_report
+from shared.domain.work import WorkItem, read_work_item
+from shared.errors import EigError
+from shared.ports import Clock, Directory, Ledger, Orchestrations, Records
+from shared.services.attempts import Attempts
+from shared.services.batch_results import BatchResults
+from shared.services.settlements import Settlements
+
+logger = logging.getLogger("eig.ledger_sweep")
+
+
+@dataclass(frozen=True)
+class SweepTimes:
+    """When the sweep steps in; each is an age of the hold."""
+
+    grace: timedelta  # younger holds are left to their own orchestration
+    restart_until: timedelta  # older holds are not started any more, they are released
+    unknown_horizon: timedelta  # unknown outcomes are booked at the maximum after this
+
+
+@dataclass
+class SweepReport:
+    """What one run did."""
+
+    restarted: int = 0
+    released: int = 0
+    resolved: int = 0
+    booked_at_maximum: int = 0
+    errors: int = 0
+
+
+@dataclass(frozen=True)
+class LedgerSweep:
+    """A timer's work; every step is safe to repeat and to run beside itself."""
+
+    ledger: Ledger
+    records: Records
+    directory: Directory
+    attempts: Attempts
+    settlements: Settlements
+    results: BatchResults
+    times: SweepTimes
+    clock: Clock
+
+    async def partitions(self) -> Sequence[Partition]:
+        """The ledger partitions that may hold open work: this period and the one before."""
+        period = period_of(self.clock.now())
+        return [
+            Partition(department_id, each)
+            for department_id in await self.directory.departments()
+            for each in (period, previous_period(period))
+        ]
+
+    async def run(self, orchestrations: Orchestrations) -> SweepReport:
+        """Look at every open hold and every unknown outcome once."""
+        report = SweepReport()
+        now = self.clock.now()
+        before = (now - self.times.grace).isoformat()
+        for partition in await self.partitions():
+            for hold in await self.records.open_holds(partition, before):
+                await self._guarded(report, self._revive(hold, now, orchestrations, report))
+            for record in await self.records.unknown_generations(partition, before):
+                await self._guarded(report, self._resolve(record, now, report))
+        return report
+
+    async def _guarded(self, report: SweepReport, step: Coroutine[Any, Any, None]) -> None:
+        try:
+            await step
+        except EigError as error:  # one bad hold must not keep the others from their end
+            report.errors += 1
+            logger.exception("sweep step failed", extra={"code": error.problem_code})
+
+    async def _revive(
+        self, hold: Hold, now: datetime, orchestrations: Orchestrations, report: SweepReport
+    ) -> None:
+        if await orchestrations.is_running(hold.operation_id):
+            return
+        expired = now - datetime.fromisoformat(hold.created_at) > self.times.restart_until
+        batch = await self.records.batch(hold.operation_id)
+        if batch is not None:
+            if batch["status"] != "running":
+                return
+            if expired:
+                await self.records.request_cancel(hold.operation_id, _expiry(hold, now))
+            await orchestrations.start_batch(hold.operation_id, batch["rows"])
+            report.restarted += 1
+            return
+        record = await self.records.generation(hold.operation_id)
+        if record is None or record["status"] != "queued":
+            return
+        if not expired:
+            await orchestrations.start_generation(hold.operation_id)
+            report.restarted += 1
+            return
+        stopped = await self.attempts.stop(read_work_item(record), "sweeper")
+        await self.settlements.settle(hold.operation_id, [_ended(stopped)])
+        report.released += 1
+
+    async def _resolve(self, record: Document, now: datetime, report: SweepReport) -> None:
+        item = read_work_item(record)
+        marker = await self.records.attempt(item.generation_id, record["attempts"])
+        if marker is None:
+            return
+        found = _ended(await self.attempts.evidence(item, marker))
+        if found.ending == "unknown":
+            age = now - datetime.fromisoformat(record["created_at"])
+            if age <= self.times.unknown_horizon:
+                return
+            found = await self._expire(item, marker.attempt)
+            report.booked_at_maximum += 1
+        await self.settlements.settle(item.operation_id, [found])
+        report.resolved += 1
+        if row_of(item.generation_id) is not None:
+            await self._refinish(operation_of(item.generation_id))
+
+    async def _expire(self, item: WorkItem, attempt: int) -> AttemptReport:
+        if attempt < ATTEMPTS_MAX:  # nobody may start another attempt on money that is booked
+            await self.attempts.close(item, attempt + 1)
+        return expired_report(item, attempt)
+
+    async def _refinish(self, batch_id: str) -> None:
+        batch = await self.records.batch(batch_id)
+        if batch is not None and batch["status"] == "indeterminate":
+            await self.results.finish(batch_id)
+
+
+def _ended(report: AttemptReport) -> AttemptReport:
+    """Here nobody will retry: a retryable end is an end."""
+    if report.ending == "retry":
+        return report.model_copy(update={"ending": "ended", "retry_after_s": None})
+    return report
+
+
+def _expiry(hold: Hold, now: datetime) -> AuditEvent:
+    return AuditEvent(
+        action="batch.expired",
+        object_id=hold.operation_id,
+        actor="system:sweeper",
+        actor_role="system",
+        outcome="failure",
+        occurred_at=now.isoformat(),
+        correlation_id=hold.operation_id,
+        reason="restart_window_passed",
+    )

@@ -1,0 +1,175 @@
+"""Files dropped into the upload container: a slot per file, a batch per file version."""
+
+import hashlib
+import logging
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from shared.domain.audit_events import AuditEvent
+from shared.domain.batch_files import BatchRow, errors_csv, file_format_of, parse_batch_file
+from shared.domain.batch_plans import BatchSource
+from shared.domain.identity import CLAIM_BY_ROLE, ROLE_BY_CLAIM, Caller, Principal, require_sight
+from shared.domain.ids import Partition, operation_id, partition_of, period_of
+from shared.domain.ledger import Document
+from shared.domain.views import UploadSlotView
+from shared.domain.work import owner_of
+from shared.errors import FieldFault, NotFound, PolicyDenied, Rejected
+from shared.ports import (
+    BatchFiles,
+    Clock,
+    Directory,
+    Orchestrations,
+    Records,
+    UploadedFile,
+    Uploads,
+)
+from shared.services.batch_planning import ERRORS_FILE
+from shared.services.batches import Batches, BatchOrder
+
+SLOT_LIFETIME = timedelta(hours=1)
+SOURCE_KIND = "upload"
+
+logger = logging.getLogger("eig.uploads")
+
+
+@dataclass(frozen=True)
+class UploadSlots:
+    """Hands out upload links and turns what arrives into batches."""
+
+    uploads: Uploads
+    records: Records
+    files: BatchFiles
+    directory: Directory
+    batches: Batches
+    clock: Clock
+
+    async def create(self, caller: Caller, file_name: str, correlation_id: str) -> UploadSlotView:
+        """A write-only link for one file, bound to the caller who will pay for it."""
+        file_format_of(file_name)
+        now = self.clock.now()
+        partition = Partition(caller.department_id, period_of(now))
+        slot_id = operation_id(partition, "slot", self.clock.new_id())
+        expires_at = now + SLOT_LIFETIME
+        slot = {
+            "id": f"slot:{slot_id}",
+            "pk": partition.key,
+            "type": "slot",
+            "slot_id": slot_id,
+            "file_name": file_name,
+            "tenant_id": caller.tenant_id,
+            "object_id": caller.principal.object_id,
+            "user_key": caller.key,
+            "role": CLAIM_BY_ROLE[caller.role],
+            "department_id": caller.department_id,
+            "created_at": now.isoformat(),
+            "expires_at": expires_at.isoformat(),
+        }
+        event = AuditEvent(
+            action="slot.created",
+            object_id=slot_id,
+            actor=caller.key,
+            actor_role=CLAIM_BY_ROLE[caller.role],
+            outcome="success",
+            occurred_at=now.isoformat(),
+            correlation_id=correlation_id,
+        )
+        await self.records.create_slot(slot, event)
+        link = await self.uploads.slot_link(slot_id, file_name, expires_at)
+        return _slot_view(slot, link)
+
+    async def get(self, caller: Caller, slot_id: str) -> UploadSlotView:
+        """A slot the caller may see, and the batches that its files became."""
+        slot = await self.records.slot(slot_id) if partition_of(slot_id) else None
+        if slot is None:
+            raise NotFound("There is no such upload slot.")
+        require_sight(caller, owner_of(slot), "upload slot")
+        batches = await self.records.batches_of_slot(slot_id)
+        return _slot_view(slot, None, tuple(batch["batch_id"] for batch in batches))
+
+    async def accept(self, path: str, correlation_id: str, orchestrations: Orchestrations) -> None:
+        """Start the batch of a file at `{slot}/{name}`, or write down why it cannot start.
+
+        A file that cannot be used never raises, so that it is not delivered again and again.
+        """
+        slot_id, _, file_name = path.partition("/")
+        slot = await self.records.slot(slot_id) if partition_of(slot_id) else None
+        if slot is None:
+            await self._refuse_unclaimed(path)
+            return
+        file = await self.uploads.open(path)
+        if file is None:
+            return  # deleted since: there is nothing to charge anybody for
+        try:
+            order = self._order(slot, file_name, file, correlation_id)
+            if await self.records.batch(order.batch_id) is None:
+                logger.info("upload accepted", extra={"batch_id": order.batch_id})
+            try:
+                await self._check_owner(order.caller)
+                await self.batches.submit(order, orchestrations)
+            except Rejected as refusal:
+                logger.info("upload rejected", extra={"code": refusal.problem_code})
+                await self._write_errors(order.batch_id, refusal)
+                await self.batches.reject(order, refusal)
+        finally:
+            file.stream.close()
+
+    async def _check_owner(self, caller: Caller) -> None:
+        user = await self.directory.user(caller.principal)
+        if user is None or user.department_id != caller.department_id:
+            raise PolicyDenied(
+                "The owner of the upload slot no longer belongs to its department.",
+                code="unknown_user",
+            )
+
+    def _order(
+        self, slot: Document, file_name: str, file: UploadedFile, correlation_id: str
+    ) -> BatchOrder:
+        principal = Principal(slot["tenant_id"], slot["object_id"], ROLE_BY_CLAIM[slot["role"]])
+        slot_id = slot["slot_id"]
+        # The file's own time, not ours: a file that is delivered again keeps its batch id.
+        partition = Partition(slot["department_id"], period_of(file.last_modified))
+        batch_id = operation_id(partition, SOURCE_KIND, slot_id, file_name, file.etag)
+
+        def read_rows() -> Iterator[BatchRow]:
+            return parse_batch_file(file.stream, file_format_of(file_name))
+
+        return BatchOrder(
+            caller=Caller(principal, slot["department_id"]),
+            batch_id=batch_id,
+            source=BatchSource(SOURCE_KIND, slot_id, file_name, file.etag),
+            content_hash=f"{slot_id}/{file_name}@{file.etag}",
+            read_rows=read_rows,
+            correlation_id=correlation_id,
+        )
+
+    async def _refuse_unclaimed(self, path: str) -> None:
+        logger.warning("upload outside any slot")
+        folder = f"unclaimed/{hashlib.sha256(path.encode()).hexdigest()[:32]}"
+        refusal = NotFound("The file is in no upload slot; ask for one and use its link.")
+        await self._write_errors(folder, refusal)
+
+    async def _write_errors(self, folder: str, refusal: Rejected) -> None:
+        faults = refusal.faults or (FieldFault("", refusal.detail),)
+        line = int(refusal.extra.get("line") or 0)
+        row = BatchRow(row=0, line=line, item_id="", request=None, faults=tuple(faults))
+        await self.files.put_result(
+            folder, ERRORS_FILE, "text/csv; charset=utf-8", _encoded(errors_csv([row]))
+        )
+
+
+def _slot_view(
+    slot: Document, upload_url: str | None, batch_ids: tuple[str, ...] = ()
+) -> UploadSlotView:
+    return UploadSlotView(
+        id=slot["slot_id"],
+        file_name=slot["file_name"],
+        upload_url=upload_url,
+        expires_at=slot["expires_at"],
+        batch_ids=batch_ids,
+    )
+
+
+async def _encoded(lines: Iterator[str]) -> AsyncIterator[bytes]:
+    for line in lines:
+        yield line.encode()

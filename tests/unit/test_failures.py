@@ -1,0 +1,177 @@
+"""What error answers mean: waiting times, refusals, categories and failure classes."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.adapters.providers.failures import (
+    CATEGORIES_MAX,
+    RETRY_AFTER_S_MAX,
+    failure_of_status,
+    is_definite,
+    is_output_refusal,
+    is_refusal,
+    is_resource_block,
+    load_json,
+    parse_retry_after_s,
+    refusal_categories,
+)
+from shared.domain.attempts import Failure
+
+DATE = "Sun, 22 Nov 2026 09:00:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("headers", "text", "seconds"),
+    [
+        ({}, "", None),
+        ({"retry-after": "7"}, "", 7.0),
+        ({"retry-after": " 7 "}, "", 7.0),
+        ({"retry-after": "0.5"}, "", 0.5),
+        ({"retry-after-ms": "1500"}, "", 1.5),
+        ({"retry-after-ms": "1500", "retry-after": "9"}, "", 1.5),
+        ({"retry-after-ms": "soon", "retry-after": "9"}, "", 9.0),
+        ({"retry-after": "Sun, 22 Nov 2026 09:00:30 GMT", "date": DATE}, "", 30.0),
+        ({"retry-after": "Sun, 22 Nov 2026 08:59:00 GMT", "date": DATE}, "", 0.0),
+        ({"retry-after": "Sun, 22 Nov 2026 09:00:30 GMT"}, "", None),
+        ({"retry-after": "Sun, 22 Nov 2026 09:00:30", "date": DATE}, "", None),
+        ({"retry-after": "tomorrow", "date": DATE}, "", None),
+        ({"retry-after": "-5"}, "", None),
+        ({"retry-after": "inf"}, "", None),
+        ({"retry-after": "nan"}, "", None),
+        ({"retry-after": "999999999"}, "", RETRY_AFTER_S_MAX),
+        ({}, "Request was throttled. Your rate limit resets in ~30s.", 30.0),
+        ({}, "Please retry after 12 seconds.", 12.0),
+        ({"retry-after": "3"}, "Please retry after 12 seconds.", 3.0),
+    ],
+)
+def test_parse_retry_after_reads_each_form(
+    headers: dict[str, str], text: str, seconds: float | None
+) -> None:
+    assert parse_retry_after_s(headers, text) == seconds
+
+
+@given(
+    st.dictionaries(st.sampled_from(["retry-after", "retry-after-ms", "date"]), st.text()),
+    st.text(),
+)
+def test_parse_retry_after_never_raises(headers: dict[str, str], text: str) -> None:
+    seconds = parse_retry_after_s(headers, text)
+    assert seconds is None or 0 <= seconds <= RETRY_AFTER_S_MAX
+
+
+@pytest.mark.parametrize(
+    ("codes", "text"),
+    [
+        (["contentFilter"], ""),
+        (["content_policy_violation"], ""),
+        (["moderation_blocked"], ""),
+        ([None, "ResponsibleAIPolicyViolation"], ""),
+        (["400"], "Your task failed as a result of our safety system."),
+        ([None], "Generated image was filtered as a result of our safety system."),
+        ([None], "Your request was rejected by the safety system. Include the request ID."),
+        ([None], "Your request was rejected as a result of our safety system."),
+        ([None], "The model produced invalid content."),
+        ([], "NSFW content detected. Try running it again, or try a different prompt."),
+        ([], "All generated images contained NSFW content."),
+        ([], "The input or output was flagged as sensitive. (E005)"),
+    ],
+)
+def test_is_refusal_knows_each_spelling(codes: list[object], text: str) -> None:
+    assert is_refusal(codes, text)
+
+
+@pytest.mark.parametrize(
+    ("codes", "text"),
+    [
+        ([], ""),
+        (["InvalidPayload"], "Invalid size."),
+        ([{"code": "contentFilter"}], ""),
+        (["unknown_parameter"], "Unknown parameter: 'seed'."),
+        ([], "CUDA out of memory"),
+    ],
+)
+def test_is_refusal_leaves_other_errors_alone(codes: list[object], text: str) -> None:
+    assert not is_refusal(codes, text)
+
+
+def test_is_output_refusal_tells_the_picture_from_the_prompt() -> None:
+    assert is_output_refusal("Generated image was filtered as a result of our safety system.")
+    assert not is_output_refusal("Your task failed as a result of our safety system.")
+
+
+def test_is_resource_block_reads_the_whole_account_block() -> None:
+    assert is_resource_block("Your resource has been temporarily blocked because we detected ...")
+    assert not is_resource_block("Public access is disabled. Please configure private endpoint.")
+
+
+def test_refusal_categories_come_from_text_and_details() -> None:
+    text = "Your request was rejected. safety_violations=[violence, Self-Harm]."
+    filters = {
+        "content_filter_results": {
+            "hate": {"filtered": True, "severity": "high"},
+            "sexual": {"filtered": False},
+            "violence": {"filtered": True},
+            "jailbreak": {"detected": True},
+        },
+        "moderation_details": {"categories": ["sexual/minors", 5], "moderation_stage": "input"},
+    }
+    assert refusal_categories(text, filters, None, "text") == (
+        "hate",
+        "self-harm",
+        "sexual/minors",
+        "violence",
+    )
+
+
+def test_refusal_categories_are_few_and_harmless() -> None:
+    text = "safety_violations=[" + ",".join(f"kind{n}" for n in range(40)) + ",<script>,]"
+    categories = refusal_categories(text)
+    assert len(categories) == CATEGORIES_MAX
+    assert all("<" not in name for name in categories)
+    assert refusal_categories("", {"content_filter_results": [], "moderation_details": 1}) == ()
+
+
+@pytest.mark.parametrize(
+    ("status", "failure"),
+    [
+        (307, Failure.AUTH_OR_CONFIG),
+        (400, Failure.INVALID_REQUEST),
+        (401, Failure.AUTH_OR_CONFIG),
+        (402, Failure.QUOTA_EXHAUSTED),
+        (403, Failure.AUTH_OR_CONFIG),
+        (404, Failure.AUTH_OR_CONFIG),
+        (408, Failure.TIMEOUT),
+        (422, Failure.INVALID_REQUEST),
+        (429, Failure.RATE_LIMITED),
+        (500, Failure.TRANSIENT),
+        (503, Failure.TRANSIENT),
+    ],
+)
+def test_failure_of_status_maps_each_class(status: int, failure: Failure) -> None:
+    assert failure_of_status(status) is failure
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "definite"),
+    [
+        (400, None, True),
+        (429, "text", True),
+        (500, {"code": "InternalServerError"}, True),
+        (503, {}, True),
+        (502, "<html>bad gateway</html>", False),
+        (503, None, False),
+        (504, {"code": "GatewayTimeout"}, False),
+    ],
+)
+def test_is_definite_doubts_gateways(status: int, body: object, definite: bool) -> None:
+    assert is_definite(status, body) is definite
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe\xff", b"[" * 100_000, b"null"])
+def test_load_json_gives_none_for_what_is_not_json(body: bytes) -> None:
+    assert load_json(body) is None
+
+
+def test_load_json_reads_json() -> None:
+    assert load_json(b'{"a": [1]}') == {"a": [1]}
