@@ -15,6 +15,7 @@ from shared.domain.attempts import (
 from shared.domain.audit_events import AuditEvent
 from shared.domain.batch_plans import BatchChunk
 from shared.domain.budgets import Budget, Scope
+from shared.domain.history import GenerationFilter
 from shared.domain.identity import Principal
 from shared.domain.ids import Partition
 from shared.domain.ledger import AttemptMarker, Document, Hold, Reservation, Resolution
@@ -111,19 +112,6 @@ class Page:
 
     documents: Sequence[Document]
     continuation: str | None
-
-
-@dataclass(frozen=True)
-class GenerationFilter:
-    """What a history listing is narrowed to; dates are ISO 8601 prefixes, `until` exclusive."""
-
-    tenant_id: str
-    status: str | None = None
-    provider: str | None = None
-    user_key: str | None = None
-    batch_id: str | None = None
-    since: str | None = None
-    until: str | None = None
 
 
 class Records(Protocol):
@@ -276,7 +264,6 @@ class UploadedFile:
 
     etag: str
     last_modified: datetime
-    size_bytes: int
     stream: BinaryIO
 
 

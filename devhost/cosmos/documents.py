@@ -7,7 +7,7 @@ from typing import Any
 from devhost.cosmos.catalog import FORBIDDEN_IN_IDS, Container
 from devhost.cosmos.errors import PARTITION_KEY_MISMATCH, bad_request
 from devhost.cosmos.partition_keys import key_of_document
-from devhost.cosmos.wire_json import DEPTH_MAX, depth
+from devhost.cosmos.wire_json import DEPTH_MAX, is_nested_deeper
 
 ID_BYTES_MAX = 1023  # service limit
 
@@ -27,7 +27,7 @@ def check_document(document: Any, container: Container, pk: str) -> dict[str, An
             substatus=PARTITION_KEY_MISMATCH,
         )
     _check_ttl(document)
-    if depth(document) > DEPTH_MAX:
+    if is_nested_deeper(document, DEPTH_MAX):
         raise bad_request(f"The document is nested deeper than {DEPTH_MAX} levels.")
     return document
 

@@ -25,6 +25,8 @@ UNSUPPORTED_HEADERS = {
     "x-ms-dedicatedgateway-max-age": "the dedicated gateway's cache",
     "x-ms-documentdb-populatepartitionstatistics": "partition statistics",
     "x-ms-documentdb-populatequotainfo": "quota information",
+    "x-ms-cosmos-priority-level": "priority-based execution",
+    "x-ms-cosmos-throughput-bucket": "throughput buckets",
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from devhost.cosmos.errors import ServiceError, bad_request, not_emulated
 from devhost.cosmos.functions import FUNCTIONS, SERVICE_ONLY_FUNCTIONS
 from devhost.cosmos.lexer import Token, syntax_error, tokenize
@@ -21,7 +23,8 @@ from devhost.cosmos.syntax import (
 )
 from devhost.cosmos.wire_json import number
 
-NESTING_MAX = 60  # parentheses and operators; keeps the recursion far from Python's limit
+NESTING_MAX = 40  # parentheses and calls; keeps the recursion far from Python's limit
+OPERATORS_MAX = 200  # arithmetic operators in one query; a chain of them nests to the left
 AGGREGATES = frozenset({"COUNT", "SUM", "MIN", "MAX", "AVG"})
 CONSTANTS = {"TRUE": True, "FALSE": False, "NULL": None}
 COMPARISONS = frozenset({"=", "!=", "<>", "<", "<=", ">", ">="})
@@ -48,6 +51,7 @@ class ExpressionParser:
         self.alias = alias
         self.aggregates_allowed = False
         self._nesting = 0
+        self._operators = 0
 
     # --- tokens ---
 
@@ -128,24 +132,21 @@ class ExpressionParser:
 
     def _comparison(self) -> Expression:
         left = self._sum()
-        while True:
-            if self.token.kind == "symbol" and self.token.text in COMPARISONS:
-                operator = self.advance().text
-                left = Binary("!=" if operator == "<>" else operator, left, self._sum())
-                continue
-            negated = self.take_keyword("NOT")
-            if self.take_keyword("IN"):
-                left = In(left, self._choices())
-            elif self.take_keyword("BETWEEN"):
-                left = self._between(left)
-            elif self.token.keyword == "LIKE":
-                raise not_emulated("the operator LIKE")
-            elif negated:
-                raise self.unexpected()
-            else:
-                return left
-            if negated:
-                left = Unary("NOT", left)
+        if self.token.kind == "symbol" and self.token.text in COMPARISONS:
+            operator = self.advance().text
+            return Binary("!=" if operator == "<>" else operator, left, self._sum())
+        negated = self.take_keyword("NOT")
+        if self.take_keyword("IN"):
+            found: Expression = In(left, self._choices())
+        elif self.take_keyword("BETWEEN"):
+            found = self._between(left)
+        elif self.token.keyword == "LIKE":
+            raise not_emulated("the operator LIKE")
+        elif negated:
+            raise self.unexpected()
+        else:
+            return left
+        return Unary("NOT", found) if negated else found
 
     def _choices(self) -> tuple[Expression, ...]:
         self.expect_symbol("(")
@@ -163,17 +164,22 @@ class ExpressionParser:
         return Logical("AND", (Binary(">=", operand, low), Binary("<=", operand, high)))
 
     def _sum(self) -> Expression:
-        left = self._product()
-        while self.token.kind == "symbol" and self.token.text in ("+", "-", "||"):
-            left = Binary(self.advance().text, left, self._product())
+        left = self._chain(("+", "-", "||"), self._product)
         if self.token.kind == "symbol" and self.token.text in ("|", "&", "^", "<<", ">>", ">>>"):
             raise not_emulated(f"the bitwise operator {self.token.text}")
         return left
 
     def _product(self) -> Expression:
-        left = self._unary()
-        while self.token.kind == "symbol" and self.token.text in ("*", "/", "%"):
-            left = Binary(self.advance().text, left, self._unary())
+        return self._chain(("*", "/", "%"), self._unary)
+
+    def _chain(self, symbols: tuple[str, ...], operand: Callable[[], Expression]) -> Expression:
+        """Operands joined by operators of one precedence, from left to right."""
+        left = operand()
+        while self.token.kind == "symbol" and self.token.text in symbols:
+            self._operators += 1
+            if self._operators > OPERATORS_MAX:
+                raise bad_request(f"The query has more than {OPERATORS_MAX} operators.")
+            left = Binary(self.advance().text, left, operand())
         return left
 
     def _unary(self) -> Expression:
@@ -214,15 +220,13 @@ class ExpressionParser:
         raise self.unexpected()
 
     def _number_value(self) -> int | float:
-        if self.tokens[self.at + 1].kind == "name":
-            self.at += 1  # 12abc is no number
-            raise self.unexpected()
+        token = self.advance()
+        if self.token.kind == "name" and self.token.start == token.end:
+            raise self.unexpected()  # 12abc is no number
         try:
-            return number(float(self.token.text))
+            return number(float(token.text))
         except OverflowError:
-            raise self.unexpected() from None
-        finally:
-            self.advance()
+            raise syntax_error(token.text, token.start, token.end) from None
 
     def _named(self) -> Expression:
         token = self.token
@@ -248,12 +252,21 @@ class ExpressionParser:
         steps: list[str | int] = []
         while True:
             if self.take_symbol("."):
-                steps.append(self.name())
+                steps.append(self._property())
             elif self.take_symbol("["):
                 steps.append(self._subscript())
                 self.expect_symbol("]")
             else:
                 return tuple(steps)
+
+    def _property(self) -> str:
+        token = self.token
+        if token.keyword in RESERVED:
+            raise bad_request(
+                f"Syntax error, incorrect syntax near '{token.text}': a reserved word, write it "
+                f'as ["{token.text}"].'
+            )
+        return self.name()
 
     def _subscript(self) -> str | int:
         if self.token.kind == "string":

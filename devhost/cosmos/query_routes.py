@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from devhost.cosmos import charges
@@ -9,6 +10,7 @@ from devhost.cosmos.continuation import fingerprint, seal, unseal
 from devhost.cosmos.errors import CROSS_PARTITION_QUERY_NOT_SERVABLE, bad_request
 from devhost.cosmos.exchange import Call, Reply, feed_body
 from devhost.cosmos.indexing import check_order_by
+from devhost.cosmos.pushdown import filters_of
 from devhost.cosmos.query_execution import CompiledQuery, Execution, compile_query
 from devhost.cosmos.query_plan import needs_plan, query_plan
 from devhost.cosmos.store import Scope
@@ -24,11 +26,13 @@ def query(call: Call) -> Reply:
     check_order_by(compiled.query, container.indexing_policy)
     _check_scope(call, compiled, scope)
     owner = fingerprint(container.rid, text, parameters, scope.pk, scope.epk_min, scope.epk_max)
+    filters = filters_of(compiled.query.where, parameters, container.key_path)
+    narrowed = replace(scope, filters=filters)
     token = call.headers.get("x-ms-continuation")
     page = Execution(
         compiled,
         parameters,
-        lambda after: call.store.rows(container, scope, after),
+        lambda after: call.store.rows(container, narrowed, after),
         call.page_items(),
     ).run(unseal(owner, token) if token else None)
     reply = Reply("query", container=container)

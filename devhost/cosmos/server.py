@@ -30,6 +30,7 @@ from devhost.faults import CONTROL_PREFIX, install_faults
 
 HOST = "127.0.0.1"  # never reachable from outside this machine
 REQUEST_BYTES_MAX = 16 * 1024 * 1024  # above every service limit, which are checked with 413
+SHUTDOWN_S = 1.0  # how long a stop waits for requests that an injected fault delays
 Route = Callable[[Call], Reply]
 
 # (names of the path's resource kinds, method) -> route
@@ -97,11 +98,11 @@ class Emulator:
     def _answer(self, request: web.Request, body: bytes) -> Reply:
         segments = [unquote(part) for part in request.raw_path.partition("?")[0].split("/") if part]
         method = request.method
+        route = _route(segments, method)  # first: what is signed depends on the kind of resource
         check_signature(self._key, method, segments, request.headers, self._clock())
         check_headers(request.headers)
-        route = _route(segments, method)
         call = Call(method, segments, request.headers, body, self.store)
-        if "/docs" in request.raw_path:
+        if segments[4:5] == ["docs"]:
             self._throttle.admit()
             _check_container(call)
         return route(call)
@@ -232,12 +233,12 @@ async def start_cosmos(
 ) -> RunningCosmos:
     """Starts an emulator on loopback; port 0 takes a free one, data_dir None keeps all in memory.
 
-    Raises OSError when the port is taken and ValueError when the key is not base64.
+    Raises OSError when the port or the data directory is taken, ValueError for a malformed key.
     """
     key_bytes = decode_key(key)
     store = Store(data_dir, clock)
     emulator = Emulator(store, key_bytes, provisioned_ru, clock)
-    runner = web.AppRunner(create_app(emulator), access_log=None)
+    runner = web.AppRunner(create_app(emulator), access_log=None, shutdown_timeout=SHUTDOWN_S)
     try:
         await runner.setup()
         site = web.TCPSite(runner, HOST, port)

@@ -22,6 +22,7 @@ from devhost.cosmos.wire_json import encode, utf8_size_bytes
 DATABASE_FILE = "cosmos.sqlite3"
 ITEM_BYTES_MAX = 2 * 1024 * 1024  # service limit for one item as UTF-8 JSON
 WRITES_PER_TRANSACTION = 128  # more than a batch may hold; spaces the sequence numbers
+LOCK_WAIT_S = 1.0  # a process that was just killed may still hold the file
 PURGE_INTERVAL_S = 30.0  # expired items are invisible at once and removed at this pace
 SYSTEM_PROPERTIES = ("_rid", "_self", "_etag", "_attachments", "_ts")
 
@@ -67,14 +68,23 @@ class Store:
     """The data of one emulated account."""
 
     def __init__(self, data_dir: Path | None, clock: Callable[[], float]) -> None:
+        """Opens or creates the file; raises OSError when another process has it open."""
         self._clock = clock
         if data_dir is not None:
             data_dir.mkdir(parents=True, exist_ok=True)
         location = ":memory:" if data_dir is None else str(data_dir / DATABASE_FILE)
-        self._connection = sqlite3.connect(location, isolation_level=None, cached_statements=512)
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = NORMAL")
-        self.catalog = Catalog(self._connection, clock)
+        self._connection = sqlite3.connect(
+            location, timeout=LOCK_WAIT_S, isolation_level=None, cached_statements=512
+        )
+        try:
+            # Exclusive, because this object remembers what the file says: two would disagree.
+            self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+            self.catalog = Catalog(self._connection, clock)
+        except sqlite3.OperationalError as error:
+            self._connection.close()
+            raise OSError(f"{location} cannot be used: {error}") from error
 
     def close(self) -> None:
         self._connection.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from typing import Any
 
 from devhost.cosmos.errors import bad_request
@@ -73,14 +72,9 @@ def utf8_size_bytes(ascii_json: str, limit_bytes: int) -> int:
     return len(plain.encode("utf-8", "surrogatepass"))
 
 
-def depth(value: Any) -> int:
-    """How deeply containers are nested; a scalar has depth 0."""
-    if isinstance(value, dict):
-        return 1 + max((depth(member) for member in value.values()), default=0)
-    if isinstance(value, list):
-        return 1 + max((depth(member) for member in value), default=0)
-    return 0
-
-
-# The parser recurses once per level: keep far from the interpreter's own limit.
-assert sys.getrecursionlimit() > 4 * DEPTH_MAX
+def is_nested_deeper(value: Any, levels: int) -> bool:
+    """Whether containers are nested more than `levels` deep."""
+    members = value.values() if isinstance(value, dict) else value
+    if not isinstance(value, dict | list):
+        return False
+    return levels == 0 or any(is_nested_deeper(member, levels - 1) for member in members)

@@ -1,4 +1,4 @@
-"""The local Azure Functions host: runs a real `function_app.py` with its state in one SQLite file."""
+"""The local Azure Functions host: a real `function_app.py`, its state in one SQLite file."""
 
 from devhost.host.runtime import HostHandle, start_host
 

@@ -1,4 +1,4 @@
-"""Faults of activities on demand: a second delivery, or the death of the process at a given point."""
+"""Faults of activities on demand: a second delivery, or a crash at a given point."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ class All(Node):
             self.finish(self.any_failed)
 
 
-class Any_(Node):
+class First(Node):
     """Complete when the first child is."""
 
     def child_finished(self, child: Node) -> None:
@@ -301,7 +301,7 @@ class ActionReplay:
             group.seal()
             return group
         if kind is ActionType.WHEN_ANY:
-            first = Any_(parent)
+            first = First(parent)
             for child in action["compoundActions"]:
                 self._start(child, first)
             return first

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import logging
 import time
 import traceback
 from collections import deque
 from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
 from typing import Protocol
 
 from azure.functions.meta import Datum
 
 from devhost.host.activity_faults import ActivityFaults
+from devhost.host.converters import decode, encode
 from devhost.host.durable_history import Event, task_failure, task_result
 from devhost.host.durable_store import DurableStore, PendingActivity
-from devhost.host.invocation import FunctionRunner, decode, encode
+from devhost.host.invocation import FunctionRunner
 from devhost.host.loading import AppFunctions
 
 _log = logging.getLogger(__name__)
+
+_HOST_PATHS = (str(Path(__file__).parent), str(Path(concurrent.futures.__file__).parent))
 
 
 class Inboxes(Protocol):
@@ -127,16 +133,14 @@ class ActivityWorker:
             if self._stopped:
                 raise
             return self._failure(activity, error)
-        except Exception as error:  # noqa: BLE001 - the boundary to user code
+        except Exception as error:  # the boundary to user code
             return self._failure(activity, error)
         return task_result(time.time(), activity.task_id, None if text == "null" else text)
 
     def _failure(self, activity: PendingActivity, error: BaseException) -> Event:
-        reason = (
-            f"Activity function '{activity.name}' failed:  {type(error).__name__}: {error}"
-        )
+        reason = f"Activity function '{activity.name}' failed:  {type(error).__name__}: {error}"
         _log.warning("instance=%s %s", activity.instance_id, reason)
-        details = "".join(traceback.format_exception(error, limit=-5))
+        details = "".join(traceback.format_exception(error.with_traceback(_app_frames(error))))
         return task_failure(time.time(), activity.task_id, reason, details)
 
     def _flush(self) -> None:
@@ -163,3 +167,11 @@ class ActivityWorker:
                 self.redelivered += 1
                 self._second_deliveries.append(activity)
         self._pump()
+
+
+def _app_frames(error: BaseException) -> TracebackType | None:
+    """The traceback from the first frame of the app on; the frames before it are the host's."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_frame.f_code.co_filename.startswith(_HOST_PATHS):
+        frame = frame.tb_next
+    return frame

@@ -1,4 +1,4 @@
-"""The durable HTTP API under `/runtime/webhooks/durabletask`: for the SDK's client and for people."""
+"""The durable HTTP API under `/runtime/webhooks/durabletask`, for the SDK and for people."""
 
 from __future__ import annotations
 

@@ -169,9 +169,7 @@ class DurableEngine:
 
     def accepts(self, instance_id: str, execution_id: str) -> bool:
         row = self.instance(instance_id)
-        return (
-            row is not None and row.execution_id == execution_id and not row.status.is_finished
-        )
+        return row is not None and row.execution_id == execution_id and not row.status.is_finished
 
     def deliver(self, instance_id: str, item: Event) -> None:
         """Wakes the instance, unless it would only learn that it has to wait for more."""
@@ -192,9 +190,7 @@ class DurableEngine:
             self._pump()
 
     def _pump(self) -> None:
-        while (
-            not self._stopped and self._ready and len(self._running) < self._concurrent_turns_max
-        ):
+        while not self._stopped and self._ready and len(self._running) < self._concurrent_turns_max:
             instance_id = self._ready.popleft()
             self._wanted.discard(instance_id)
             self._running[instance_id] = asyncio.create_task(self._turn(instance_id))

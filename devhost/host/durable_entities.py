@@ -151,17 +151,14 @@ class EntityWorker:
         answer: dict[str, Any] = json.loads(text)
         return answer
 
-    def _commit(
-        self, entity_id: str, requests: list[_Request], answer: dict[str, Any]
-    ) -> None:
+    def _commit(self, entity_id: str, requests: list[_Request], answer: dict[str, Any]) -> None:
         if self._inboxes is None:
             return
         now_s, replies = time.time(), []
         with self._state.transaction():
             if answer["entityExists"]:
                 self._state.execute(
-                    "INSERT OR REPLACE INTO entities (entity_id, state, updated_at) "
-                    "VALUES (?,?,?)",
+                    "INSERT OR REPLACE INTO entities (entity_id, state, updated_at) VALUES (?,?,?)",
                     (entity_id, answer["entityState"] or "null", now_s),
                 )
             else:
@@ -190,9 +187,7 @@ class EntityWorker:
             self._inboxes.deliver(caller_id, item)
 
 
-def _all_failed(
-    state: str | None, requests: list[_Request], error: Exception
-) -> dict[str, Any]:
+def _all_failed(state: str | None, requests: list[_Request], error: Exception) -> dict[str, Any]:
     failed = {"isError": True, "result": json.dumps(str(error))}
     return {
         "entityExists": state is not None,

@@ -248,7 +248,8 @@ class DurableStore:
         )
 
     def next_timer_at(self) -> float | None:
-        return self._scalar("SELECT MIN(fire_at) FROM durable_timers")
+        earliest: float | None = self._scalar("SELECT MIN(fire_at) FROM durable_timers")
+        return earliest
 
     def due_timers(self, now_s: float, limit: int) -> list[tuple[str, str, int, float]]:
         return self._state.execute(

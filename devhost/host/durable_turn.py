@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import uuid
 from dataclasses import dataclass, field
 from typing import Any
@@ -171,7 +170,7 @@ def _call(function: LoadedFunction, payload: str) -> dict[str, Any]:
     """Runs the SDK's orchestrator wrapper and returns the state it answers, failed or not."""
     try:
         text = function.code(**{str(function.trigger["name"]): OrchestrationContext(payload)})
-    except Exception as error:  # noqa: BLE001 - the boundary to user code
+    except Exception as error:  # the boundary to user code
         _, label, text = str(error).partition(STATE_LABEL)
         if not label:
             raise _TurnFailedError(f"{type(error).__name__}: {error}") from error

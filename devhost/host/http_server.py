@@ -11,7 +11,8 @@ from aiohttp import web
 from azure.functions.meta import Datum
 from multidict import CIMultiDict
 
-from devhost.host.invocation import FunctionRunner, decode, encode
+from devhost.host.converters import decode, encode
+from devhost.host.invocation import FunctionRunner
 from devhost.host.loading import LoadedFunction
 from devhost.host.routing import RouteTable
 

@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import azure.functions as func
-from azure.functions.meta import Datum
 
 from devhost.host.errors import HostStartError
 from devhost.host.loading import LoadedFunction
@@ -158,19 +157,6 @@ class DurableClientText:
 
     def __init__(self) -> None:
         self.text = ""
-
-
-def decode(binding_type: str, datum: Datum, metadata: dict[str, Datum] | None = None) -> Any:
-    """Decodes a trigger value with the SDK's own converter."""
-    converter: Any = func.get_binding_registry().get(binding_type)
-    return converter.decode(datum, trigger_metadata=metadata or {})
-
-
-def encode(binding_type: str, value: Any) -> Datum:
-    """Encodes a result with the SDK's own converter; raises what the converter raises."""
-    converter: Any = func.get_binding_registry().get(binding_type)
-    datum: Datum = converter.encode(value, expected_type=None)
-    return datum
 
 
 def _check_result(function: LoadedFunction, result: Any) -> None:

@@ -10,10 +10,8 @@ HOST_LOGGER = "devhost.host"
 class _OneLine(logging.Formatter):
     """`time level concern message`, with line breaks escaped so that one event stays one line."""
 
-    converter = time.gmtime
-
     def format(self, record: logging.LogRecord) -> str:
-        moment = time.strftime("%Y-%m-%dT%H:%M:%S", self.converter(record.created))
+        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         concern = record.name.removeprefix(f"{HOST_LOGGER}.")
         text = record.getMessage()
         if record.exc_info:

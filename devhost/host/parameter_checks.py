@@ -12,9 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import azure.functions as func
-from azure.functions._thirdparty import typing_inspect
+from azure.functions._thirdparty import typing_inspect as untyped_inspect
 
+from devhost.host.converters import converter
 from devhost.host.errors import FunctionLoadError
+
+typing_inspect: Any = untyped_inspect
 
 RETURN_BINDING = "$return"
 # The return value of these is their output, without a `$return` binding.
@@ -121,12 +124,11 @@ def _is_out_type(annotation: Any) -> bool:
 
 
 def _accepts(binding_type: str, python_type: Any, is_output: bool) -> bool:
-    converter: Any = func.get_binding_registry().get(binding_type)
     if python_type in (str, bytes) and binding_type not in IMPLICIT_OUTPUT_TYPES:
         return True  # the worker's generic binding takes text and bytes anywhere
     if is_output:
-        return bool(converter.check_output_type_annotation(python_type))
-    return bool(converter.check_input_type_annotation(python_type))
+        return bool(converter(binding_type).check_output_type_annotation(python_type))
+    return bool(converter(binding_type).check_input_type_annotation(python_type))
 
 
 def _check_return(function_name: str, binding: dict[str, Any], annotation: Any) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,7 +75,12 @@ async def start_host(
 ) -> HostHandle:
     """Starts a host in this event loop; port 0 takes a free one. Raises HostStartError."""
     options = HostOptions(
-        Path(app_root), port, Path(state_dir), verify_replay=verify_replay, blobs=blobs, timers=timers
+        Path(app_root),
+        port,
+        Path(state_dir),
+        verify_replay=verify_replay,
+        blobs=blobs,
+        timers=timers,
     )
     configure_logging()
     functions = load_app(options.app_root)
@@ -148,8 +151,7 @@ class _Host:
         self._engine.start()
         if self._options.timers:
             self._timers.start()
-        if self._options.blobs:
-            self._blobs.start()
+        self._blobs.start(polls=self._options.blobs)
         return port
 
     async def stop(self) -> None:

@@ -6,14 +6,17 @@ import asyncio
 import json
 import logging
 import time
+from collections.abc import Coroutine
 from datetime import UTC, datetime
+from typing import Any
 
 from azure.functions.meta import Datum
 from croniter import CroniterBadCronError, croniter
 
+from devhost.host.converters import decode
 from devhost.host.durable_history import timestamp_text
 from devhost.host.errors import FunctionLoadError
-from devhost.host.invocation import FunctionRunner, decode
+from devhost.host.invocation import FunctionRunner
 from devhost.host.loading import LoadedFunction
 from devhost.host.state_file import StateFile
 
@@ -121,8 +124,8 @@ class Timers:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _track(self, coroutine: asyncio._CoroutineLike[None]) -> None:
-        task = asyncio.ensure_future(coroutine)
+    def _track(self, run: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(run)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
@@ -149,5 +152,5 @@ def _schedule(function: LoadedFunction) -> str:
 
 
 async def _sleep_until(epoch_s: float) -> None:
-    while (remaining_s := epoch_s - time.time()) > 0:
+    while (remaining_s := epoch_s - time.time()) > 0:  # noqa: ASYNC110 - waits for a moment
         await asyncio.sleep(min(remaining_s, SLEEP_S_MAX))

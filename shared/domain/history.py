@@ -14,6 +14,19 @@ CONTINUATION_CHARS_MAX = 4_096
 
 
 @dataclass(frozen=True)
+class GenerationFilter:
+    """What a history listing is narrowed to; dates are ISO 8601 prefixes, `until` exclusive."""
+
+    tenant_id: str
+    status: str | None = None
+    provider: str | None = None
+    user_key: str | None = None
+    batch_id: str | None = None
+    since: str | None = None
+    until: str | None = None
+
+
+@dataclass(frozen=True)
 class HistoryRange:
     """The months a listing covers, `newest` first down to `oldest`; both 'yyyymm'."""
 

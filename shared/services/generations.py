@@ -2,11 +2,12 @@
 
 import asyncio
 from dataclasses import dataclass, replace
+from datetime import date
 
 from shared.domain.audit_events import AuditEvent
 from shared.domain.budgets import charged_scopes
 from shared.domain.generations import GenerationRequest, request_hash, resolve_request
-from shared.domain.history import HistoryCursor, HistoryRange
+from shared.domain.history import GenerationFilter, HistoryCursor, HistoryRange
 from shared.domain.identity import CLAIM_BY_ROLE, Caller, Ownership, Role, require_sight
 from shared.domain.ids import Partition, operation_of, partition_of
 from shared.domain.ledger import Document, Hold, Reservation
@@ -17,7 +18,6 @@ from shared.errors import Conflict, NotFound
 from shared.ports import (
     Clock,
     Directory,
-    GenerationFilter,
     Orchestrations,
     Records,
 )
@@ -112,13 +112,15 @@ class Generations:
         self,
         caller: Caller,
         wanted: GenerationFilter,
-        window: HistoryRange,
         *,
+        since: date | None,
+        until: date | None,
         continuation: str | None,
         limit: int,
     ) -> GenerationList:
         """One page of what the caller may see, month by month, newest first within each."""
         wanted = replace(wanted, tenant_id=caller.tenant_id)
+        window = HistoryRange.of(since, until, self.clock.now().date())
         if caller.role < Role.DEPT_MANAGER:
             wanted = replace(wanted, user_key=caller.key)
         departments = [caller.department_id]

@@ -8,6 +8,7 @@ from shared.adapters.providers.failures import (
     CATEGORIES_MAX,
     RETRY_AFTER_S_MAX,
     failure_of_status,
+    is_checker_refusal,
     is_definite,
     is_output_refusal,
     is_refusal,
@@ -72,9 +73,6 @@ def test_parse_retry_after_never_raises(headers: dict[str, str], text: str) -> N
         ([None], "Your request was rejected by the safety system. Include the request ID."),
         ([None], "Your request was rejected as a result of our safety system."),
         ([None], "The model produced invalid content."),
-        ([], "NSFW content detected. Try running it again, or try a different prompt."),
-        ([], "All generated images contained NSFW content."),
-        ([], "The input or output was flagged as sensitive. (E005)"),
     ],
 )
 def test_is_refusal_knows_each_spelling(codes: list[object], text: str) -> None:
@@ -88,11 +86,26 @@ def test_is_refusal_knows_each_spelling(codes: list[object], text: str) -> None:
         (["InvalidPayload"], "Invalid size."),
         ([{"code": "contentFilter"}], ""),
         (["unknown_parameter"], "Unknown parameter: 'seed'."),
-        ([], "CUDA out of memory"),
+        (["invalid_value"], "Invalid value for 'moderation'."),
     ],
 )
 def test_is_refusal_leaves_other_errors_alone(codes: list[object], text: str) -> None:
     assert not is_refusal(codes, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "refused"),
+    [
+        ("NSFW content detected. Try running it again, or try a different prompt.", True),
+        ("All generated images contained NSFW content.", True),
+        ("The input or output was flagged as sensitive. (E005)", True),
+        ("CUDA out of memory", False),
+        ("KeyError: 'E0051'", False),
+        ("", False),
+    ],
+)
+def test_is_checker_refusal_reads_the_error_of_a_failed_run(text: str, refused: bool) -> None:
+    assert is_checker_refusal(text) is refused
 
 
 def test_is_output_refusal_tells_the_picture_from_the_prompt() -> None:

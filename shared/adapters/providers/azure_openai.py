@@ -35,7 +35,6 @@ from shared.domain.attempts import (
 from shared.ports import JobRecorder
 
 if TYPE_CHECKING:
-    import httpx2
     import openai
     from azure.identity.aio import DefaultAzureCredential
 
@@ -134,6 +133,7 @@ class AzureOpenAIProvider:
         return self._client
 
     async def _submit(self, client: "openai.AsyncOpenAI", order: ImageOrder) -> ProviderOutcome:
+        import anyio
         import httpx2
         import openai
 
@@ -148,7 +148,7 @@ class AzureOpenAIProvider:
             return _outcome_of_error(error)
         except openai.APIConnectionError as error:
             return _outcome_of_lost_connection(error.__cause__)
-        except httpx2.HTTPError:
+        except (httpx2.HTTPError, anyio.EndOfStream, OSError):  # the last two from inside TLS
             return Unknown("answer_cut_off")
         return await _outcome_of_answer(document, request_id)
 
@@ -223,7 +223,8 @@ def _usage(usage: object, images: int) -> Usage | None:
 def _outcome_of_lost_connection(cause: BaseException | None) -> ProviderOutcome:
     import httpx2
 
-    if isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout):
+    unopened = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
+    if isinstance(cause, unopened):
         return NotDelivered(Failure.TRANSIENT, Billed.NOTHING, "never_sent")
     if isinstance(cause, httpx2.TimeoutException):
         return Unknown("no_answer_in_time")
@@ -271,7 +272,7 @@ def _refusal(body: Mapping[str, Any], text: str, request_id: str | None) -> NotD
     )
 
 
-def _request_id(headers: "httpx2.Headers | Mapping[str, str]") -> str | None:
+def _request_id(headers: Mapping[str, str]) -> str | None:
     """The provider's id of the request, for their support."""
     request_id = headers.get("apim-request-id") or headers.get("x-request-id")
     return request_id[:REQUEST_ID_CHARS_MAX] if request_id else None

@@ -20,13 +20,14 @@ MODERATION_CODES: Final = frozenset(
     }
 )
 QUOTA_CODES: Final = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
-_MODERATION_TEXT: Final = re.compile(
+_SAFETY_SYSTEM_TEXT: Final = re.compile(
     r"content_policy_violation|responsibleaipolicyviolation|content_filter_policy"
     r"|failed as a result of our safety system|filtered as a result of our safety system"
-    r"|rejected (?:as a result of|by the|by our|by) (?:our )?safety system"
-    r"|the model produced invalid content|nsfw|flagged as sensitive|\(?\bE005\b|moderat",
+    r"|rejected (?:as a result of|by) (?:our|the) safety system"
+    r"|the model produced invalid content",
     re.IGNORECASE,
 )
+_CHECKER_TEXT: Final = re.compile(r"nsfw|flagged as sensitive|\bE005\b|moderat", re.IGNORECASE)
 _OUTPUT_STAGE_TEXT: Final = re.compile(r"generated images? (?:was|were) filtered", re.IGNORECASE)
 _BLOCKED_TEXT: Final = re.compile(r"temporarily blocked|has been blocked", re.IGNORECASE)
 _WAIT_TEXT: Final = re.compile(
@@ -60,10 +61,15 @@ def is_definite(status: int, body: object) -> bool:
 
 
 def is_refusal(codes: Iterable[object], text: str) -> bool:
-    """Whether the content was refused: by its code if there is one we know, else by the words."""
+    """Whether a safety system refused: by its code if there is one we know, else by the words."""
     if any(isinstance(code, str) and code.lower() in MODERATION_CODES for code in codes):
         return True
-    return _MODERATION_TEXT.search(text) is not None
+    return _SAFETY_SYSTEM_TEXT.search(text) is not None
+
+
+def is_checker_refusal(text: str) -> bool:
+    """Whether a failed run was stopped by the checker that is built into the model."""
+    return _CHECKER_TEXT.search(text) is not None
 
 
 def is_output_refusal(text: str) -> bool:

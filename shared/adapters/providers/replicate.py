@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shared.adapters.providers.failures import (
     failure_of_status,
+    is_checker_refusal,
     is_definite,
-    is_refusal,
     load_json,
     parse_retry_after_s,
 )
@@ -323,7 +323,7 @@ def _refused_submission(
 def _failed(ended: _Ended) -> NotDelivered:
     """A failed run: refused by the model's own checker, out of memory, or crashed."""
     text = _text(ended.prediction, "error")
-    if is_refusal((), text):
+    if is_checker_refusal(text):
         return ended.without_picture(Failure.CONTENT_REJECTED, "picture_refused")
     if _OUT_OF_MEMORY.search(text):
         return ended.without_picture(Failure.TRANSIENT, "out_of_memory")

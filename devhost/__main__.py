@@ -1,0 +1,162 @@
+"""The local cloud's command line: `python -m devhost --help`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+from devhost.addresses import addresses
+from devhost.azurite import azurite_part
+from devhost.local_settings import settings_json
+from devhost.ports import OFFSET_VARIABLE, PortProblem, Ports, offset_from, require_free
+from devhost.processes import PartFailed, Supervisor, interruptible
+from devhost.resources import create_resources
+from devhost.stack import (
+    REPOSITORY,
+    StackBusy,
+    StackOptions,
+    running_stack,
+    seed_organisation,
+)
+
+EXIT_FAILED = 1
+EXIT_CANNOT_START = 2  # as the parts themselves do, e.g. when a port is in use
+DATA_DIR = ".devhost"
+
+Command = Callable[[StackOptions, argparse.Namespace], Awaitable[int]]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command; returns the exit code."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        options = _options(parsed)
+        code, interrupted = interruptible(lambda: parsed.command(options, parsed))
+    except (PortProblem, StackBusy) as problem:
+        print(f"The local cloud cannot start. {problem}", file=sys.stderr)
+        return EXIT_CANNOT_START
+    except PartFailed as problem:
+        print(f"The local cloud has stopped. {problem}", file=sys.stderr)
+        return EXIT_FAILED
+    if interrupted:
+        print("Stopped.", file=sys.stderr)
+        return 0 if parsed.runs_until_stopped else code
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m devhost",
+        description="A cloud on this machine: storage, Cosmos DB, identity, image providers and the"
+        " Functions host, on loopback only, running the same app that Azure runs.",
+        epilog=f"State and logs are kept in {DATA_DIR}/; `make clean` removes them.",
+    )
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument(
+        "--port-offset",
+        type=int,
+        metavar="N",
+        help=f"add N to every port (default: ${OFFSET_VARIABLE} or 0)",
+    )
+    shared.add_argument(
+        "--data-dir",
+        type=Path,
+        help=f"where state and logs go (default: {DATA_DIR}, or {DATA_DIR}/offset-N)",
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def add(name: str, command: Command, help_text: str, *, lasting: bool = False) -> None:
+        entry = commands.add_parser(name, parents=[shared], help=help_text, description=help_text)
+        entry.set_defaults(command=command, runs_until_stopped=lasting)
+        if name == "demo":
+            entry.add_argument(
+                "--running",
+                action="store_true",
+                help="use the stack that runs already (make up, or make emulators and func start)",
+            )
+
+    add("demo", _demo, "Start everything, generate real batches, check every figure, stop.")
+    add("up", _up, "Start everything and leave it running until Ctrl-C.", lasting=True)
+    add(
+        "emulators",
+        _emulators,
+        "Start everything but the Functions host, for `func start`.",
+        lasting=True,
+    )
+    add("azurite", _azurite, "Start the storage emulator alone.", lasting=True)
+    add("resources", _resources, "Create missing databases and containers in running emulators.")
+    add("seed", _seed, "Create what is missing in running emulators and enter the organisation.")
+    add("settings", _settings, "Print the local.settings.json for these ports.")
+    return parser
+
+
+def _options(parsed: argparse.Namespace) -> StackOptions:
+    given = parsed.port_offset
+    offset = offset_from(os.environ) if given is None else given
+    data_dir = parsed.data_dir or Path(DATA_DIR, *([f"offset-{offset}"] if offset else []))
+    return StackOptions(
+        ports=Ports().shifted(offset),
+        data_dir=data_dir,
+        say=lambda text: print(text, flush=True),
+    )
+
+
+async def _demo(options: StackOptions, parsed: argparse.Namespace) -> int:
+    from devhost.demo.flow import run_demo
+
+    if parsed.running:
+        return await run_demo(options)
+    async with running_stack(options) as stack:
+        return await stack.supervisor.guard(run_demo(options))
+
+
+async def _up(options: StackOptions, _: argparse.Namespace) -> int:
+    async with running_stack(options) as stack:
+        print(addresses(stack), flush=True)
+        await stack.supervisor.guard(asyncio.Event().wait())
+    return 0
+
+
+async def _emulators(options: StackOptions, parsed: argparse.Namespace) -> int:
+    return await _up(replace(options, with_host=False), parsed)
+
+
+async def _azurite(options: StackOptions, _: argparse.Namespace) -> int:
+    others = frozenset({"host", "cosmos", "simulators"})
+    require_free(options.ports, except_for=others)
+    supervisor = Supervisor(REPOSITORY, os.environ)
+    data_dir = options.directory / "azurite"
+    try:
+        await supervisor.start(
+            azurite_part(REPOSITORY, data_dir, options.log("azurite"), options.ports)
+        )
+        print(f"azurite listening on {options.ports.url('blob')}", flush=True)
+        await supervisor.guard(asyncio.Event().wait())
+    finally:
+        await supervisor.stop_all()
+    return 0
+
+
+async def _resources(options: StackOptions, _: argparse.Namespace) -> int:
+    await create_resources(options.ports)
+    return 0
+
+
+async def _seed(options: StackOptions, _: argparse.Namespace) -> int:
+    await create_resources(options.ports)
+    print(await seed_organisation(options), end="")
+    return 0
+
+
+async def _settings(options: StackOptions, _: argparse.Namespace) -> int:
+    print(settings_json(options.ports), end="")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""The app's settings for the local cloud, as `local.settings.json` carries them.
+
+Every value here opens an emulator on loopback and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from devhost.azurite import connection_string
+from devhost.cosmos.auth import EMULATOR_KEY
+from devhost.ports import LOOPBACK, Ports
+from devhost.resources import read_resources
+
+PEOPLE_FILE = Path(__file__).parent / "simulators" / "users.json"
+
+
+@cache
+def people() -> dict[str, Any]:
+    """The tenants, users and clients that the identity simulator knows."""
+    content: dict[str, Any] = json.loads(PEOPLE_FILE.read_text("utf-8"))
+    return content
+
+
+def home_tenant_id() -> str:
+    """The tenant that the local app trusts."""
+    return str(people()["tenants"][0]["id"])
+
+
+def token_issuer(ports: Ports) -> str:
+    return f"{ports.url('simulators')}/{home_tenant_id()}/v2.0"
+
+
+def setting_values(ports: Ports) -> dict[str, str]:
+    """Each app setting with its local value; a new setting of the app gets a line here."""
+    storage = connection_string(ports)
+    simulators = ports.url("simulators")
+    return {
+        "FUNCTIONS_WORKER_RUNTIME": "python",
+        "AzureWebJobsStorage": storage,
+        "EIG_STORAGE": storage,
+        "EIG_COSMOS_ENDPOINT": ports.url("cosmos"),
+        "EIG_COSMOS_KEY": EMULATOR_KEY,
+        "EIG_COSMOS_DATABASE": read_resources().database,
+        "EIG_TOKEN_ISSUER": token_issuer(ports),
+        "EIG_TOKEN_TENANT_ID": home_tenant_id(),
+        "EIG_TOKEN_AUDIENCE": str(people()["api"]["client_id"]),
+        "EIG_AZURE_OPENAI_ENDPOINT": f"{simulators}/azure-openai",
+        "EIG_AZURE_OPENAI_KEY": "local-demo-key",
+        "EIG_REPLICATE_ENDPOINT": f"{simulators}/replicate/v1",
+        "EIG_REPLICATE_TOKEN": "local-demo-token",
+        "EIG_REPLICATE_OUTPUT_HOSTS": f"{LOOPBACK}:{ports.simulators}",
+        "EIG_END_USER_SALT": "local",
+    }
+
+
+def settings_json(ports: Ports) -> str:
+    """The text of a local.settings.json for these ports."""
+    document = {"IsEncrypted": False, "Values": setting_values(ports)}
+    return json.dumps(document, indent=2) + "\n"

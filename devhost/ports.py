@@ -1,0 +1,111 @@
+"""The loopback ports of the local cloud, and the message when one of them is taken."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+import psutil
+
+LOOPBACK = "127.0.0.1"
+OFFSET_VARIABLE = "EIG_DEVHOST_PORT_OFFSET"
+PORT_MAX = 65_535
+PART_OF_PORT = {
+    "host": "Functions host",
+    "cosmos": "Cosmos DB emulator",
+    "simulators": "simulators of identity and image providers",
+    "blob": "Azurite (blobs)",
+    "queue": "Azurite (queues)",
+    "table": "Azurite (tables)",
+}
+
+
+class PortProblem(Exception):
+    """The stack cannot have the ports it was asked to use; the text is for a person."""
+
+
+@dataclass(frozen=True)
+class Ports:
+    """One port per endpoint; the defaults are those of the tools that these parts stand for."""
+
+    host: int = 7071
+    cosmos: int = 8081
+    simulators: int = 8400
+    blob: int = 10000
+    queue: int = 10001
+    table: int = 10002
+
+    def shifted(self, offset: int) -> Ports:
+        """The same ports moved up; raises PortProblem when one would leave the range."""
+        moved = {name: port + offset for name, port in self.by_name().items()}
+        if min(moved.values()) < 1 or max(moved.values()) > PORT_MAX:
+            raise PortProblem(f"A port offset of {offset} leaves the range 1 to {PORT_MAX}.")
+        return Ports(**moved)
+
+    def by_name(self) -> dict[str, int]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def url(self, name: str) -> str:
+        return f"http://{LOOPBACK}:{self.by_name()[name]}"
+
+
+def free_ports() -> Ports:
+    """Ports that were free a moment ago, for tests that run beside a developer's stack."""
+    sockets = [socket.socket() for _ in fields(Ports)]
+    try:
+        for listener in sockets:
+            listener.bind((LOOPBACK, 0))
+        return Ports(*(listener.getsockname()[1] for listener in sockets))
+    finally:
+        for listener in sockets:
+            listener.close()
+
+
+def offset_from(environment: Mapping[str, str]) -> int:
+    """The offset set in the environment, 0 without one; raises PortProblem if it is no number."""
+    text = environment.get(OFFSET_VARIABLE, "").strip() or "0"
+    try:
+        return int(text)
+    except ValueError:
+        raise PortProblem(f"{OFFSET_VARIABLE} must be a whole number, not {text!r}.") from None
+
+
+def require_free(ports: Ports, *, except_for: frozenset[str] = frozenset()) -> None:
+    """Raises PortProblem naming every port that something listens on already."""
+    taken = [
+        f"  port {port}, for the {PART_OF_PORT[name]}{_holder(port)}"
+        for name, port in ports.by_name().items()
+        if name not in except_for and not _is_free(port)
+    ]
+    if taken:
+        raise PortProblem(
+            "These ports of the local cloud are in use:\n"
+            + "\n".join(taken)
+            + "\nStop what uses them (perhaps another `make up`), or move all ports:"
+            + f" {OFFSET_VARIABLE}=1000 make demo"
+        )
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        # As the servers do: a connection that is still closing does not make a port taken.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, os.name == "posix")
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
+
+
+def _holder(port: int) -> str:
+    """Who listens, when the system tells us."""
+    try:
+        for connection in psutil.net_connections("tcp"):
+            listening = connection.status == psutil.CONN_LISTEN
+            if listening and connection.laddr.port == port and connection.pid:
+                return f": held by {psutil.Process(connection.pid).name()} (pid {connection.pid})"
+    except psutil.Error:
+        return ""  # macOS and other users' processes need more rights than we have
+    return ""

@@ -1,0 +1,33 @@
+"""The Azure Functions app: one app object, one line per blueprint."""
+
+import azure.durable_functions as df
+import azure.functions as func
+
+from functions import (
+    blob_uploads,
+    durable_activities,
+    durable_generation,
+    http_batches,
+    http_budgets,
+    http_estimates,
+    http_generations,
+    http_health,
+    http_images,
+    http_openapi,
+    timer_audit_relay,
+    timer_ledger_sweep,
+)
+
+app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+app.register_functions(http_generations.bp)
+app.register_functions(http_images.bp)
+app.register_functions(http_batches.bp)
+app.register_functions(http_estimates.bp)
+app.register_functions(http_budgets.bp)
+app.register_functions(http_health.bp)
+app.register_functions(http_openapi.bp)
+app.register_functions(blob_uploads.bp)
+app.register_functions(durable_generation.bp)
+app.register_functions(durable_activities.bp)
+app.register_functions(timer_ledger_sweep.bp)
+app.register_functions(timer_audit_relay.bp)

@@ -1,0 +1,96 @@
+"""The activities: each finds its work by id, makes one service call and answers with a report."""
+
+import logging
+from typing import Any
+
+import azure.durable_functions as df
+
+from functions import names
+from functions.payloads import (
+    AttemptInput,
+    ChunkInput,
+    FinishInput,
+    FinishResult,
+    OpenChunkResult,
+    SettleInput,
+    SettleResult,
+)
+from shared.domain.attempts import AttemptReport
+from shared.domain.ids import row_of
+from shared.telemetry import correlation_id
+from shared.wiring import services
+
+RETRY_AFTER_S = 5.0  # a fault of ours before or after the call: ask again, the marker protects
+bp = df.Blueprint()
+logger = logging.getLogger("eig.activities")
+
+
+@bp.function_name(names.ATTEMPT_ACTIVITY)
+@bp.activity_trigger(input_name="payload")
+async def attempt_activity(payload: dict) -> dict[str, Any]:  # type: ignore[type-arg]
+    """Carry out, or stop, one attempt at one generation."""
+    task = AttemptInput.model_validate(payload)
+    correlation_id.set(task.generation_id)
+    try:
+        item = await services().work.find(task.generation_id)
+        attempts = services().attempts
+        if task.stop:
+            report = await attempts.stop(item, "canceller")
+        else:
+            report = await attempts.run(item, task.attempt)
+    except Exception:
+        logger.exception("attempt failed", extra={"attempt": task.attempt})
+        report = AttemptReport(
+            generation_id=task.generation_id,
+            attempt=task.attempt,
+            ending="again",
+            reason="internal",
+            retry_after_s=RETRY_AFTER_S,
+        )
+    return report.model_dump(mode="json")
+
+
+@bp.function_name(names.SETTLE_ACTIVITY)
+@bp.activity_trigger(input_name="payload")
+async def settle_activity(payload: dict) -> dict[str, Any]:  # type: ignore[type-arg]
+    """Book how generations of one hold ended; says whether a cancel was asked for meanwhile."""
+    task = SettleInput.model_validate(payload)
+    correlation_id.set(task.operation_id)
+    reports = [AttemptReport.model_validate(report) for report in task.reports]
+    try:
+        await services().settlements.settle(task.operation_id, reports)
+        in_batch = row_of(reports[0].generation_id) is not None
+        cancel = in_batch and await services().batches.is_cancel_requested(task.operation_id)
+    except Exception:
+        logger.exception("settlement failed")
+        return SettleResult(ok=False).to_json()
+    return SettleResult(ok=True, cancel_requested=cancel).to_json()
+
+
+@bp.function_name(names.OPEN_CHUNK_ACTIVITY)
+@bp.activity_trigger(input_name="payload")
+async def open_chunk_activity(payload: dict) -> dict[str, Any]:  # type: ignore[type-arg]
+    """Name the rows of a chunk that are to be carried out."""
+    task = ChunkInput.model_validate(payload)
+    correlation_id.set(task.batch_id)
+    try:
+        rows = await services().work.valid_rows(task.batch_id, task.number)
+        cancel = await services().batches.is_cancel_requested(task.batch_id)
+    except Exception:
+        logger.exception("chunk could not be opened")
+        return OpenChunkResult(ok=False).to_json()
+    return OpenChunkResult(ok=True, rows=tuple(rows), cancel_requested=cancel).to_json()
+
+
+@bp.function_name(names.FINISH_BATCH_ACTIVITY)
+@bp.activity_trigger(input_name="payload")
+async def finish_batch_activity(payload: dict) -> dict[str, Any]:  # type: ignore[type-arg]
+    """Write results and receipt of a batch and mark it as ended."""
+    task = FinishInput.model_validate(payload)
+    correlation_id.set(task.batch_id)
+    try:
+        status = await services().batch_results.finish(task.batch_id)
+    except Exception:
+        logger.exception("batch could not be finished")
+        return FinishResult(ok=False).to_json()
+    return FinishResult(ok=True, status=status).to_json()

@@ -1,0 +1,44 @@
+"""Starts our orchestrations through the Durable client that a trigger is given."""
+
+from typing import Any
+
+import azure.durable_functions as df
+
+from functions import names
+from functions.payloads import BatchInput, GenerationInput, Payload
+
+_ALIVE = frozenset(
+    {
+        df.OrchestrationRuntimeStatus.Running,
+        df.OrchestrationRuntimeStatus.Pending,
+        df.OrchestrationRuntimeStatus.Suspended,
+        df.OrchestrationRuntimeStatus.ContinuedAsNew,
+    }
+)
+
+
+class DurableOrchestrations:
+    """Fulfils what the services expect of orchestrations; ids are those of the ledger's holds."""
+
+    def __init__(self, client: df.DurableOrchestrationClient) -> None:
+        self._client = client
+
+    async def start_generation(self, generation_id: str) -> None:
+        payload = GenerationInput(generation_id=generation_id)
+        await self._start(names.GENERATION_ORCHESTRATOR, generation_id, payload)
+
+    async def start_batch(self, batch_id: str, rows: int) -> None:
+        payload = BatchInput(batch_id=batch_id, rows=rows)
+        await self._start(names.BATCH_ORCHESTRATOR, batch_id, payload)
+
+    async def is_running(self, operation_id: str) -> bool:
+        status: Any = await self._client.get_status(operation_id)
+        return bool(status) and status.runtime_status in _ALIVE
+
+    async def _start(self, name: str, instance_id: str, payload: Payload) -> None:
+        try:
+            await self._client.start_new(name, instance_id, payload.to_json())
+        except Exception:
+            # The host refuses an id that runs already; anything else is a real failure.
+            if not await self.is_running(instance_id):
+                raise

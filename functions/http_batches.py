@@ -1,0 +1,150 @@
+"""Batches over HTTP."""
+
+from typing import Final
+
+import azure.durable_functions as df
+import azure.functions as func
+
+from functions import names
+from functions.durable_client import DurableOrchestrations
+from functions.http_routes import (
+    BatchRequest,
+    PageQuery,
+    ReceiptQuery,
+    UploadSlotRequest,
+    path_of,
+)
+from functions.http_support import JSON, Call, handle, json_response
+from shared.domain.batch_files import FileFormat
+from shared.domain.views import API_PREFIX
+from shared.errors import UnsupportedMediaType
+from shared.wiring import services
+
+BATCH_BODY_BYTES_MAX = 8 * 1024 * 1024  # larger batches are uploaded as files
+FORMATS: Final[dict[str, FileFormat]] = {
+    "text/csv": "csv",
+    "application/jsonl": "jsonl",
+    "application/x-ndjson": "jsonl",
+}
+bp = df.Blueprint()
+ANONYMOUS = func.AuthLevel.ANONYMOUS  # the access token is checked at our own edge
+
+
+@bp.function_name(names.SUBMIT_BATCH)
+@bp.route(route=path_of(names.SUBMIT_BATCH), methods=["POST"], auth_level=ANONYMOUS)
+@bp.durable_client_input(client_name="client")
+async def submit_batch(
+    req: func.HttpRequest, client: df.DurableOrchestrationClient
+) -> func.HttpResponse:
+    """POST /batches"""
+
+    async def act(call: Call) -> func.HttpResponse:
+        file_format, content = _rows_of(call)
+        order = await services().batch_bodies.order(
+            call.known_caller,
+            content,
+            file_format,
+            key=call.idempotency_key(),
+            correlation_id=call.correlation_id,
+        )
+        view = await services().batches.submit(order, DurableOrchestrations(client))
+        return json_response(view, 202, {"Operation-Location": f"{API_PREFIX}/batches/{view.id}"})
+
+    return await handle(req, act)
+
+
+def _rows_of(call: Call) -> tuple[FileFormat, bytes]:
+    """The rows as a file would hold them: JSON items become JSON lines."""
+    media_type = call.media_type()
+    if media_type == JSON:
+        items = call.body(BatchRequest, BATCH_BODY_BYTES_MAX).items
+        return "jsonl", b"\n".join(
+            item.model_dump_json(exclude_none=True).encode() for item in items
+        )
+    if media_type not in FORMATS:
+        raise UnsupportedMediaType(f"Send {JSON}, {', '.join(sorted(FORMATS))}.")
+    return FORMATS[media_type], call.raw_body(BATCH_BODY_BYTES_MAX)
+
+
+@bp.function_name(names.CREATE_UPLOAD_SLOT)
+@bp.route(route=path_of(names.CREATE_UPLOAD_SLOT), methods=["POST"], auth_level=ANONYMOUS)
+async def create_upload_slot(req: func.HttpRequest) -> func.HttpResponse:
+    """POST /batches/uploads"""
+
+    async def act(call: Call) -> func.HttpResponse:
+        file_name = call.body(UploadSlotRequest).file_name
+        slot = await services().upload_slots.create(
+            call.known_caller, file_name, call.correlation_id
+        )
+        return json_response(slot, 201, {"Location": f"{API_PREFIX}/batches/uploads/{slot.id}"})
+
+    return await handle(req, act)
+
+
+@bp.function_name(names.GET_UPLOAD_SLOT)
+@bp.route(route=path_of(names.GET_UPLOAD_SLOT), methods=["GET"], auth_level=ANONYMOUS)
+async def get_upload_slot(req: func.HttpRequest) -> func.HttpResponse:
+    """GET /batches/uploads/{id}"""
+
+    async def act(call: Call) -> func.HttpResponse:
+        return json_response(await services().upload_slots.get(call.known_caller, call.path("id")))
+
+    return await handle(req, act)
+
+
+@bp.function_name(names.GET_BATCH)
+@bp.route(route=path_of(names.GET_BATCH), methods=["GET"], auth_level=ANONYMOUS)
+async def get_batch(req: func.HttpRequest) -> func.HttpResponse:
+    """GET /batches/{id}"""
+
+    async def act(call: Call) -> func.HttpResponse:
+        return json_response(await services().batches.get(call.known_caller, call.path("id")))
+
+    return await handle(req, act)
+
+
+@bp.function_name(names.CANCEL_BATCH)
+@bp.route(route=path_of(names.CANCEL_BATCH), methods=["DELETE"], auth_level=ANONYMOUS)
+async def cancel_batch(req: func.HttpRequest) -> func.HttpResponse:
+    """DELETE /batches/{id}"""
+
+    async def act(call: Call) -> func.HttpResponse:
+        view = await services().batches.cancel(
+            call.known_caller, call.path("id"), call.correlation_id
+        )
+        return json_response(view, 202)
+
+    return await handle(req, act)
+
+
+@bp.function_name(names.LIST_BATCH_ITEMS)
+@bp.route(route=path_of(names.LIST_BATCH_ITEMS), methods=["GET"], auth_level=ANONYMOUS)
+async def list_batch_items(req: func.HttpRequest) -> func.HttpResponse:
+    """GET /batches/{id}/items"""
+
+    async def act(call: Call) -> func.HttpResponse:
+        query = call.query(PageQuery)
+        page = await services().batches.items(
+            call.known_caller,
+            call.path("id"),
+            continuation=query.continuation,
+            limit=query.limit,
+        )
+        return json_response(page)
+
+    return await handle(req, act)
+
+
+@bp.function_name(names.GET_BATCH_RECEIPT)
+@bp.route(route=path_of(names.GET_BATCH_RECEIPT), methods=["GET"], auth_level=ANONYMOUS)
+async def get_batch_receipt(req: func.HttpRequest) -> func.HttpResponse:
+    """GET /batches/{id}/receipt"""
+
+    async def act(call: Call) -> func.HttpResponse:
+        as_csv = call.query(ReceiptQuery).format == "csv"
+        body = await services().batch_results.receipt(
+            call.known_caller, call.path("id"), as_csv=as_csv
+        )
+        return func.HttpResponse(body, mimetype="text/csv" if as_csv else JSON)
+
+    return await handle(req, act)

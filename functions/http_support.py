@@ -1,0 +1,205 @@
+"""The single HTTP edge: caller, body, problem+json, headers, correlation. Handlers do the rest."""
+
+import json
+import logging
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final, TypeVar
+
+import azure.functions as func
+from pydantic import BaseModel, ValidationError
+
+from shared.domain.identity import Caller
+from shared.errors import (
+    EigError,
+    FieldFault,
+    Invalid,
+    PayloadTooLarge,
+    Rejected,
+    Unavailable,
+    UnsupportedMediaType,
+)
+from shared.telemetry import (
+    accepted_correlation_id,
+    configure_logging,
+    correlation_id,
+    new_correlation_id,
+)
+from shared.wiring import services
+
+JSON: Final = "application/json"
+PROBLEM: Final = "application/problem+json"
+JSON_BYTES_MAX: Final = 256 * 1024  # the longest prompt is 32,000 characters, twice, escaped
+FAULTS_MAX: Final = 50  # named in one answer
+IDEMPOTENCY_KEY: Final = "Idempotency-Key"
+IDEMPOTENCY_KEY_PATTERN: Final = re.compile(r"[\x21-\x7e]{1,255}")
+CORRELATION_HEADER: Final = "x-correlation-id"
+QUERY_CHARS_MAX: Final = 8_192
+HEADERS: Final = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
+}
+_WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*(\d{1,4})(?:$|[,;\s])", re.IGNORECASE)
+
+Body = TypeVar("Body", bound=BaseModel)
+logger = logging.getLogger("eig.http")
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request on its way in: who asks, and readers that refuse what does not fit."""
+
+    request: func.HttpRequest
+    correlation_id: str
+    caller: Caller | None
+
+    @property
+    def known_caller(self) -> Caller:
+        """The caller of a route that is not public."""
+        if self.caller is None:
+            raise RuntimeError("this route is public and has no caller")
+        return self.caller
+
+    def path(self, name: str) -> str:
+        return str(self.request.route_params.get(name, ""))
+
+    def media_type(self) -> str:
+        """The content type without its parameters, lower case."""
+        return (self.request.headers.get("content-type") or "").partition(";")[0].strip().lower()
+
+    def raw_body(self, bytes_max: int) -> bytes:
+        """The body; raise PayloadTooLarge above the limit."""
+        body: bytes = self.request.get_body() or b""
+        if len(body) > bytes_max:
+            raise PayloadTooLarge(f"The body may have at most {bytes_max} bytes.")
+        return body
+
+    def body(self, model: type[Body], bytes_max: int = JSON_BYTES_MAX) -> Body:
+        """The JSON body as a checked model; unknown fields are refused."""
+        if self.media_type() != JSON:
+            raise UnsupportedMediaType(f"Send the body as {JSON}.")
+        try:
+            return model.model_validate_json(self.raw_body(bytes_max))
+        except ValidationError as error:
+            raise invalid_body(error) from None
+
+    def query(self, model: type[Body]) -> Body:
+        """The query string as a checked model; unknown and repeated parameters are refused."""
+        if len(self.request.url) > QUERY_CHARS_MAX:
+            raise Invalid("The query string is too long.", code="query_too_long")
+        try:
+            return model.model_validate(dict(self.request.params))
+        except ValidationError as error:
+            raise invalid_body(error) from None
+
+    def idempotency_key(self) -> str | None:
+        """The caller's key for safe repeats; None when none was sent."""
+        key = self.request.headers.get(IDEMPOTENCY_KEY)
+        if key is None:
+            return None
+        if not IDEMPOTENCY_KEY_PATTERN.fullmatch(key):
+            raise Invalid(
+                f"{IDEMPOTENCY_KEY} must be 1 to 255 printable ASCII characters without spaces.",
+                faults=[FieldFault(f"/headers/{IDEMPOTENCY_KEY}", "send a UUID, for instance")],
+            )
+        return str(key)
+
+    def wait_s(self, seconds_max: int) -> int:
+        """Seconds of `Prefer: wait=N`, capped; 0 without it."""
+        found = _WAIT.search(self.request.headers.get("Prefer") or "")
+        return min(int(found[1]), seconds_max) if found else 0
+
+
+Act = Callable[[Call], Awaitable[func.HttpResponse]]
+
+
+async def handle(request: func.HttpRequest, act: Act, *, public: bool = False) -> func.HttpResponse:
+    """Identify the caller, act, and turn every ending into an answer with our headers."""
+    configure_logging()
+    started = time.perf_counter()
+    correlation = accepted_correlation_id(
+        request.headers.get(CORRELATION_HEADER), new_correlation_id()
+    )
+    correlation_id.set(correlation)
+    try:
+        caller = None
+        if not public:
+            caller = await services().callers.identify(request.headers.get("Authorization"))
+        response = await act(Call(request, correlation, caller))
+    except EigError as error:
+        _log_refusal(error)
+        response = problem_response(error, correlation)
+    except Exception:
+        logger.exception("unforeseen error")
+        response = problem_response(EigError("The request could not be completed."), correlation)
+    response.headers.update(HEADERS)
+    response.headers[CORRELATION_HEADER] = correlation
+    logger.info(
+        "request",
+        extra={
+            "method": request.method,
+            "status": response.status_code,
+            "duration_ms": round((time.perf_counter() - started) * 1_000, 1),
+        },
+    )
+    return response
+
+
+def json_response(
+    model: BaseModel, status: int = HTTPStatus.OK, headers: Mapping[str, str] | None = None
+) -> func.HttpResponse:
+    """A response model as JSON."""
+    return func.HttpResponse(
+        model.model_dump_json(), status_code=status, mimetype=JSON, headers=dict(headers or {})
+    )
+
+
+def problem_response(error: EigError, correlation: str) -> func.HttpResponse:
+    """RFC 9457: the one place where an error becomes an answer."""
+    body: dict[str, Any] = {
+        "type": f"urn:eig:problem:{error.problem_code}",
+        "title": error.title,
+        "status": error.status,
+        "code": error.problem_code,
+        "detail": error.detail,
+        "instance": f"urn:eig:request:{correlation}",
+        "retryable": error.retryable,
+    }
+    if error.faults:
+        body["errors"] = [fault.as_json() for fault in error.faults[:FAULTS_MAX]]
+    body.update(error.extra)
+    headers = {}
+    if error.retry_after_s is not None:
+        headers["Retry-After"] = str(error.retry_after_s)
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'
+    return func.HttpResponse(
+        json.dumps(body), status_code=error.status, mimetype=PROBLEM, headers=headers
+    )
+
+
+def invalid_body(error: ValidationError) -> Invalid:
+    """Name each field at fault; what was sent is never repeated."""
+    faults = [
+        FieldFault("/" + "/".join(str(part) for part in each["loc"]), str(each["msg"]))
+        for each in error.errors(include_input=False, include_url=False)[:FAULTS_MAX]
+    ]
+    if any(each["type"] == "json_invalid" for each in error.errors(include_input=False)):
+        return Invalid("The body is not valid JSON.", code="invalid_json", faults=faults)
+    return Invalid("Some fields are not valid.", faults=faults)
+
+
+def _log_refusal(error: EigError) -> None:
+    extra = {"code": error.problem_code, "status": error.status}
+    if isinstance(error, Rejected):
+        logger.info("refused", extra=extra)
+    elif isinstance(error, Unavailable):
+        logger.warning("unavailable", extra=extra, exc_info=True)
+    else:
+        logger.error("failed", extra=extra, exc_info=True)

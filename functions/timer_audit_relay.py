@@ -1,0 +1,24 @@
+"""Every 15 seconds: copy audit events from the ledger's outbox to the append-only log."""
+
+import logging
+
+import azure.functions as func
+
+from functions import names
+from shared.telemetry import configure_logging, correlation_id
+from shared.wiring import services
+
+bp = func.Blueprint()
+logger = logging.getLogger("eig.audit_relay")
+
+
+@bp.function_name(names.AUDIT_RELAY)
+@bp.timer_trigger(arg_name="timer", schedule=names.AUDIT_RELAY_SCHEDULE)
+async def audit_relay(timer: func.TimerRequest) -> None:
+    """Copy what is waiting in every open partition."""
+    configure_logging()
+    correlation_id.set(services().clock.new_id())
+    partitions = await services().ledger_sweep.partitions()
+    copied = await services().audit_relay.run(partitions)
+    if copied:
+        logger.info("audit events copied", extra={"copied": copied})

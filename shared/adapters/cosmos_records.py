@@ -1,0 +1,229 @@
+"""Generations, batches and slots in Cosmos DB; every query stays inside one ledger partition."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from shared.adapters.cosmos import (
+    BatchRefused,
+    CosmosConnection,
+    answered,
+    commit,
+    read_or_none,
+)
+from shared.adapters.cosmos_ledger import LEDGER_CONTAINER
+from shared.domain.audit_events import AuditEvent, outbox_document
+from shared.domain.history import GenerationFilter
+from shared.domain.ids import Partition
+from shared.domain.ledger import (
+    AttemptMarker,
+    Create,
+    Document,
+    Hold,
+    Operation,
+    Patch,
+    batch_document_id,
+    generation_document_id,
+    partition_for,
+    read_hold,
+    read_marker,
+)
+from shared.errors import FieldFault, Invalid, InvariantBroken
+from shared.ports import Page
+
+if TYPE_CHECKING:
+    from azure.cosmos.aio import ContainerProxy
+
+SWEEP_HOLDS_MAX = 500  # holds looked at in one sweep of one partition; the next run goes on
+RESOLUTIONS_PER_PAGE = 500
+_CONFLICT = 409
+
+
+class CosmosRecords:
+    """Implements the Records port."""
+
+    def __init__(self, connection: CosmosConnection) -> None:
+        self._connection = connection
+
+    @property
+    def _container(self) -> "ContainerProxy":
+        return self._connection.container(LEDGER_CONTAINER)
+
+    async def generation(self, generation_id: str) -> Document | None:
+        return await self._read(generation_document_id(generation_id), generation_id)
+
+    async def batch(self, batch_id: str) -> Document | None:
+        return await self._read(batch_document_id(batch_id), batch_id)
+
+    async def slot(self, slot_id: str) -> Document | None:
+        return await self._read(f"slot:{slot_id}", slot_id)
+
+    async def attempt(self, generation_id: str, attempt: int) -> AttemptMarker | None:
+        document = await self._read(f"a:{generation_id}:{attempt}", generation_id)
+        return read_marker(document) if document else None
+
+    async def _read(self, document_id: str, any_id: str) -> Document | None:
+        return await read_or_none(self._container, document_id, partition_for(any_id).key)
+
+    async def generations(
+        self, partition: Partition, wanted: GenerationFilter, continuation: str | None, limit: int
+    ) -> Page:
+        where, parameters = _filter(wanted)
+        pages = self._container.query_items(
+            # The conditions are constants of ours; every value is a parameter.
+            f"SELECT * FROM c WHERE {where} ORDER BY c.created_at DESC",  # noqa: S608  # nosec B608
+            parameters=parameters,
+            partition_key=partition.key,
+            max_item_count=limit,
+        ).by_page(continuation)
+        try:
+            documents = [dict(d) async for d in await anext(pages)]
+        except StopAsyncIteration:
+            return Page([], None)
+        except Exception as error:
+            if getattr(error, "status_code", None) == 400 and continuation:
+                raise Invalid(
+                    "The continuation token is not one of this listing's; start without it.",
+                    faults=[FieldFault("/continuation", "use the value of the last answer")],
+                ) from error
+            raise
+        token: str | None = getattr(pages, "continuation_token", None)
+        return Page(documents, token)
+
+    async def batches_of_slot(self, slot_id: str) -> Sequence[Document]:
+        # A file may arrive in the month after its slot was made: the batch then lives there.
+        partition = partition_for(slot_id)
+        following = _next_period(partition)
+        return [
+            batch
+            for each in (partition, following)
+            for batch in await self._query(
+                each,
+                "c.type = 'batch' AND c.source.slot_id = @slot ORDER BY c.created_at",
+                {"@slot": slot_id},
+            )
+        ]
+
+    async def batch_generations(self, batch_id: str, first: int, last: int) -> Sequence[Document]:
+        return await self._query(
+            partition_for(batch_id),
+            "c.type = 'generation' AND c.batch_id = @batch"
+            " AND c.row >= @first AND c.row <= @last ORDER BY c.row",
+            {"@batch": batch_id, "@first": first, "@last": last},
+        )
+
+    async def resolutions(self, batch_id: str) -> AsyncIterator[Document]:
+        found = self._container.query_items(
+            "SELECT * FROM c WHERE c.type = 'resolution' AND c.operation_id = @batch"
+            " ORDER BY c.row",
+            parameters=[{"name": "@batch", "value": batch_id}],
+            partition_key=partition_for(batch_id).key,
+            max_item_count=RESOLUTIONS_PER_PAGE,
+        )
+        async for document in found:
+            yield dict(document)
+
+    async def reject_batch(self, record: Document, event: AuditEvent) -> None:
+        partition = partition_for(record["batch_id"])
+        await self._commit_once(
+            partition, [Create(outbox_document(partition, event)), Create(record)]
+        )
+
+    async def request_cancel(self, batch_id: str, event: AuditEvent) -> None:
+        await self._change_batch(batch_id, {"cancel_requested": True}, event)
+
+    async def close_batch(
+        self, batch_id: str, status: str, completed_at: str, event: AuditEvent
+    ) -> None:
+        await self._change_batch(batch_id, {"status": status, "completed_at": completed_at}, event)
+
+    async def create_slot(self, slot: Document, event: AuditEvent) -> None:
+        partition = partition_for(slot["slot_id"])
+        await self._commit_once(
+            partition, [Create(outbox_document(partition, event)), Create(slot)]
+        )
+
+    async def open_holds(self, partition: Partition, before: str) -> Sequence[Hold]:
+        documents = await self._query(
+            partition,
+            "c.type = 'hold' AND c.open_rows > 0 AND c.created_at < @before"
+            f" ORDER BY c.created_at OFFSET 0 LIMIT {SWEEP_HOLDS_MAX}",
+            {"@before": before},
+        )
+        return [read_hold(document) for document in documents]
+
+    async def unknown_generations(self, partition: Partition, before: str) -> Sequence[Document]:
+        return await self._query(
+            partition,
+            "c.type = 'generation' AND c.status = 'indeterminate' AND c.created_at < @before"
+            f" ORDER BY c.created_at OFFSET 0 LIMIT {SWEEP_HOLDS_MAX}",
+            {"@before": before},
+        )
+
+    async def outbox(self, partition: Partition, limit: int) -> Sequence[Document]:
+        return await self._query(
+            partition, f"c.type = 'outbox' ORDER BY c._ts OFFSET 0 LIMIT {int(limit)}", {}
+        )
+
+    async def drop_outbox(self, document: Document) -> None:
+        from azure.cosmos.exceptions import CosmosResourceNotFoundError
+
+        try:
+            await answered(
+                lambda: self._container.delete_item(document["id"], partition_key=document["pk"])
+            )
+        except CosmosResourceNotFoundError:
+            return  # another run dropped it after copying the same event
+
+    async def _change_batch(
+        self, batch_id: str, values: dict[str, object], event: AuditEvent
+    ) -> None:
+        partition = partition_for(batch_id)
+        steps = tuple({"op": "set", "path": f"/{k}", "value": v} for k, v in values.items())
+        operations: list[Operation] = [
+            Create(outbox_document(partition, event)),
+            Patch(batch_document_id(batch_id), steps),
+        ]
+        await self._commit_once(partition, operations)
+
+    async def _commit_once(self, partition: Partition, operations: Sequence[Operation]) -> None:
+        """Commit a change that begins with its audit event: an event that exists means done."""
+        try:
+            await commit(self._container, partition.key, operations)
+        except BatchRefused as refusal:
+            if refusal.index != 0 or refusal.status != _CONFLICT:
+                raise InvariantBroken("A change was refused in an unforeseen way.") from None
+
+    async def _query(
+        self, partition: Partition, condition: str, parameters: dict[str, Any]
+    ) -> list[Document]:
+        found = self._container.query_items(
+            f"SELECT * FROM c WHERE {condition}",  # noqa: S608  # nosec B608 - as above
+            parameters=[{"name": name, "value": value} for name, value in parameters.items()],
+            partition_key=partition.key,
+        )
+        return [dict(document) async for document in found]
+
+
+def _filter(wanted: GenerationFilter) -> tuple[str, list[dict[str, Any]]]:
+    """The WHERE clause of a history listing; values travel as parameters only."""
+    conditions = ["c.type = 'generation'", "c.tenant_id = @tenant_id"]
+    parameters = [{"name": "@tenant_id", "value": wanted.tenant_id}]
+    equal = ("status", "provider", "user_key", "batch_id")
+    for name in equal:
+        value = getattr(wanted, name)
+        if value is not None:
+            conditions.append(f"c.{name} = @{name}")
+            parameters.append({"name": f"@{name}", "value": value})
+    if wanted.since is not None:
+        conditions.append("c.created_at >= @since")
+        parameters.append({"name": "@since", "value": wanted.since})
+    if wanted.until is not None:
+        conditions.append("c.created_at < @until")
+        parameters.append({"name": "@until", "value": wanted.until})
+    return " AND ".join(conditions), parameters
+
+
+def _next_period(partition: Partition) -> Partition:
+    year, month = int(partition.period[:4]), int(partition.period[4:])
+    period = f"{year + 1:04d}01" if month == 12 else f"{year:04d}{month + 1:02d}"
+    return Partition(partition.department_id, period)

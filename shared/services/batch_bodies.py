@@ -1,0 +1,42 @@
+"""Batches that arrive in the body of a request instead of a file."""
+
+import hashlib
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from shared.domain.batch_files import BatchRow, FileFormat, parse_batch_file
+from shared.domain.batch_plans import BatchSource
+from shared.domain.identity import Caller
+from shared.services.admission import Admission
+from shared.services.batches import BatchOrder
+
+
+@dataclass(frozen=True)
+class BatchBodies:
+    """Turns a body into the same order that an uploaded file becomes."""
+
+    admission: Admission
+
+    async def order(
+        self,
+        caller: Caller,
+        content: bytes,
+        file_format: FileFormat,
+        *,
+        key: str | None,
+        correlation_id: str,
+    ) -> BatchOrder:
+        """The order of a body; the same key gives the same batch id."""
+
+        def read_rows() -> Iterator[BatchRow]:
+            return parse_batch_file(io.BytesIO(content), file_format)
+
+        return BatchOrder(
+            caller=caller,
+            batch_id=await self.admission.operation_id(caller, "batch", key),
+            source=BatchSource("http"),
+            content_hash=hashlib.sha256(file_format.encode() + b"\n" + content).hexdigest(),
+            read_rows=read_rows,
+            correlation_id=correlation_id,
+        )

@@ -1,0 +1,114 @@
+"""The app's settings: one frozen object, read from the environment once; no other file reads it."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from shared.errors import InvariantBroken
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every value the app can be configured with; names in the environment are EIG_<FIELD>."""
+
+    storage_connection: str | None  # EIG_STORAGE: a connection string, local only
+    storage_url: str | None  # EIG_STORAGE__blobServiceUri: Azure, with the app's identity
+    cosmos_endpoint: str
+    cosmos_database: str
+    cosmos_key: str | None  # empty: the app's identity
+    token_issuer: str
+    token_tenant_id: str
+    token_audience: str
+    token_authorized_parties: frozenset[str]  # empty: any client of the audience
+    token_scope: str
+    azure_openai_endpoint: str
+    azure_openai_key: str | None  # empty: the app's identity
+    azure_openai_token_scope: str
+    azure_openai_concurrent_max: int
+    azure_openai_starts_per_minute: int
+    azure_openai_timeout_s: int
+    replicate_endpoint: str
+    replicate_token: str
+    replicate_output_hosts: frozenset[str]
+    replicate_concurrent_max: int
+    replicate_starts_per_minute: int
+    replicate_poll_interval_s: float
+    end_user_salt: str  # keyed hash of the end user that providers may see
+    sweep_grace: timedelta
+    sweep_restart_until: timedelta
+    sweep_unknown_horizon: timedelta
+
+
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings; raise InvariantBroken naming every variable that is missing or wrong."""
+    reader = _Reader(os.environ if environment is None else environment)
+    settings = Settings(
+        storage_connection=reader.optional("EIG_STORAGE"),
+        storage_url=reader.optional("EIG_STORAGE__blobServiceUri"),
+        cosmos_endpoint=reader.required("EIG_COSMOS_ENDPOINT"),
+        cosmos_database=reader.text("EIG_COSMOS_DATABASE", "eig"),
+        cosmos_key=reader.optional("EIG_COSMOS_KEY"),
+        token_issuer=reader.required("EIG_TOKEN_ISSUER"),
+        token_tenant_id=reader.required("EIG_TOKEN_TENANT_ID"),
+        token_audience=reader.required("EIG_TOKEN_AUDIENCE"),
+        token_authorized_parties=reader.words("EIG_TOKEN_AUTHORIZED_PARTIES"),
+        token_scope=reader.text("EIG_TOKEN_SCOPE", "Images.Generate"),
+        azure_openai_endpoint=reader.required("EIG_AZURE_OPENAI_ENDPOINT"),
+        azure_openai_key=reader.optional("EIG_AZURE_OPENAI_KEY"),
+        azure_openai_token_scope=reader.text(
+            "EIG_AZURE_OPENAI_TOKEN_SCOPE", "https://cognitiveservices.azure.com/.default"
+        ),
+        azure_openai_concurrent_max=reader.number("EIG_AZURE_OPENAI_CONCURRENT_MAX", 16),
+        azure_openai_starts_per_minute=reader.number("EIG_AZURE_OPENAI_STARTS_PER_MINUTE", 60),
+        azure_openai_timeout_s=reader.number("EIG_AZURE_OPENAI_TIMEOUT_S", 180),
+        replicate_endpoint=reader.text("EIG_REPLICATE_ENDPOINT", "https://api.replicate.com/v1"),
+        replicate_token=reader.required("EIG_REPLICATE_TOKEN"),
+        replicate_output_hosts=reader.words("EIG_REPLICATE_OUTPUT_HOSTS", "replicate.delivery"),
+        replicate_concurrent_max=reader.number("EIG_REPLICATE_CONCURRENT_MAX", 16),
+        replicate_starts_per_minute=reader.number("EIG_REPLICATE_STARTS_PER_MINUTE", 600),
+        replicate_poll_interval_s=reader.number("EIG_REPLICATE_POLL_INTERVAL_MS", 1_000) / 1_000,
+        end_user_salt=reader.required("EIG_END_USER_SALT"),
+        sweep_grace=timedelta(seconds=reader.number("EIG_SWEEP_GRACE_S", 300)),
+        sweep_restart_until=timedelta(seconds=reader.number("EIG_SWEEP_RESTART_UNTIL_S", 3_600)),
+        sweep_unknown_horizon=timedelta(
+            seconds=reader.number("EIG_SWEEP_UNKNOWN_HORIZON_S", 86_400)
+        ),
+    )
+    if not (settings.storage_connection or settings.storage_url):
+        reader.faults.append("EIG_STORAGE or EIG_STORAGE__blobServiceUri is missing")
+    if reader.faults:
+        raise InvariantBroken("Settings are not usable: " + "; ".join(reader.faults))
+    return settings
+
+
+class _Reader:
+    """Reads variables and collects what is wrong with them; never puts a value in a message."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self.faults: list[str] = []
+
+    def optional(self, name: str) -> str | None:
+        return self._environment.get(name, "").strip() or None
+
+    def required(self, name: str) -> str:
+        value = self.optional(name)
+        if value is None:
+            self.faults.append(f"{name} is missing")
+        return value or ""
+
+    def text(self, name: str, default: str) -> str:
+        return self.optional(name) or default
+
+    def words(self, name: str, default: str = "") -> frozenset[str]:
+        return frozenset(self.text(name, default).replace(",", " ").split())
+
+    def number(self, name: str, default: int) -> int:
+        value = self.optional(name)
+        if value is None:
+            return default
+        if not (value.isascii() and value.isdigit() and int(value) > 0):
+            self.faults.append(f"{name} is not a positive whole number")
+            return default
+        return int(value)

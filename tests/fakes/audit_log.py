@@ -1,0 +1,16 @@
+"""The append-only log in memory."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from shared.domain.ids import Partition
+
+
+class FakeAuditLog:
+    """Events by id; the same id is added once."""
+
+    def __init__(self) -> None:
+        self.events: dict[str, Mapping[str, Any]] = {}
+
+    async def append(self, partition: Partition, event: Mapping[str, Any]) -> None:
+        self.events.setdefault(event["event_id"], event)

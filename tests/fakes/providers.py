@@ -1,0 +1,104 @@
+"""An image provider that works, refuses, loses answers and bills as its script says."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+from shared.domain.attempts import (
+    Billed,
+    Delivered,
+    Failure,
+    ImageOrder,
+    NotDelivered,
+    ProviderImage,
+    ProviderOutcome,
+    Unknown,
+)
+from shared.ports import JobRecorder
+from tests.fakes.faults import NOT_DONE, Fault, Faults, NoFaults
+
+PNG = (  # the first bytes of a picture of 8 x 8 points
+    b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x08\x00\x00\x00\x08\x08\x02\x00\x00\x00"
+)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the provider does with one order: its outcome, and what it puts on the invoice."""
+
+    outcome: ProviderOutcome
+    usd_micros: int
+
+
+@dataclass
+class FakeProvider:
+    """Counts submissions and keeps an invoice; with `jobs` it hands out job ids like Replicate."""
+
+    name: str
+    script: Callable[[ImageOrder], Work]
+    jobs: bool = False
+    faults: Faults = field(default_factory=NoFaults)
+    submitted: dict[tuple[str, int], int] = field(default_factory=dict)
+    invoice: dict[str, int] = field(default_factory=dict)  # micro-USD by generation id
+    before_work: Callable[[ImageOrder], None] = lambda order: None
+    after_billing: Callable[[ImageOrder], None] = lambda order: None
+    _done: dict[str, ProviderOutcome] = field(default_factory=dict)
+
+    async def generate(self, order: ImageOrder, record_job: JobRecorder) -> ProviderOutcome:
+        """Work, and perhaps lose the answer or the caller."""
+        fault = await self.faults.next("generate")
+        if fault in NOT_DONE:
+            return NotDelivered(Failure.TRANSIENT, Billed.NOTHING, "never_sent")
+        if fault is Fault.LATE:
+            self.faults.later(lambda: self._work(order))
+            return Unknown("no_answer_in_time")
+        outcome = self._work(order)
+        if fault is Fault.LOST:
+            return Unknown("no_answer_in_time")
+        if fault is Fault.CRASH_AFTER:
+            raise self.faults.crash("generate")
+        if not self.jobs:
+            return outcome
+        job_id = job_id_of(order)
+        await record_job(job_id)
+        return await self.resume(order, job_id)
+
+    async def resume(self, order: ImageOrder, job_id: str) -> ProviderOutcome:
+        """How the job ended; a lost answer leaves it unknown."""
+        fault = await self.faults.next("resume")
+        if fault is Fault.CRASH_AFTER:
+            raise self.faults.crash("resume")
+        if fault is not Fault.NONE or job_id not in self._done:
+            return Unknown("poll_lost", job_id)
+        return _fresh(self._done[job_id], job_id)
+
+    def _work(self, order: ImageOrder) -> ProviderOutcome:
+        self.before_work(order)
+        at = (order.generation_id, order.attempt)
+        self.submitted[at] = self.submitted.get(at, 0) + 1
+        work = self.script(order)
+        billed = self.invoice.get(order.generation_id, 0)
+        self.invoice[order.generation_id] = billed + work.usd_micros
+        self._done[job_id_of(order)] = work.outcome
+        self.after_billing(order)
+        return _fresh(work.outcome, None)
+
+
+def job_id_of(order: ImageOrder) -> str:
+    return f"job-{order.generation_id}-{order.attempt}"
+
+
+def picture(data: bytes = PNG) -> ProviderImage:
+    """A delivered picture; its stream can be read once."""
+    return ProviderImage(_once(data))
+
+
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+
+
+def _fresh(outcome: ProviderOutcome, job_id: str | None) -> ProviderOutcome:
+    """The same outcome with streams that were not read yet."""
+    if not isinstance(outcome, Delivered):
+        return outcome
+    images = tuple(picture() for _ in outcome.images)
+    return Delivered(images, outcome.usage, outcome.request_id, job_id)
