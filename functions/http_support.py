@@ -162,12 +162,13 @@ def json_response(
 
 def problem_response(error: EigError, correlation: str) -> func.HttpResponse:
     """RFC 9457: the one place where an error becomes an answer."""
+    ours = error.status == HTTPStatus.INTERNAL_SERVER_ERROR  # its detail is for the log
     body: dict[str, Any] = {
         "type": f"urn:eig:problem:{error.problem_code}",
         "title": error.title,
         "status": error.status,
         "code": error.problem_code,
-        "detail": error.detail,
+        "detail": "The request could not be completed." if ours else error.detail,
         "instance": f"urn:eig:request:{correlation}",
         "retryable": error.retryable,
     }
@@ -202,4 +203,5 @@ def _log_refusal(error: EigError) -> None:
     elif isinstance(error, Unavailable):
         logger.warning("unavailable", extra=extra, exc_info=True)
     else:
-        logger.error("failed", extra=extra, exc_info=True)
+        # Our own errors carry no input: their text may be logged, and ops need it.
+        logger.error(f"failed: {error.detail}", extra=extra, exc_info=True)

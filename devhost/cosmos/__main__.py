@@ -39,10 +39,10 @@ async def _serve(arguments: argparse.Namespace) -> int:
     except ValueError as error:
         print(f"cosmos emulator cannot start: {error}", file=sys.stderr)
         return EXIT_CANNOT_START
-    print(f"cosmos emulator listening on {running.endpoint}", flush=True)
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    print(f"cosmos emulator listening on {running.endpoint}", flush=True)
     await stopped.wait()
     await running.stop()
     return 0

@@ -1,4 +1,4 @@
-"""Account, databases, containers, partition key ranges and offers."""
+"""Account, databases, containers and partition key ranges."""
 
 from __future__ import annotations
 
@@ -101,11 +101,6 @@ def partition_key_ranges(call: Call) -> Reply:
     }
     body = feed_body(found.rid, "PartitionKeyRanges", [encode(the_range)])
     return Reply("read_ranges", body=body, headers={"etag": RANGE_ETAG})
-
-
-def offers(_: Call) -> Reply:
-    """No resource has a provisioned offer: throughput is a setting of the whole emulator."""
-    return Reply("list_offers", body=feed_body("", "Offers", []))
 
 
 def _refuse_query(call: Call) -> None:

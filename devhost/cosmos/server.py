@@ -36,8 +36,6 @@ Route = Callable[[Call], Reply]
 # (names of the path's resource kinds, method) -> route
 _ROUTES: dict[tuple[str, str], Route] = {
     ("", "GET"): resource_routes.account,
-    ("offers", "GET"): resource_routes.offers,
-    ("offers", "POST"): resource_routes.offers,
     ("dbs", "GET"): resource_routes.databases,
     ("dbs", "POST"): resource_routes.databases,
     ("dbs/*", "GET"): resource_routes.database,

@@ -79,9 +79,7 @@ def trouble_table(items: Iterable[Mapping[str, Any]]) -> Table:
     table.add_column("outcome")
     table.add_column("why", overflow="fold")
     for item in items:
-        table.add_row(
-            str(item["row"]), Text(item["item_id"]), item["status"], Text(reason(item))
-        )
+        table.add_row(str(item["row"]), Text(item["item_id"]), item["status"], Text(reason(item)))
     return table
 
 

@@ -29,6 +29,7 @@ from devhost.host.durable_turn import LiveInstance, TurnOutcome, TurnRunner
 
 _log = logging.getLogger(__name__)
 
+LOGGED_CHARS_MAX = 500  # of the output of a failed instance
 LIVE_INSTANCES_MAX = 1_000  # histories kept parsed; an idle instance beyond that is read again
 # Turns are pure Python: more threads than this only fight for the interpreter lock.
 TURN_THREADS_MAX = 2
@@ -353,7 +354,10 @@ class DurableEngine:
 
     def _finished(self, row: Instance) -> None:
         self.forget(row.instance_id)
-        _log.info("instance=%s orchestrator=%s %s", row.instance_id, row.name, row.status.value)
+        detail = "" if row.status is Status.COMPLETED else f": {row.output}"[:LOGGED_CHARS_MAX]
+        _log.info(
+            "instance=%s orchestrator=%s %s%s", row.instance_id, row.name, row.status.value, detail
+        )
         for waiter in self._finish_waiters.get(row.instance_id, []):
             if not waiter.done():
                 waiter.set_result(None)

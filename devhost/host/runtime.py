@@ -155,14 +155,16 @@ class _Host:
         return port
 
     async def stop(self) -> None:
+        """Stops taking work, abandons what runs, closes the state file last."""
         await self._timers.stop()
         await self._blobs.stop()
+        # The SDK's client session has no shutdown hook in the worker. Here it would leak, and its
+        # idle connections lead to this very server, which would wait for them.
+        await http_utils._close_session()
         await self._server.cleanup()
         if self._engine_started:
             await self._engine.stop()
         self._runner.close()
-        # The SDK's client session has no shutdown hook in the worker; here it would leak.
-        await http_utils._close_session()
         self._state.close()
 
     def stats(self) -> dict[str, Any]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from azure.cosmos.aio import ContainerProxy
 
 T = TypeVar("T")
+LEDGER_CONTAINER = "ledger"
 SENDS_MAX = 5  # the same write, sent again when its answer is unknown
 FIRST_PAUSE_S = 0.05  # doubles each time: 0.05 + 0.1 + 0.2 + 0.4 s in all
 REQUEST_TIMEOUT_S = 10  # Cosmos DB ends a transactional batch after 5 s

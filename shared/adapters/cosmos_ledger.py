@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from shared.adapters.cosmos import (
+    LEDGER_CONTAINER,
     BatchRefused,
     CosmosConnection,
     answered,
@@ -45,7 +46,6 @@ from shared.errors import (
 if TYPE_CHECKING:
     from azure.cosmos.aio import ContainerProxy
 
-LEDGER_CONTAINER = "ledger"
 READ_BACK_TRIES_MAX = 4  # a replica may lag behind the write that answered "exists"
 READ_BACK_PAUSE_S = 0.05
 _CONFLICT, _PRECONDITION_FAILED, _NOT_FOUND = 409, 412, 404

@@ -4,13 +4,13 @@ from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from shared.adapters.cosmos import (
+    LEDGER_CONTAINER,
     BatchRefused,
     CosmosConnection,
     answered,
     commit,
     read_or_none,
 )
-from shared.adapters.cosmos_ledger import LEDGER_CONTAINER
 from shared.domain.audit_events import AuditEvent, outbox_document
 from shared.domain.history import GenerationFilter
 from shared.domain.ids import Partition

@@ -168,6 +168,7 @@ async def test_other_features_that_are_not_emulated_are_501(emulator: RunningCos
         await container.create_item({"id": "a", "pk": "a"})
         attempts: list[Callable[[], Awaitable[Any]]] = [
             lambda: container.scripts.execute_stored_procedure("sp", partition_key="a"),
+            container.get_throughput,
             lambda: container.delete_all_items_by_partition_key("a"),
             lambda: container.upsert_item({"id": "a", "pk": "a"}, pre_trigger_include="t"),
             lambda: all_rows(container, "SELECT * FROM c JOIN t IN c.x", partition_key="a"),

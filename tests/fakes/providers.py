@@ -1,7 +1,7 @@
 """An image provider that works, refuses, loses answers and bills as its script says."""
 
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from shared.domain.attempts import (
     Billed,
@@ -16,6 +16,7 @@ from shared.domain.attempts import (
 from shared.ports import JobRecorder
 from tests.fakes.faults import NOT_DONE, Fault, Faults, NoFaults
 
+NOT_A_PICTURE = b"<html>a page that says it is a picture</html>"
 PNG = (  # the first bytes of a picture of 8 x 8 points
     b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x08\x00\x00\x00\x08\x08\x02\x00\x00\x00"
 )
@@ -25,8 +26,9 @@ PNG = (  # the first bytes of a picture of 8 x 8 points
 class Work:
     """What the provider does with one order: its outcome, and what it puts on the invoice."""
 
-    outcome: ProviderOutcome
+    outcome: ProviderOutcome  # of a Delivered, `images` is made from `pictures` for every reader
     usd_micros: int
+    pictures: tuple[bytes, ...] = ()
 
 
 @dataclass
@@ -41,7 +43,7 @@ class FakeProvider:
     invoice: dict[str, int] = field(default_factory=dict)  # micro-USD by generation id
     before_work: Callable[[ImageOrder], None] = lambda order: None
     after_billing: Callable[[ImageOrder], None] = lambda order: None
-    _done: dict[str, ProviderOutcome] = field(default_factory=dict)
+    _done: dict[str, Work] = field(default_factory=dict)
 
     async def generate(self, order: ImageOrder, record_job: JobRecorder) -> ProviderOutcome:
         """Work, and perhaps lose the answer or the caller."""
@@ -78,27 +80,22 @@ class FakeProvider:
         work = self.script(order)
         billed = self.invoice.get(order.generation_id, 0)
         self.invoice[order.generation_id] = billed + work.usd_micros
-        self._done[job_id_of(order)] = work.outcome
+        self._done[job_id_of(order)] = work
         self.after_billing(order)
-        return _fresh(work.outcome, None)
+        return _fresh(work, None)
 
 
 def job_id_of(order: ImageOrder) -> str:
     return f"job-{order.generation_id}-{order.attempt}"
 
 
-def picture(data: bytes = PNG) -> ProviderImage:
-    """A delivered picture; its stream can be read once."""
-    return ProviderImage(_once(data))
-
-
 async def _once(data: bytes) -> AsyncIterator[bytes]:
     yield data
 
 
-def _fresh(outcome: ProviderOutcome, job_id: str | None) -> ProviderOutcome:
-    """The same outcome with streams that were not read yet."""
-    if not isinstance(outcome, Delivered):
-        return outcome
-    images = tuple(picture() for _ in outcome.images)
-    return Delivered(images, outcome.usage, outcome.request_id, job_id)
+def _fresh(work: Work, job_id: str | None) -> ProviderOutcome:
+    """The outcome, with streams that nobody has read yet."""
+    if not isinstance(work.outcome, Delivered):
+        return work.outcome
+    images = tuple(ProviderImage(_once(data)) for data in work.pictures)
+    return replace(work.outcome, images=images, job_id=job_id)

@@ -1,0 +1,65 @@
+# `make help` lists the targets. A fresh clone needs Python 3.11 or 3.12, Node 20 or newer, and
+# package registries; everything is installed into .venv and node_modules.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+PYTHON_STAMP := $(VENV)/.installed
+NODE_STAMP := node_modules/.installed
+CODE := functions shared devhost
+# Fail early and plainly: azure-functions 1.x ends at 3.12, and the code needs 3.11.
+PYTHON_CHECK := import sys; v = sys.version_info[:2]; \
+  (3, 11) <= v <= (3, 12) or sys.exit("Python 3.11 or 3.12 is needed, $(PYTHON) is %d.%d;" % v \
+  + " name another: make PYTHON=python3.12 ...")
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up emulators test check bench proofs clean install
+.NOTPARALLEL:
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: install ## Run the whole product once on this machine and check every figure
+	@$(PY) -m devhost demo
+
+up: install ## Start the local cloud and leave it running until Ctrl-C
+	@$(PY) -m devhost up
+
+emulators: install ## Start everything but the Functions host, for `func start`
+	@$(PY) -m devhost emulators
+
+test: check ## Run everything that CI runs
+	$(PY) -m pytest
+
+check: install ## Run the static checks only
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	$(VENV)/bin/lint-imports
+	$(PY) -m bandit -q -r $(CODE) -c pyproject.toml
+
+proofs: install ## Run the proofs of the ledger protocol only
+	$(PY) -m pytest tests/proofs
+
+bench: install ## Measure cold start, admission, batches and round trips
+	$(PY) -m bench
+
+clean: ## Remove the local cloud's data, the demo's output and the caches
+	rm -rf .devhost demo-output bench/results
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .schemathesis
+
+install: $(PYTHON_STAMP) $(NODE_STAMP) ## Install what the targets above need
+
+$(PYTHON_STAMP): requirements.txt requirements-dev.txt constraints.txt
+	@$(PYTHON) -c '$(PYTHON_CHECK)'
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the Python packages into $(VENV)"
+	@$(PY) -m pip install --quiet --disable-pip-version-check \
+	  --requirement requirements-dev.txt --constraint constraints.txt
+	@touch $@
+
+$(NODE_STAMP): package.json package-lock.json
+	@command -v npm > /dev/null || { echo "Node 20 or newer with npm is needed: it runs Azurite."; exit 1; }
+	@echo "Installing Azurite into node_modules"
+	@npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
+	@touch $@

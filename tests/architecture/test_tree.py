@@ -1,0 +1,99 @@
+"""The shape of the tree: sizes, names and imports that a reviewer would otherwise have to count."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FILE_LINES_MAX = 400
+FUNCTION_LINES_MAX = 60
+TRIGGER_LINES_MAX = 20
+ACTIVITY_LINES_MAX = 25  # 12 statements of its own plus the guard that turns a fault into a report
+SHIPPED = ("function_app.py", "functions", "shared")
+JUNK_DRAWERS = {"utils", "helpers", "common", "base", "manager", "misc"}
+
+
+def tracked(*suffixes: str) -> list[Path]:
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    return [ROOT / name for name in listed if name.endswith(suffixes) and (ROOT / name).exists()]
+
+
+def functions_of(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return [
+        node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+
+
+def length(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    return (node.end_lineno or node.lineno) - node.lineno + 1
+
+
+def test_files_stay_readable() -> None:
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for path in tracked(".py")
+        if (lines := len(path.read_text(encoding="utf-8").splitlines())) > FILE_LINES_MAX
+    }
+    assert long == {}
+
+
+def test_functions_stay_readable() -> None:
+    long = {
+        f"{path.relative_to(ROOT)}:{node.name}": length(node)
+        for path in tracked(".py")
+        for node in functions_of(path)
+        if length(node) > FUNCTION_LINES_MAX
+    }
+    assert long == {}
+
+
+def test_trigger_handlers_only_parse_call_and_respond() -> None:
+    long = {
+        f"{path.name}:{node.name}": length(node)
+        for path in (ROOT / "functions").glob("*.py")
+        if path.name.startswith(("http_", "blob_", "timer_")) and path.name != "http_support.py"
+        for node in functions_of(path)
+        if isinstance(node, ast.AsyncFunctionDef) and length(node) > TRIGGER_LINES_MAX + 5
+    }
+    assert long == {}
+
+
+def test_activities_only_parse_call_and_report() -> None:
+    nodes = functions_of(ROOT / "functions" / "durable_activities.py")
+    assert {n.name: length(n) for n in nodes if length(n) > ACTIVITY_LINES_MAX} == {}
+
+
+def test_no_junk_drawers() -> None:
+    names = {part for path in tracked(".py") for part in path.with_suffix("").parts}
+    assert names & JUNK_DRAWERS == set()
+
+
+def test_function_app_is_a_list_of_registrations() -> None:
+    assert len((ROOT / "function_app.py").read_text(encoding="utf-8").splitlines()) <= 40
+
+
+@pytest.mark.parametrize("heavy", ["azure.cosmos", "azure.storage", "azure.identity", "openai"])
+def test_importing_the_app_loads_no_heavy_sdk(heavy: str) -> None:
+    code = f"import function_app, sys; sys.exit({heavy!r} in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False)
+    assert done.returncode == 0
+
+
+def test_the_environment_is_read_in_settings_only() -> None:
+    readers = [
+        str(path.relative_to(ROOT))
+        for path in tracked(".py")
+        if path.relative_to(ROOT).parts[0] in SHIPPED
+        and ("os.environ" in (text := path.read_text(encoding="utf-8")) or "os.getenv" in text)
+    ]
+    assert readers == ["shared/settings.py"]

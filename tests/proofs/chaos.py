@@ -1,0 +1,70 @@
+"""Decides, from a seed or a plan, how long every call takes and how it goes wrong."""
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from tests.fakes.faults import Crashed, Fault
+
+FAULTS = tuple(fault for fault in Fault if fault is not Fault.NONE)
+LATENCY_S = 0.02
+SLOW_SHARE, SLOW_S = 0.03, 20.0  # a few calls take so long that others give up on them
+LATE_S = 40.0  # a request that the network delivers after its caller has gone
+
+
+@dataclass
+class Process:
+    """One execution of an activity or of an HTTP request; a dead one makes no further call."""
+
+    name: str
+    dead: bool = False
+
+
+PROCESS: ContextVar[Process] = ContextVar("process")
+
+
+class Chaos:
+    """The scheduler in front of every fake: the seed gives the delays and with them the order."""
+
+    def __init__(self, seed: int, rate: float, planned: Mapping[int, Fault] | None = None) -> None:
+        self.random = random.Random(seed)
+        self.rate = rate
+        self.calls = 0
+        self.trace: list[tuple[str, str, Fault]] = []  # process, call, fault
+        self.active = True
+        self._planned = dict(planned or {})
+
+    async def next(self, call: str) -> Fault:
+        process = PROCESS.get()
+        await asyncio.sleep(self._latency_s())
+        if process.dead:
+            raise Crashed(call)
+        fault = self._choose()
+        self.trace.append((process.name, call, fault))
+        self.calls += 1
+        if fault is Fault.CRASH_BEFORE:
+            raise self.crash(call)
+        return fault
+
+    def crash(self, call: str) -> Crashed:
+        PROCESS.get().dead = True
+        return Crashed(call)
+
+    def later(self, work: Callable[[], object]) -> None:
+        asyncio.get_running_loop().call_later(self.random.random() * LATE_S, work)
+
+    def _latency_s(self) -> float:
+        slow = SLOW_S if self.random.random() < SLOW_SHARE else LATENCY_S
+        return self.random.random() * slow
+
+    def _choose(self) -> Fault:
+        if not self.active:
+            return Fault.NONE
+        planned = self._planned.get(self.calls)
+        if planned is not None:
+            return planned
+        if self.rate and self.random.random() < self.rate:
+            return self.random.choice(FAULTS)
+        return Fault.NONE

@@ -1,0 +1,93 @@
+"""What the providers of a history do: every kind of outcome, billed within the documented bounds."""
+
+import random
+from collections.abc import Callable
+from decimal import Decimal
+
+from shared.domain.attempts import Billed, Delivered, Failure, ImageOrder, NotDelivered, Unknown, Usage
+from shared.domain.generations import GenerationRequest
+from shared.domain.prices import PriceCatalogue
+from tests.fakes.providers import NOT_A_PICTURE, PNG, Work
+
+Script = Callable[[ImageOrder], Work]
+OUTPUT_TOKEN_USD_MICROS = 30  # the catalogue's price of one output token of gpt-image-2
+
+
+def random_script(chance: random.Random, catalogue: PriceCatalogue) -> Script:
+    """A provider that delivers about every second time and fails in every known way."""
+
+    def script(order: ImageOrder) -> Work:
+        request = GenerationRequest(
+            model=order.model,
+            prompt=order.prompt,
+            size=order.size,
+            quality=order.quality,  # type: ignore[arg-type]
+            count=order.count,
+        )
+        maximum = catalogue.quote(request).usd_micros
+        usage = _usage(order, chance, catalogue, request)
+        metered = catalogue.billed_usd_micros(request, Billed.USAGE, usage)
+        output = catalogue.billed_usd_micros(request, Billed.OUTPUT, None)
+        somewhat = chance.randint(0, maximum)
+        picked = chance.random()
+        pictures = (PNG,) * order.count
+        for share, work in (
+            (0.50, Work(Delivered((), usage), metered, pictures)),
+            (0.05, Work(Delivered((), None), somewhat, pictures)),
+            (0.03, Work(Delivered((), usage), metered, (NOT_A_PICTURE,))),
+            (0.12, _free(Failure.RATE_LIMITED)),
+            (0.05, _free(Failure.TRANSIENT)),
+            (0.05, _free(Failure.INVALID_REQUEST)),
+            (0.05, _billed(Failure.CONTENT_REJECTED, Billed.OUTPUT, output)),
+            (0.05, _billed(Failure.CONTENT_REJECTED, Billed.USAGE, metered, usage)),
+            (0.04, _billed(Failure.MALFORMED, Billed.MAXIMUM, somewhat)),
+            (0.03, Work(Unknown("connection_lost"), somewhat)),
+        ):
+            picked -= share
+            if picked < 0:
+                return work
+        return Work(Unknown("connection_lost"), 0)
+
+    return script
+
+
+def steady_script(catalogue: PriceCatalogue) -> Script:
+    """A provider that always delivers and bills all that was quoted."""
+
+    def script(order: ImageOrder) -> Work:
+        request = GenerationRequest(
+            model=order.model,
+            prompt=order.prompt,
+            size=order.size,
+            quality=order.quality,  # type: ignore[arg-type]
+            count=order.count,
+        )
+        maximum = catalogue.quote(request).usd_micros
+        return Work(Delivered((), None), maximum, (PNG,) * order.count)
+
+    return script
+
+
+def _free(failure: Failure) -> Work:
+    return Work(NotDelivered(failure, Billed.NOTHING, failure.value, retry_after_s=2.0), 0)
+
+
+def _billed(failure: Failure, billed: Billed, usd_micros: int, usage: Usage | None = None) -> Work:
+    return Work(NotDelivered(failure, billed, failure.value, usage=usage), usd_micros)
+
+
+def _usage(
+    order: ImageOrder,
+    chance: random.Random,
+    catalogue: PriceCatalogue,
+    request: GenerationRequest,
+) -> Usage:
+    if order.run_seconds_max:
+        return Usage(seconds=Decimal(chance.randint(0, order.run_seconds_max * 10)) / 10)
+    if order.model == "gpt-image-2":
+        output = catalogue.billed_usd_micros(request, Billed.OUTPUT, None)
+        return Usage(
+            input_tokens=chance.randint(0, len(order.prompt.encode())),
+            output_tokens=chance.randint(0, output // OUTPUT_TOKEN_USD_MICROS),
+        )
+    return Usage(images=order.count)

@@ -1,0 +1,106 @@
+"""An event loop with its own time: no sockets, no threads, the same order in every run."""
+
+import asyncio
+import heapq
+from asyncio import events
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+TURNS_MAX = 200_000  # callbacks of one history; a live-lock would need more
+
+
+class Stuck(AssertionError):
+    """Nothing is left to run, or everything runs for ever, and the main task has not ended."""
+
+
+class VirtualLoop(asyncio.AbstractEventLoop):
+    """Runs callbacks first come, first served; when none is ready, time jumps to the next timer."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+        self._ready: deque[asyncio.Handle] = deque()
+        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._timers_made = 0
+        self.problems: list[dict[str, Any]] = []
+
+    def run(self, main: Coroutine[Any, Any, T]) -> T:
+        """Run until `main` has ended; raises Stuck if it never can."""
+        events._set_running_loop(self)
+        try:
+            task = self.create_task(main)
+            for _ in range(TURNS_MAX):
+                if task.done():
+                    return task.result()
+                self._turn()
+            raise Stuck(f"more than {TURNS_MAX} turns")
+        finally:
+            events._set_running_loop(None)
+
+    def _turn(self) -> None:
+        if not self._ready:
+            while self._timers and self._timers[0][2].cancelled():
+                heapq.heappop(self._timers)
+            if not self._timers:
+                raise Stuck("nothing is left to run")
+            when, _, timer = heapq.heappop(self._timers)
+            self._now = max(self._now, when)
+            self._ready.append(timer)
+        handle = self._ready.popleft()
+        if not handle.cancelled():
+            handle._run()
+
+    def time(self) -> float:
+        return self._now
+
+    def call_soon(  # type: ignore[override]
+        self, callback: Callable[..., object], *args: Any, context: Any = None
+    ) -> asyncio.Handle:
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
+
+    def call_later(  # type: ignore[override]
+        self, delay: float, callback: Callable[..., object], *args: Any, context: Any = None
+    ) -> asyncio.TimerHandle:
+        return self.call_at(self._now + delay, callback, *args, context=context)
+
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Callable[..., object], *args: Any, context: Any = None
+    ) -> asyncio.TimerHandle:
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        self._timers_made += 1
+        heapq.heappush(self._timers, (when, self._timers_made, timer))
+        return timer
+
+    def create_future(self) -> asyncio.Future[Any]:
+        return asyncio.Future(loop=self)
+
+    def create_task(  # type: ignore[override]
+        self, coro: Coroutine[Any, Any, T], *, name: str | None = None, context: Any = None
+    ) -> asyncio.Task[T]:
+        return asyncio.Task(coro, loop=self, name=name or "task", context=context)
+
+    def run_in_executor(  # type: ignore[override]
+        self, executor: None, func: Callable[..., T], *args: Any
+    ) -> asyncio.Future[T]:
+        """No thread: the work is done at once, its result arrives in a later turn."""
+        future = self.create_future()
+        future.set_result(func(*args))
+        return future
+
+    def get_debug(self) -> bool:
+        return False
+
+    def is_running(self) -> bool:
+        return True
+
+    def is_closed(self) -> bool:
+        return False
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """A cancelled timer is skipped when its time comes."""
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        self.problems.append(context)
