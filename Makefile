@@ -59,7 +59,8 @@ $(PYTHON_STAMP): requirements.txt requirements-dev.txt constraints.txt
 	@touch $@
 
 $(NODE_STAMP): package.json package-lock.json
-	@command -v npm > /dev/null || { echo "Node 20 or newer with npm is needed: it runs Azurite."; exit 1; }
+	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' && command -v npm > /dev/null \
+	  || { echo "Node 20 or newer with npm is needed on the PATH: it runs Azurite."; exit 1; }
 	@echo "Installing Azurite into node_modules"
 	@npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
 	@touch $@

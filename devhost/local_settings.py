@@ -54,6 +54,12 @@ def setting_values(ports: Ports) -> dict[str, str]:
         "EIG_REPLICATE_TOKEN": "local-demo-token",
         "EIG_REPLICATE_OUTPUT_HOSTS": f"{LOOPBACK}:{ports.simulators}",
         "EIG_END_USER_SALT": "local",
+        # The simulators answer in a fraction of a second and have no quota of their own.
+        "EIG_AZURE_OPENAI_STARTS_PER_MINUTE": "60000",
+        "EIG_REPLICATE_STARTS_PER_MINUTE": "60000",
+        "EIG_REPLICATE_POLL_INTERVAL_MS": "100",
+        # Plain JSON only across Durable boundaries: no class names in histories.
+        "AZURE_FUNCTIONS_DURABLE_STRICT_TYPING": "1",
     }
 
 

@@ -119,8 +119,9 @@ def _pictures(card: Card) -> str:
         f' width="{picture.width}" height="{picture.height}" alt="{escape(card.prompt)}"></a>'
         for picture in card.pictures
     ]
-    several = " several" if len(frames) > 1 else ""
-    return f'<div class="frames{several}">{"".join(frames)}</div>'
+    first = card.pictures[0]
+    layout = "" if len(frames) == 1 else " stacked" if first.width > first.height else " side"
+    return f'<div class="frames{layout}">{"".join(frames)}</div>'
 
 
 def _no_picture(card: Card) -> str:
@@ -130,11 +131,9 @@ def _no_picture(card: Card) -> str:
 def _cost(card: Card) -> str:
     if card.amount_micros is None:
         return '<span class="cost">no charge</span>'
-    note = " (estimate)" if card.is_estimated else ""
-    each = ""
-    if len(card.pictures) > 1:
-        each = f" · {aud(card.amount_micros // len(card.pictures))} each"
-    return f'<span class="cost">{aud(card.amount_micros)}{escape(note + each)}</span>'
+    note = ", estimated" if card.is_estimated else ""
+    count = f"{len(card.pictures)} pictures, " if len(card.pictures) > 1 else ""
+    return f'<span class="cost">{count}{aud(card.amount_micros)}{note}</span>'
 
 
 def _lines(parts: Iterable[str]) -> str:

@@ -47,14 +47,14 @@ def contact_sheet(run: Run, checks: Sequence[Check]) -> str:
 def _item_card(run: Run, item: Json, prompt: str) -> Card:
     generation = item["generation"]
     if generation is not None:
-        label = f"row {item['row']} · {item['item_id']}"
-        return _generation_card(label, generation, run.pictures[generation["id"]], reason(item))
+        pictures = run.pictures[generation["id"]]
+        return _generation_card(item["item_id"], generation, pictures, reason(item))
     return Card(
-        label=f"row {item['row']} · {item['item_id']}",
+        label=item["item_id"],
         prompt=prompt,
         status=item["status"],
         provider=None,
-        settings=(),
+        settings=(f"row {item['row']}",),
         amount_micros=None,
         is_estimated=False,
         pictures=(),
@@ -66,7 +66,8 @@ def _generation_card(
     label: str, generation: Json, pictures: tuple[Picture, ...], why: str | None = None
 ) -> Card:
     request, cost = generation["request"], generation["cost"]
-    settings = [request["model"], request["size"], request["quality"]]
+    row = f"row {generation['row']}" if generation["row"] else None
+    settings = [row, request["model"], request["size"], request["quality"]]
     if request["seed"] is not None:
         settings.append(f"seed {request['seed']}")
     return Card(

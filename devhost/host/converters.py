@@ -10,7 +10,7 @@ from azure.functions.meta import Datum
 
 def converter(binding_type: str) -> Any:
     """The converter class registered for a binding type; None when there is none."""
-    return func.get_binding_registry().get(binding_type)  # type: ignore[no-untyped-call]
+    return func.get_binding_registry().get(binding_type)
 
 
 def decode(binding_type: str, datum: Datum, metadata: dict[str, Datum] | None = None) -> Any:

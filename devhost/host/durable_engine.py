@@ -173,8 +173,11 @@ class DurableEngine:
         return row is not None and row.execution_id == execution_id and not row.status.is_finished
 
     def deliver(self, instance_id: str, item: Event) -> None:
-        """Wakes the instance, unless it would only learn that it has to wait for more."""
-        live = self._live.get(instance_id)
+        """Wakes the instance, unless it would only learn that it has to wait for more.
+
+        A turn that runs now was given its events before this one: it says nothing about it.
+        """
+        live = None if instance_id in self._running else self._live.get(instance_id)
         if live is not None and live.quiet_ids and item["EventType"] in _SUCCESSES:
             live.quiet_ids.discard(item["TaskScheduledId"])
             if live.quiet_ids:

@@ -91,7 +91,7 @@ class InstanceManagement:
             self._engine.set_status(row, Status.RUNNING, item)
 
     def restart(self, instance_id: str, with_new_id: bool) -> str:
-        """Starts the orchestrator of an instance again, with its first input."""
+        """Starts the orchestrator of an instance again, with the same input."""
         row = self._known(instance_id)
         chosen_id = None if with_new_id else instance_id
         return self.start(row.name, chosen_id, row.input, row.version)

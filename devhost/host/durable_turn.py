@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import uuid
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,8 @@ from devhost.host.durable_actions import (
 from devhost.host.durable_history import Event, EventType, event, timestamp_text, trigger_text
 from devhost.host.durable_store import Instance, Status
 from devhost.host.loading import AppFunctions, LoadedFunction
+
+_log = logging.getLogger(__name__)
 
 STATE_LABEL = "\n\n$OutOfProcData$:"  # the SDK puts a failed turn's state behind it
 CUSTOM_STATUS_BYTES_MAX = 16 * 1024  # in UTF-16, as the durable extension counts
@@ -87,6 +90,11 @@ class TurnRunner:
             except (_TurnFailedError, NonDeterminismError, UnsupportedActionError) as error:
                 outcome.to_start.clear()
                 outcome.finish = _failure(live.row, str(error))
+            except Exception as error:
+                _log.exception("instance=%s the host failed in a turn", live.row.instance_id)
+                outcome.to_start.clear()
+                text = f"the local host failed in this turn: {type(error).__name__}: {error}"
+                outcome.finish = _failure(live.row, text)
         for operation in outcome.to_start:
             outcome.new_events.append(_scheduled(live.row, operation, now_s))
         _close_episode(outcome, now_s)

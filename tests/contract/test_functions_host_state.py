@@ -125,5 +125,27 @@ async def test_never_more_activities_run_at_once_than_host_json_allows(
     assert most == 2
 
 
+@SDK_WARNINGS
+async def test_activity_beyond_the_function_timeout_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAMPLE_DIR", str(tmp_path))
+    monkeypatch.setenv("TICK_SCHEDULE", "0 0 0 1 1 *")
+    monkeypatch.setattr("devhost.host.runtime.read_host_json", _short_timeout)
+    host = await start_host(APP_ROOT, 0, tmp_path / "state", blobs=False, timers=False)
+    try:
+        async with aiohttp.ClientSession() as session:
+            answer = await session.post(
+                f"{host.base_url}{DURABLE}/orchestrators/program?timeout=5", json='[["nap", 30]]'
+            )
+            assert "Timeout value of 0.1 s was exceeded" in (await answer.json())["output"]
+    finally:
+        await host.stop()
+
+
+def _short_timeout(app_root: Path) -> HostJson:
+    return replace(read_host_json(app_root), function_timeout_s=0.1)
+
+
 def _two_activities(app_root: Path) -> HostJson:
     return replace(read_host_json(app_root), activities_max=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,9 +25,7 @@ def test_timer_fires_each_second_from_the_setting_and_runs_on_startup(host: Host
     lines = host.until(lambda: host.lines("tick.log"), lambda found: len(found) >= 3)
 
     moments = [float(line.split()[0]) for line in lines]
-    assert [round(b - a) for a, b in zip(moments, moments[1:], strict=False)] == [1] * (
-        len(moments) - 1
-    )
+    assert {round(later - earlier) for earlier, later in itertools.pairwise(moments)} == {1}
     assert all(moment % 1 < 0.5 for moment in moments)
     assert {line.split()[1] for line in lines} == {"False"}
     assert host.lines("yearly.log")[0] == "start"

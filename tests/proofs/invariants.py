@@ -181,10 +181,11 @@ def _charges(hold: Item, budget: Item) -> bool:
 
 
 def _event_of(document: Item) -> str | None:
+    """The audit event that must have been written together with a document."""
     if document["type"] == "resolution":
         return f"{document['generation_id']}:generation.closed"
     if document["type"] == "batch":
         return f"{document['batch_id']}:batch.admitted"
-    if document["type"] == "hold" and document["rows"] == 1:
-        return None  # its record says whether it is a batch
+    if document["type"] == "generation" and document["batch_id"] is None:
+        return f"{document['generation_id']}:generation.admitted"
     return None

@@ -1,6 +1,7 @@
 """Orchestrators, activities and an entity, one per behaviour of the durable protocol."""
 
 import asyncio
+import itertools
 import os
 import random
 from datetime import timedelta
@@ -10,7 +11,7 @@ import azure.durable_functions as df
 
 bp = df.Blueprint()
 
-_turns = 0
+_turns = itertools.count(1)
 
 
 def _log(line: str) -> None:
@@ -37,6 +38,12 @@ async def slow(work: dict) -> dict:
     await asyncio.sleep(work["seconds"])
     _log(f"end {work['id']}")
     return work
+
+
+@bp.activity_trigger(input_name="seconds")
+async def nap(seconds: float) -> float:
+    await asyncio.sleep(seconds)
+    return seconds
 
 
 @bp.activity_trigger(input_name="text")
@@ -282,15 +289,40 @@ def changes_its_mind(context: df.DurableOrchestrationContext):
 @bp.orchestration_trigger(context_name="context")
 def changes_its_input(context: df.DurableOrchestrationContext):
     """Sends another input each time: only the comparison of actions can see that."""
-    global _turns
-    _turns += 1
-    yield context.call_activity("square", _turns)
+    yield context.call_activity("square", next(_turns))
     yield context.call_activity("square", 1)
 
 
 @bp.orchestration_trigger(context_name="context")
 def rolls_dice(context: df.DurableOrchestrationContext):
     yield context.call_activity("square", random.random())
+
+
+@bp.orchestration_trigger(context_name="context")
+def program(context: df.DurableOrchestrationContext):
+    """Runs a list of steps and returns the value of each; see `program_value` in the tests."""
+    values = []
+    for step in context.get_input():
+        if step[0] == "any":
+            tasks = [_task(context, child) for child in step[1]]
+            yield context.task_any(tasks)
+            values.append((yield context.task_all(tasks)))
+        else:
+            values.append((yield _task(context, step)))
+    return values
+
+
+def _task(context: df.DurableOrchestrationContext, step: list):
+    kind, argument = step
+    if kind == "all":
+        return context.task_all([_task(context, child) for child in argument])
+    if kind == "program":
+        return context.call_sub_orchestrator("program", argument)
+    if kind == "timer":
+        return context.create_timer(context.current_utc_datetime + timedelta(seconds=argument))
+    if kind == "retry":
+        return context.call_activity_with_retry("flaky", df.RetryOptions(10, 4), argument)
+    return context.call_activity("nap", argument)
 
 
 @bp.orchestration_trigger(context_name="context")

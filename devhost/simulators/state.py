@@ -1,0 +1,40 @@
+"""What all simulators share: the database, the clock, the invoice, the scenarios, the options."""
+
+import sqlite3
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from devhost.simulators.clock import SimulatorClock
+from devhost.simulators.invoice import Invoice
+from devhost.simulators.scenarios import Scenarios
+
+AZURE_DELAY_S = 0.2  # real calls take 10 to 60 s; a demo should not
+REPLICATE_DELAY_S = 0.3
+
+
+@dataclass(frozen=True)
+class SimulatorOptions:
+    """How the simulators behave; `port` is the one they answer on."""
+
+    data_dir: Path
+    port: int
+    azure_delay_s: float = AZURE_DELAY_S
+    replicate_delay_s: float = REPLICATE_DELAY_S
+    tiny_pictures: bool = False
+
+    @property
+    def origin(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+@dataclass
+class SimulatorState:
+    """One per process."""
+
+    options: SimulatorOptions
+    database: sqlite3.Connection
+    clock: SimulatorClock
+    invoice: Invoice
+    scenarios: Scenarios
+    outcomes: Counter[str] = field(default_factory=Counter)  # "provider outcome" -> calls

@@ -1,0 +1,154 @@
+"""The durable orchestrator as the ledger sees it: activities that are delivered at least once."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from shared.domain.attempts import AttemptReport
+from shared.domain.ids import row_generation_id
+from shared.errors import Unavailable
+from tests.fakes.faults import NOT_DONE, Crashed, Fault
+from tests.proofs.chaos import PROCESS, Process
+
+if TYPE_CHECKING:
+    from tests.proofs.world import World
+
+T = TypeVar("T")
+DELIVERIES_MAX = 8  # then the orchestration is given up, as if its instance had been purged
+REDELIVERY_S = 5.0
+TWICE_SHARE = 0.04  # deliveries that the queue makes a second time while the first one still runs
+AGAIN_MAX = 3  # "not now" answers of one attempt before the generation is stopped
+WAVE_ROWS = 3
+
+
+class Abandoned(Exception):
+    """An orchestration that came to nothing; the sweep has to find what it left."""
+
+
+class SimulatedOrchestrations:
+    """Implements the Orchestrations port: runs each id at most once at a time."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._background: set[asyncio.Task[None]] = set()
+
+    async def start_generation(self, generation_id: str) -> None:
+        await self._start(generation_id, lambda: self._generation(generation_id))
+
+    async def start_batch(self, batch_id: str, rows: int) -> None:
+        await self._start(batch_id, lambda: self._batch(batch_id))
+
+    async def is_running(self, operation_id: str) -> bool:
+        fault = await self._world.chaos.next("status")
+        if fault is Fault.CRASH_AFTER:
+            raise self._world.chaos.crash("status")
+        if fault is not Fault.NONE:
+            raise Unavailable("The orchestrations did not answer.")
+        return operation_id in self._running
+
+    async def idle(self) -> None:
+        """Wait until nothing runs any more, deliveries in the background included."""
+        while self._running or self._background:
+            await asyncio.wait([*self._running.values(), *self._background])
+
+    async def _start(self, operation_id: str, make: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        def launch() -> None:
+            if operation_id not in self._running:
+                task = asyncio.get_running_loop().create_task(make())
+                self._running[operation_id] = task
+                task.add_done_callback(lambda _: self._running.pop(operation_id))
+
+        fault = await self._world.chaos.next("start")
+        if fault in NOT_DONE:
+            raise Unavailable("The orchestration was not started.")
+        if fault is Fault.LATE:
+            self._world.chaos.later(launch)
+            raise Unavailable("The orchestration may have been started.")
+        launch()
+        if fault is Fault.LOST:
+            raise Unavailable("The orchestration may have been started.")
+        if fault is Fault.CRASH_AFTER:
+            raise self._world.chaos.crash("start")
+
+    async def _generation(self, generation_id: str) -> None:
+        try:
+            report = await self._row(generation_id, stopping=False)
+            await self._settle(generation_id, [report])
+        except Abandoned:
+            return
+
+    async def _batch(self, batch_id: str) -> None:
+        world = self._world
+        try:
+            rows = list(await world.work.valid_rows(batch_id, 0))
+            for start in range(0, len(rows), WAVE_ROWS):
+                stopping = await self._activity(
+                    "is_cancelled", lambda: world.batches.is_cancel_requested(batch_id)
+                )
+                wave = [row_generation_id(batch_id, r) for r in rows[start : start + WAVE_ROWS]]
+                reports = await asyncio.gather(
+                    *(self._row(each, stopping=stopping) for each in wave), return_exceptions=True
+                )
+                await self._settle(batch_id, [_kept(report) for report in reports])
+            await self._activity("finish", lambda: world.results.finish(batch_id))
+        except Abandoned:
+            return
+
+    async def _row(self, generation_id: str, *, stopping: bool) -> AttemptReport:
+        """Attempt after attempt until one has ended, as the orchestrator does."""
+        world = self._world
+        item = await self._activity("find", lambda: world.work.find(generation_id))
+        attempt, again = 1, 0
+        while not stopping and again <= AGAIN_MAX:
+            number = attempt
+            report = await self._activity(
+                f"attempt {number}", lambda n=number: world.attempts.run(item, n)
+            )
+            if report.ending not in ("retry", "again"):
+                return report
+            attempt += report.ending == "retry"
+            again += report.ending == "again"
+            await asyncio.sleep(report.retry_after_s or 0)
+        return await self._activity("stop", lambda: world.attempts.stop(item, "canceller"))
+
+    async def _settle(self, operation_id: str, reports: Sequence[AttemptReport]) -> None:
+        await self._activity(
+            "settle", lambda: self._world.settlements.settle(operation_id, reports)
+        )
+
+    async def _activity(self, name: str, run: Callable[[], Awaitable[T]]) -> T:
+        """Deliver until an answer comes back; sometimes two deliveries run side by side."""
+        chaos = self._world.chaos
+        for _ in range(DELIVERIES_MAX):
+            if chaos.active and chaos.rate and chaos.random.random() < TWICE_SHARE:
+                self._in_background(name, run)
+            PROCESS.set(Process(name))
+            try:
+                return await run()
+            except (Crashed, Unavailable):
+                await asyncio.sleep(REDELIVERY_S)
+            except Exception as error:
+                self._world.checker.broken("unforeseen", f"{name} raised {error!r}")
+                raise Abandoned(name) from error
+        raise Abandoned(name)
+
+    def _in_background(self, name: str, run: Callable[[], Awaitable[T]]) -> None:
+        async def deliver() -> None:
+            PROCESS.set(Process(f"{name} again"))
+            try:
+                await run()
+            except (Crashed, Unavailable):
+                return
+            except Exception as error:
+                self._world.checker.broken("unforeseen", f"{name} raised {error!r}")
+
+        task = asyncio.get_running_loop().create_task(deliver())
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+
+def _kept(report: AttemptReport | BaseException) -> AttemptReport:
+    if isinstance(report, BaseException):
+        raise report
+    return report

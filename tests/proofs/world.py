@@ -1,0 +1,158 @@
+"""The real services of the money path over fakes, as one small world per history."""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from shared.adapters.cosmos import CosmosConnection
+from shared.adapters.cosmos_ledger import CosmosLedger
+from shared.domain.attempts import ImageOrder
+from shared.domain.prices import PriceCatalogue
+from shared.services.admission import Admission
+from shared.services.attempts import Attempts
+from shared.services.audit_relay import AuditRelay
+from shared.services.batch_planning import BatchPlanning
+from shared.services.batch_results import BatchResults
+from shared.services.batches import Batches
+from shared.services.generations import Generations
+from shared.services.ledger_sweep import LedgerSweep, SweepTimes
+from shared.services.provider_gate import GateLimit, ProviderGate
+from shared.services.settlements import Settlements
+from shared.services.work import WorkItems
+from tests.fakes.audit_log import FakeAuditLog
+from tests.fakes.batch_files import FakeBatchFiles
+from tests.fakes.clock import NOON
+from tests.fakes.cosmos_container import FakeConnection
+from tests.fakes.directory import FakeDirectory
+from tests.fakes.image_store import FakeImageStore
+from tests.fakes.providers import FakeProvider
+from tests.fakes.records import FakeRecords
+from tests.proofs.chaos import Chaos
+from tests.proofs.invariants import Checker
+from tests.proofs.orchestration import SimulatedOrchestrations
+from tests.proofs.provider_scripts import Script
+
+logging.getLogger("eig").setLevel(logging.CRITICAL + 1)  # a history logs hundreds of warnings
+
+TIMES = SweepTimes(
+    grace=timedelta(seconds=20),
+    restart_until=timedelta(seconds=150),
+    unknown_horizon=timedelta(seconds=400),
+)
+GATE = GateLimit(concurrent_max=4, starts_per_minute=600)
+
+
+class VirtualClock:
+    """The loop's own time as the time of day."""
+
+    def __init__(self) -> None:
+        self._ids = 0
+
+    def now(self) -> datetime:
+        return NOON + timedelta(seconds=asyncio.get_running_loop().time())
+
+    def new_id(self) -> str:
+        self._ids += 1
+        return hashlib.md5(str(self._ids).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Which implementation of the protocol is on trial."""
+
+    ledger: Callable[[CosmosConnection], CosmosLedger] = CosmosLedger
+    settlements: type[Settlements] = Settlements
+    attempts: type[Attempts] = Attempts
+
+
+@dataclass
+class World:
+    """Everything that one history needs; `checker` watches all of it."""
+
+    chaos: Chaos
+    directory: FakeDirectory
+    catalogue: PriceCatalogue
+    script: Script
+    variant: Variant = field(default_factory=Variant)
+
+    def __post_init__(self) -> None:
+        self.connection = FakeConnection(self.chaos)
+        self.container = self.connection.container("ledger")
+        rate = self.catalogue.exchange_rate.aud_per_usd_micros
+        self.checker = Checker(self.container, rate)
+        self.container.after_commit = self.checker.after_commit
+        self.clock = VirtualClock()
+        self.images = FakeImageStore(self.chaos)
+        self.files = FakeBatchFiles()
+        self.audit = FakeAuditLog()
+        self.records = FakeRecords(self.connection)
+        self.ledger = self.variant.ledger(self.connection.as_connection())
+        self.work = WorkItems(self.records, self.files)
+        self.settlements = self.variant.settlements(self.ledger, self.work, self.clock)
+        self.providers = {
+            "azure_openai": self._provider("azure_openai", jobs=False),
+            "replicate": self._provider("replicate", jobs=True),
+        }
+        self.attempts = self.variant.attempts(
+            ledger=self.ledger,
+            images=self.images,
+            providers=self.providers,
+            catalogue=self.catalogue,
+            gate=ProviderGate(dict.fromkeys(self.providers, GATE), self.clock),
+            clock=self.clock,
+            end_user_salt="salt",
+        )
+        self._use_cases()
+
+    def _use_cases(self) -> None:
+        admission = Admission(self.ledger, self.directory, self.clock)
+        self.admission = admission
+        self.generations = Generations(
+            admission=admission,
+            records=self.records,
+            directory=self.directory,
+            work=self.work,
+            attempts=self.attempts,
+            settlements=self.settlements,
+            catalogue=self.catalogue,
+            clock=self.clock,
+        )
+        self.batches = Batches(
+            admission=admission,
+            ledger=self.ledger,
+            records=self.records,
+            files=self.files,
+            planning=BatchPlanning(self.files, self.catalogue),
+            catalogue=self.catalogue,
+            clock=self.clock,
+        )
+        self.results = BatchResults(self.batches, self.records, self.files, self.clock)
+        self.sweep = LedgerSweep(
+            ledger=self.ledger,
+            records=self.records,
+            directory=self.directory,
+            attempts=self.attempts,
+            settlements=self.settlements,
+            results=self.results,
+            times=TIMES,
+            clock=self.clock,
+        )
+        self.relay = AuditRelay(self.records, self.audit)
+        self.orchestrations = SimulatedOrchestrations(self)
+
+    def _provider(self, name: str, *, jobs: bool) -> FakeProvider:
+        def after_billing(order: ImageOrder) -> None:
+            self.checker.after_billing(provider, order)
+
+        provider = FakeProvider(
+            name,
+            self.script,
+            jobs=jobs,
+            faults=self.chaos,
+            before_work=self.checker.before_work,
+            after_billing=after_billing,
+        )
+        return provider
