@@ -107,7 +107,6 @@ class _Demo:
             "client_id": people()["clients"][0]["client_id"],
             "scope": f"api://{api_client['client_id']}/{api_client['scope']}",
             "username": USERNAME,
-            "password": USERNAME,
         }
         await self._api.sign_in(token_issuer(self._options.ports), form)
         return str(user["department"])

@@ -23,12 +23,8 @@ START_S_MAX = 20.0
 
 
 def _azurite() -> str | None:
-    places = (
-        REPOSITORY / "node_modules/.bin/azurite-blob",
-        Path("/tmp/hosttest/node_modules/.bin/azurite-blob"),
-    )
-    found = [str(place) for place in places if place.exists()]
-    return found[0] if found else shutil.which("azurite-blob")
+    local = REPOSITORY / "node_modules/.bin/azurite-blob"
+    return str(local) if local.exists() else shutil.which("azurite-blob")
 
 
 @pytest.fixture(scope="module")

@@ -111,6 +111,16 @@ class FakeRecords:
             ),
         )
 
+    async def unfinished_batches(self, partition: Partition, before: str) -> Sequence[Document]:
+        return await self._scan(
+            partition,
+            lambda d: (
+                d["type"] == "batch"
+                and d["status"] in ("running", "indeterminate")
+                and d["created_at"] < before
+            ),
+        )
+
     async def outbox(self, partition: Partition, limit: int) -> Sequence[Document]:
         return (await self._scan(partition, lambda d: d["type"] == "outbox"))[:limit]
 

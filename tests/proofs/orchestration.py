@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from shared.domain.attempts import AttemptReport
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from tests.proofs.world import World
 
 T = TypeVar("T")
+Orchestration = Callable[[], Coroutine[Any, Any, None]]
 DELIVERIES_MAX = 8  # then the orchestration is given up, as if its instance had been purged
 REDELIVERY_S = 5.0
 TWICE_SHARE = 0.04  # deliveries that the queue makes a second time while the first one still runs
@@ -52,7 +54,9 @@ class SimulatedOrchestrations:
         while self._running or self._background:
             await asyncio.wait([*self._running.values(), *self._background])
 
-    async def _start(self, operation_id: str, make: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def _start(
+        self, operation_id: str, make: Callable[[], Coroutine[Any, Any, None]]
+    ) -> None:
         def launch() -> None:
             if operation_id not in self._running:
                 task = asyncio.get_running_loop().create_task(make())
@@ -101,10 +105,8 @@ class SimulatedOrchestrations:
         item = await self._activity("find", lambda: world.work.find(generation_id))
         attempt, again = 1, 0
         while not stopping and again <= AGAIN_MAX:
-            number = attempt
-            report = await self._activity(
-                f"attempt {number}", lambda n=number: world.attempts.run(item, n)
-            )
+            run = partial(world.attempts.run, item, attempt)
+            report = await self._activity(f"attempt {attempt}", run)
             if report.ending not in ("retry", "again"):
                 return report
             attempt += report.ending == "retry"

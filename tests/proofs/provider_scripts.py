@@ -1,10 +1,18 @@
-"""What the providers of a history do: every kind of outcome, billed within the documented bounds."""
+"""What the providers of a history do: every outcome, billed within the documented bounds."""
 
 import random
 from collections.abc import Callable
 from decimal import Decimal
 
-from shared.domain.attempts import Billed, Delivered, Failure, ImageOrder, NotDelivered, Unknown, Usage
+from shared.domain.attempts import (
+    Billed,
+    Delivered,
+    Failure,
+    ImageOrder,
+    NotDelivered,
+    Unknown,
+    Usage,
+)
 from shared.domain.generations import GenerationRequest
 from shared.domain.prices import PriceCatalogue
 from tests.fakes.providers import NOT_A_PICTURE, PNG, Work
@@ -21,7 +29,7 @@ def random_script(chance: random.Random, catalogue: PriceCatalogue) -> Script:
             model=order.model,
             prompt=order.prompt,
             size=order.size,
-            quality=order.quality,  # type: ignore[arg-type]
+            quality=order.quality,
             count=order.count,
         )
         maximum = catalogue.quote(request).usd_micros
@@ -59,7 +67,7 @@ def steady_script(catalogue: PriceCatalogue) -> Script:
             model=order.model,
             prompt=order.prompt,
             size=order.size,
-            quality=order.quality,  # type: ignore[arg-type]
+            quality=order.quality,
             count=order.count,
         )
         maximum = catalogue.quote(request).usd_micros
