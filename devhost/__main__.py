@@ -13,7 +13,14 @@ from pathlib import Path
 from devhost.addresses import addresses
 from devhost.azurite import azurite_part
 from devhost.local_settings import settings_json
-from devhost.ports import OFFSET_VARIABLE, PortProblem, Ports, offset_from, require_free
+from devhost.ports import (
+    OFFSET_VARIABLE,
+    PortProblem,
+    Ports,
+    offset_from,
+    require_free,
+    require_served,
+)
 from devhost.processes import PartFailed, Supervisor, interruptible
 from devhost.resources import create_resources
 from devhost.stack import (
@@ -38,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
         options = _options(parsed)
         code, interrupted = interruptible(lambda: parsed.command(options, parsed))
     except (PortProblem, StackBusy) as problem:
-        print(f"The local cloud cannot start. {problem}", file=sys.stderr)
+        print(problem, file=sys.stderr)
         return EXIT_CANNOT_START
     except PartFailed as problem:
         print(f"The local cloud has stopped. {problem}", file=sys.stderr)
@@ -110,6 +117,7 @@ async def _demo(options: StackOptions, parsed: argparse.Namespace) -> int:
     from devhost.demo.flow import run_demo
 
     if parsed.running:
+        require_served(options.ports, ("host", "cosmos", "simulators", "blob"))
         return await run_demo(options)
     async with running_stack(options) as stack:
         return await stack.supervisor.guard(run_demo(options))
@@ -143,12 +151,13 @@ async def _azurite(options: StackOptions, _: argparse.Namespace) -> int:
 
 
 async def _resources(options: StackOptions, _: argparse.Namespace) -> int:
+    require_served(options.ports, ("cosmos", "blob"))
     await create_resources(options.ports)
     return 0
 
 
-async def _seed(options: StackOptions, _: argparse.Namespace) -> int:
-    await create_resources(options.ports)
+async def _seed(options: StackOptions, parsed: argparse.Namespace) -> int:
+    await _resources(options, parsed)
     print(await seed_organisation(options), end="")
     return 0
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from devhost.local_settings import people, token_issuer
+import sys
+
+from devhost.local_settings import home_tenant_id, people, token_issuer
+from devhost.ports import Ports
 from devhost.stack import Stack
 
 
@@ -27,21 +30,25 @@ def addresses(stack: Stack) -> str:
         ]
     width = max(len(name) for name, _ in rows)
     table = "\n".join(f"  {name:<{width}}  {value}" for name, value in rows)
-    return f"\nThe local cloud is up.\n{table}\n\n{_users()}\n\n{_next(stack)}\nCtrl-C stops it.\n"
+    return (
+        f"\nThe local cloud is up.\n{table}\n\n{_users()}\n\n{_next(stack)}\n\nCtrl-C stops it.\n"
+    )
 
 
 def _users() -> str:
+    """Those of the tenant that the app trusts."""
     shown = [
-        f"{user['username']} ({user['role']}, {user['department'] or 'no department'})"
+        f"  {user['username']:<5} {user['name']}, {user['role']}, {user['department'] or '-'}"
         for user in people()["users"]
+        if user["tenant"] == home_tenant_id()
     ]
-    return "  Demo users: " + ", ".join(shown) + "."
+    return "\n".join(["Demo users (user name, person, role, department):", *shown])
 
 
 def _next(stack: Stack) -> str:
     if not stack.options.with_host:
-        return (
-            "  Next: cp local.settings.json.example local.settings.json && func start\n"
-            "  then: python -m devhost demo --running"
-        )
-    return "  Next: python -m devhost demo --running   (in another terminal)"
+        source = "local.settings.json.example"
+        if stack.ports != Ports():
+            source = str(stack.options.directory / "local.settings.json")
+        return f"Next, in another terminal:\n  cp {source} local.settings.json && func start"
+    return f"Next, in another terminal:\n  {sys.executable} -m devhost demo --running"

@@ -15,6 +15,7 @@ from devhost.cosmos.auth import EMULATOR_KEY
 from devhost.ports import LOOPBACK, Ports
 from devhost.resources import read_resources
 
+ANY_CREDENTIAL = "local-demo"  # the simulators ask for one and accept any
 PEOPLE_FILE = Path(__file__).parent / "simulators" / "users.json"
 
 
@@ -49,9 +50,9 @@ def setting_values(ports: Ports) -> dict[str, str]:
         "EIG_TOKEN_TENANT_ID": home_tenant_id(),
         "EIG_TOKEN_AUDIENCE": str(people()["api"]["client_id"]),
         "EIG_AZURE_OPENAI_ENDPOINT": f"{simulators}/azure-openai",
-        "EIG_AZURE_OPENAI_KEY": "local-demo-key",
+        "EIG_AZURE_OPENAI_KEY": ANY_CREDENTIAL,
         "EIG_REPLICATE_ENDPOINT": f"{simulators}/replicate/v1",
-        "EIG_REPLICATE_TOKEN": "local-demo-token",
+        "EIG_REPLICATE_TOKEN": ANY_CREDENTIAL,
         "EIG_REPLICATE_OUTPUT_HOSTS": f"{LOOPBACK}:{ports.simulators}",
         "EIG_END_USER_SALT": "local",
         # The simulators answer in a fraction of a second and have no quota of their own.

@@ -88,6 +88,21 @@ def require_free(ports: Ports, *, except_for: frozenset[str] = frozenset()) -> N
         )
 
 
+def require_served(ports: Ports, names: tuple[str, ...]) -> None:
+    """Raises PortProblem naming every one of these ports that nothing listens on."""
+    missing = [
+        f"  port {ports.by_name()[name]}, for the {PART_OF_PORT[name]}"
+        for name in names
+        if _is_free(ports.by_name()[name])
+    ]
+    if missing:
+        raise PortProblem(
+            "Nothing listens on these ports of the local cloud:\n"
+            + "\n".join(missing)
+            + "\nStart it first, in another terminal: make up"
+        )
+
+
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
         # As the servers do: a connection that is still closing does not make a port taken.

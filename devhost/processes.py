@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -53,9 +52,10 @@ class Supervisor:
     working_dir: Path
     environment: Mapping[str, str]
     running: dict[str, Running] = field(default_factory=dict)
-    _watchdog: subprocess.Popen[str] | None = None
+    _watchdog: asyncio.subprocess.Process | None = None
     _watchers: list[asyncio.Task[None]] = field(default_factory=list)
     _failure: asyncio.Future[None] | None = None
+    _failed_part: str | None = None
 
     async def start(self, part: Part) -> None:
         """Starts a part and waits until it serves; raises PartFailed with the end of its log."""
@@ -63,7 +63,13 @@ class Supervisor:
         await self.until_ready(part.name)
 
     async def launch(self, part: Part) -> None:
-        """Starts a part without waiting for it; raises PartFailed if there is no such program."""
+        """Starts a part without waiting for it; raises PartFailed if there is no such program.
+
+        A part of that name that is up is stopped first, and the death of an earlier one forgiven.
+        """
+        await self.stop(part.name)
+        if self._failed_part == part.name:
+            self._failure = self._failed_part = None
         part.log.parent.mkdir(parents=True, exist_ok=True)
         with part.log.open("wb") as log:
             try:
@@ -81,12 +87,12 @@ class Supervisor:
                 raise PartFailed(f"{part.name}: {part.command[0]} is not installed.") from error
         started = Running(part, process)
         self.running[part.name] = started
-        self._tell_watchdog(f"+{process.pid}")
+        await self._tell_watchdog(f"+{process.pid}")
         self._watchers.append(asyncio.create_task(self._watch(started)))
 
     async def stop(self, name: str, *, kill: bool = False) -> None:
         """Stops one part, at once with `kill` (as `kill -9` does); does nothing if it is not up."""
-        started = self.running.pop(name, None)
+        started = self.running.get(name)
         if started is None:
             return
         started.is_stopping = True
@@ -97,7 +103,8 @@ class Supervisor:
                 await asyncio.wait_for(process.wait(), STOP_GRACE_S)
         _signal_group(process, signal.SIGKILL)  # whatever the part itself has started, too
         await process.wait()
-        self._tell_watchdog(f"-{process.pid}")
+        await self._tell_watchdog(f"-{process.pid}")
+        del self.running[name]  # not before: a stop that was interrupted is repeated
 
     async def stop_all(self) -> None:
         """Stops the parts, the last one started first; a second call does nothing."""
@@ -108,7 +115,7 @@ class Supervisor:
         self._watchers.clear()
         if self._watchdog is not None and self._watchdog.stdin is not None:
             self._watchdog.stdin.close()
-            self._watchdog.wait()
+            await self._watchdog.wait()
             self._watchdog = None
 
     async def guard(self, work: Awaitable[T]) -> T:
@@ -149,6 +156,7 @@ class Supervisor:
         await started.process.wait()
         failure = self._failure_future()
         if not started.is_stopping and not failure.done():
+            self._failed_part = started.part.name
             failure.set_exception(PartFailed(_death_notice(started)))
 
     def _failure_future(self) -> asyncio.Future[None]:
@@ -157,18 +165,18 @@ class Supervisor:
             self._failure.add_done_callback(_mark_retrieved)
         return self._failure
 
-    def _tell_watchdog(self, line: str) -> None:
+    async def _tell_watchdog(self, line: str) -> None:
         if self._watchdog is None:
-            self._watchdog = subprocess.Popen(
-                [sys.executable, "-m", "devhost.watchdog"],
+            self._watchdog = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "devhost.watchdog",
                 cwd=self.working_dir,
-                stdin=subprocess.PIPE,
-                text=True,
+                stdin=asyncio.subprocess.PIPE,
                 start_new_session=True,
             )
-        assert self._watchdog.stdin is not None
-        self._watchdog.stdin.write(f"{line}\n")
-        self._watchdog.stdin.flush()
+        if self._watchdog.stdin is not None:
+            self._watchdog.stdin.write(f"{line}\n".encode())
 
 
 def interruptible(work: Callable[[], Awaitable[int]]) -> tuple[int, bool]:

@@ -166,11 +166,11 @@ class Records(Protocol):
         ...
 
     async def outbox(self, partition: Partition, limit: int) -> Sequence[Document]:
-        """Audit events that wait to be copied, oldest first."""
+        """Audit events that wait to be copied."""
         ...
 
-    async def drop_outbox(self, document: Document) -> None:
-        """Remove an outbox item whose event has been copied; idempotent."""
+    async def drop_outbox(self, partition: Partition, documents: Sequence[Document]) -> None:
+        """Remove outbox items whose events have been copied; idempotent."""
         ...
 
 
@@ -198,11 +198,14 @@ class Directory(Protocol):
         ...
 
 
+EVENTS_PER_APPEND_MAX = 100  # one transaction of the log
+
+
 class AuditLog(Protocol):
     """The append-only copy of every audit event."""
 
-    async def append(self, partition: Partition, event: Mapping[str, Any]) -> None:
-        """Add an event; the same event id is added once."""
+    async def append(self, partition: Partition, events: Sequence[Mapping[str, Any]]) -> None:
+        """Add at most EVENTS_PER_APPEND_MAX events; the same event id is added once."""
         ...
 
 

@@ -1,7 +1,7 @@
 """Turns parts of a WHERE into SQL conditions, so that a scan parses fewer documents.
 
-Only string equality and id prefixes that every result must satisfy are used. The whole condition
-is evaluated again on the rows that remain: this narrows a scan, it never decides.
+Only string equality, id ranges and id prefixes that every result must satisfy are used. The whole
+condition is evaluated again on the rows that remain: this narrows a scan, it never decides.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from devhost.cosmos.partition_keys import canonical_key
 from devhost.cosmos.store import Filter
 from devhost.cosmos.syntax import Binary, Call, Constant, Expression, Logical, Parameter, Path
 
+_ID_RANGES = frozenset({"<", "<=", ">", ">="})
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -35,6 +36,9 @@ def _filters(
             text = _text(other, parameters)
             if isinstance(path, Path) and text is not None:
                 return _equality(path.steps, text, key_path)
+    if isinstance(node, Binary) and node.operator in _ID_RANGES and node.left == Path(("id",)):
+        bound = _text(node.right, parameters)
+        return [] if bound is None else [(f"id {node.operator} ?", bound)]
     if isinstance(node, Call) and node.name == "STARTSWITH" and len(node.arguments) == 2:
         prefix = _text(node.arguments[1], parameters)
         if node.arguments[0] == Path(("id",)) and prefix:

@@ -105,7 +105,7 @@ def _problem(method: str, url: str, status: int, content: bytes) -> str:
         problem = json.loads(content)
         lines = [f"{place} {problem['code']}: {problem['detail']}"]
         for fault in problem.get("errors", []):
-            lines.append(f"  {fault}")
+            lines.append(f"  {fault['field']}: {fault['message']}")
     except (ValueError, KeyError, TypeError):
         return f"{place}: {content[:DETAIL_CHARS_MAX].decode('utf-8', 'replace')}"
     return "\n".join(lines)

@@ -12,7 +12,6 @@ from devhost.demo.money import dollars
 from devhost.demo.reconciliation import ProviderFigures
 
 PROVIDER_TITLES = {"azure_openai": "Azure OpenAI", "replicate": "Replicate"}
-PROMPT_CHARS = 60  # enough to know the row by
 
 
 def provider_title(provider: str) -> str:
@@ -95,4 +94,11 @@ def reason(item: Mapping[str, Any]) -> str:
 
 
 def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", title_style="bold", header_style="dim")
+    # A title wider than its table would be wrapped: the minimum keeps it in one line.
+    return Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        header_style="dim",
+        min_width=len(title),
+    )

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import atexit
+import os
 import signal
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from devhost.host.errors import HostStartError
 from devhost.host.loading import LoadedFunction
@@ -63,6 +66,15 @@ async def _serve(options: argparse.Namespace) -> None:
     _announce(handle)
     await stop.wait()
     await handle.stop()
+    _exit_now()
+
+
+def _exit_now() -> NoReturn:
+    """Ends without waiting for threads that still run app code; nothing of theirs is awaited."""
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _announce(handle: HostHandle) -> None:

@@ -84,7 +84,12 @@ async def start_host(
     )
     configure_logging()
     functions = load_app(options.app_root)
-    host = _Host(options, read_host_json(options.app_root), functions)
+    state = StateFile(options.state_dir)
+    try:
+        host = _Host(options, read_host_json(options.app_root), functions, state)
+    except BaseException:
+        state.close()
+        raise
     try:
         bound_port = await host.start()
     except BaseException:
@@ -96,14 +101,20 @@ async def start_host(
 class _Host:
     """The parts of a running host, wired by hand."""
 
-    def __init__(self, options: HostOptions, settings: HostJson, functions: AppFunctions) -> None:
+    def __init__(
+        self,
+        options: HostOptions,
+        settings: HostJson,
+        functions: AppFunctions,
+        state: StateFile,
+    ) -> None:
         self._options = options
         self._settings = settings
         self._client_text = DurableClientText()
         routes = RouteTable(functions.with_trigger("httpTrigger"), settings.route_prefix)
         self._runner = FunctionRunner(settings.function_timeout_s, self._client_text)
         self._faults = ActivityFaults()
-        self._state = StateFile(options.state_dir)
+        self._state = state
         store = DurableStore(self._state)
         self._activities = ActivityWorker(
             store, functions, self._runner, settings.activities_max, self._faults

@@ -13,7 +13,7 @@ NOT_FILTERED = {"filtered": False, "severity": "safe"}
 NOT_DETECTED = {"filtered": False, "detected": False}
 
 
-@dataclass
+@dataclass(eq=False)  # an exception is compared by identity and must be hashable
 class AzureRefusal(Exception):
     """An answer other than 200; `outcome` is the name it is counted under."""
 

@@ -101,6 +101,7 @@ def parse_body(raw: bytes, fields: tuple[str, ...]) -> dict[str, Any]:
     """The create request as an object that has `fields`; raises InputError."""
     try:
         body = json.loads(raw, parse_constant=_refuse_constant)
+        json.dumps(body, ensure_ascii=False).encode()  # an escaped half of a surrogate pair cannot
     except (ValueError, RecursionError):
         raise InputError("Invalid JSON", "The request body is not valid JSON.") from None
     if not isinstance(body, dict):

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from shared.domain.ledger import Create, Document, Operation
+from shared.domain.ledger import Create, Delete, Document, Operation
 from shared.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -162,5 +162,7 @@ async def create_once(container: "ContainerProxy", document: Document) -> bool:
 def _sdk_operation(operation: Operation) -> tuple[Any, ...]:
     if isinstance(operation, Create):
         return ("create", (operation.document,), {})
+    if isinstance(operation, Delete):
+        return ("delete", (operation.item_id,), {})
     options = {"filter_predicate": operation.predicate} if operation.predicate else {}
     return ("patch", (operation.item_id, [dict(step) for step in operation.operations]), options)

@@ -1,12 +1,15 @@
 """The append-only audit container: this code can create events and nothing else."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from shared.adapters.cosmos import CosmosConnection, create_once
+from shared.adapters.cosmos import BatchRefused, CosmosConnection, commit
 from shared.domain.ids import Partition
+from shared.domain.ledger import Create
+from shared.errors import InvariantBroken
 
 AUDIT_CONTAINER = "audit"
+_CONFLICT = 409
 
 
 class CosmosAuditLog:
@@ -15,6 +18,18 @@ class CosmosAuditLog:
     def __init__(self, connection: CosmosConnection) -> None:
         self._connection = connection
 
-    async def append(self, partition: Partition, event: Mapping[str, Any]) -> None:
-        document = {"id": event["event_id"], "pk": partition.key, "event": dict(event)}
-        await create_once(self._connection.container(AUDIT_CONTAINER), document)
+    async def append(self, partition: Partition, events: Sequence[Mapping[str, Any]]) -> None:
+        container = self._connection.container(AUDIT_CONTAINER)
+        missing = [
+            Create({"id": event["event_id"], "pk": partition.key, "event": dict(event)})
+            for event in events
+        ]
+        while missing:  # each turn ends, or leaves out one that was copied before
+            try:
+                await commit(container, partition.key, missing)
+            except BatchRefused as refusal:
+                if refusal.status != _CONFLICT:
+                    raise InvariantBroken("Audit events could not be copied.") from None
+                del missing[refusal.index]
+            else:
+                return

@@ -173,7 +173,8 @@ class CosmosLedger:
         try:
             await commit(self._container, partition.key, operations)
         except BatchRefused as refusal:
-            if refusal.index != 0 or refusal.status != _CONFLICT:
+            # It was noted before, or the generation has ended meanwhile: nothing is left to note.
+            if refusal.status not in (_CONFLICT, _PRECONDITION_FAILED):
                 raise InvariantBroken("An unknown outcome could not be noted.") from None
 
     async def note_event(self, partition: Partition, event: AuditEvent) -> None:

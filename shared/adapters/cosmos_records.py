@@ -7,16 +7,16 @@ from shared.adapters.cosmos import (
     LEDGER_CONTAINER,
     BatchRefused,
     CosmosConnection,
-    answered,
     commit,
     read_or_none,
 )
 from shared.domain.audit_events import AuditEvent, outbox_document
 from shared.domain.history import GenerationFilter
-from shared.domain.ids import Partition
+from shared.domain.ids import Partition, row_generation_id
 from shared.domain.ledger import (
     AttemptMarker,
     Create,
+    Delete,
     Document,
     Hold,
     Operation,
@@ -26,6 +26,7 @@ from shared.domain.ledger import (
     partition_for,
     read_hold,
     read_marker,
+    resolution_id,
 )
 from shared.errors import FieldFault, Invalid, InvariantBroken
 from shared.ports import Page
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 SWEEP_HOLDS_MAX = 500  # holds looked at in one sweep of one partition; the next run goes on
 RESOLUTIONS_PER_PAGE = 500
-_CONFLICT = 409
+_CONFLICT, _NOT_FOUND = 409, 404
 
 
 class CosmosRecords:
@@ -104,18 +105,20 @@ class CosmosRecords:
         ]
 
     async def batch_generations(self, batch_id: str, first: int, last: int) -> Sequence[Document]:
+        # Row numbers have a fixed width, so a range of ids is a range of rows.
         return await self._query(
             partition_for(batch_id),
-            "c.type = 'generation' AND c.batch_id = @batch"
-            " AND c.row >= @first AND c.row <= @last ORDER BY c.row",
-            {"@batch": batch_id, "@first": first, "@last": last},
+            "c.id >= @first AND c.id <= @last ORDER BY c.id",
+            {
+                "@first": generation_document_id(row_generation_id(batch_id, first)),
+                "@last": generation_document_id(row_generation_id(batch_id, last)),
+            },
         )
 
     async def resolutions(self, batch_id: str) -> AsyncIterator[Document]:
         found = self._container.query_items(
-            "SELECT * FROM c WHERE c.type = 'resolution' AND c.operation_id = @batch"
-            " ORDER BY c.row",
-            parameters=[{"name": "@batch", "value": batch_id}],
+            "SELECT * FROM c WHERE STARTSWITH(c.id, @prefix) ORDER BY c.id",
+            parameters=[{"name": "@prefix", "value": resolution_id(f"{batch_id}.")}],
             partition_key=partition_for(batch_id).key,
             max_item_count=RESOLUTIONS_PER_PAGE,
         )
@@ -125,7 +128,7 @@ class CosmosRecords:
     async def reject_batch(self, record: Document, event: AuditEvent) -> None:
         partition = partition_for(record["batch_id"])
         await self._commit_once(
-            partition, [Create(outbox_document(partition, event)), Create(record)]
+            partition, [Create(record), Create(outbox_document(partition, event))]
         )
 
     async def request_cancel(self, batch_id: str, event: AuditEvent) -> None:
@@ -139,13 +142,13 @@ class CosmosRecords:
     async def create_slot(self, slot: Document, event: AuditEvent) -> None:
         partition = partition_for(slot["slot_id"])
         await self._commit_once(
-            partition, [Create(outbox_document(partition, event)), Create(slot)]
+            partition, [Create(slot), Create(outbox_document(partition, event))]
         )
 
     async def open_holds(self, partition: Partition, before: str) -> Sequence[Hold]:
         documents = await self._query(
             partition,
-            "c.type = 'hold' AND c.open_rows > 0 AND c.created_at < @before"
+            "STARTSWITH(c.id, 'h:') AND c.open_rows > 0 AND c.created_at < @before"
             f" ORDER BY c.created_at OFFSET 0 LIMIT {SWEEP_HOLDS_MAX}",
             {"@before": before},
         )
@@ -161,18 +164,21 @@ class CosmosRecords:
 
     async def outbox(self, partition: Partition, limit: int) -> Sequence[Document]:
         return await self._query(
-            partition, f"c.type = 'outbox' ORDER BY c._ts OFFSET 0 LIMIT {int(limit)}", {}
+            partition, f"STARTSWITH(c.id, 'e:') OFFSET 0 LIMIT {int(limit)}", {}
         )
 
-    async def drop_outbox(self, document: Document) -> None:
-        from azure.cosmos.exceptions import CosmosResourceNotFoundError
-
-        try:
-            await answered(
-                lambda: self._container.delete_item(document["id"], partition_key=document["pk"])
-            )
-        except CosmosResourceNotFoundError:
-            return  # another run dropped it after copying the same event
+    async def drop_outbox(self, partition: Partition, documents: Sequence[Document]) -> None:
+        remaining = list(documents)
+        while remaining:  # each turn ends, or leaves out one that another run has dropped already
+            drops = [Delete(document["id"]) for document in remaining]
+            try:
+                await commit(self._container, partition.key, drops)
+            except BatchRefused as refusal:
+                if refusal.status != _NOT_FOUND:
+                    raise InvariantBroken("The outbox could not be cleared.") from None
+                del remaining[refusal.index]
+            else:
+                return
 
     async def _change_batch(
         self, batch_id: str, values: dict[str, object], event: AuditEvent
@@ -180,17 +186,17 @@ class CosmosRecords:
         partition = partition_for(batch_id)
         steps = tuple({"op": "set", "path": f"/{k}", "value": v} for k, v in values.items())
         operations: list[Operation] = [
-            Create(outbox_document(partition, event)),
             Patch(batch_document_id(batch_id), steps),
+            Create(outbox_document(partition, event)),
         ]
         await self._commit_once(partition, operations)
 
     async def _commit_once(self, partition: Partition, operations: Sequence[Operation]) -> None:
-        """Commit a change that begins with its audit event: an event that exists means done."""
+        """Commit a change once: what it creates can exist only because it was done before."""
         try:
             await commit(self._container, partition.key, operations)
         except BatchRefused as refusal:
-            if refusal.index != 0 or refusal.status != _CONFLICT:
+            if refusal.status != _CONFLICT:
                 raise InvariantBroken("A change was refused in an unforeseen way.") from None
 
     async def _query(

@@ -17,7 +17,7 @@ from shared.domain.audit_events import AuditEvent, outbox_document
 from shared.domain.budgets import Scope
 from shared.domain.ids import Partition, partition_of, row_of
 from shared.domain.money import checked_micros
-from shared.domain.predicates import Sum, at_least, compare
+from shared.domain.predicates import Sum, at_least, compare, has_status
 from shared.errors import InvariantBroken
 
 Document = dict[str, Any]
@@ -45,7 +45,14 @@ class Patch:
     predicate: str | None = None
 
 
-Operation = Create | Patch
+@dataclass(frozen=True)
+class Delete:
+    """Delete a document; only the outbox, whose events live on in the audit log, is ever cut."""
+
+    item_id: str
+
+
+Operation = Create | Patch | Delete
 
 
 @dataclass(frozen=True)
@@ -211,15 +218,13 @@ def resolve_operations(
 def unknown_operations(generation_id: str, record: Document, event: AuditEvent) -> list[Operation]:
     """Note that an outcome is unknown; the money stays reserved (I4)."""
     partition = partition_for(generation_id)
+    noted = Create(outbox_document(partition, event))
     batch_id = record.get("batch_id")
-    operations: list[Operation] = [Create(outbox_document(partition, event))]
-    if batch_id:
-        operations.append(Create(record))
-        counters = (_incr("counts/indeterminate", 1),)
-        operations.append(Patch(batch_document_id(batch_id), counters))
-    else:
-        operations.append(_record_patch(record))
-    return operations
+    if batch_id is None:
+        # Only a record that waits may become unknown: a late report must not undo an end.
+        return [_record_patch(record, has_status("queued")), noted]
+    counted = Patch(batch_document_id(batch_id), (_incr("counts/indeterminate", 1),))
+    return [Create(record), counted, noted]
 
 
 def marker_document(marker: AttemptMarker) -> Document:
@@ -318,10 +323,10 @@ def _record_operations(partition: Partition, r: Resolution) -> list[Operation]:
     return operations
 
 
-def _record_patch(record: Document) -> Patch:
+def _record_patch(record: Document, predicate: str | None = None) -> Patch:
     changed = ("status", "cost", "failure", "images", "attempts", "completed_at", "provider_refs")
     sets = tuple({"op": "set", "path": f"/{name}", "value": record[name]} for name in changed)
-    return Patch(record["id"], sets)
+    return Patch(record["id"], sets, predicate)
 
 
 def _progress(batch_id: str, resolutions: Sequence[Resolution], spent: int) -> Patch:

@@ -1,7 +1,7 @@
 """The one builder of patch filter predicates.
 
-Cosmos DB predicates take no parameters, so they are put together here from field names of our own
-and from integers that were checked; text from outside can never reach one.
+Cosmos DB predicates take no parameters, so they are put together here from field names and
+words of our own and from integers that were checked; text from outside can never reach one.
 """
 
 from dataclasses import dataclass
@@ -43,6 +43,13 @@ def at_least(minimums: dict[str, int]) -> str:
         field = _checked_field(name)
         parts.append(f"IS_NUMBER(c.{field}) AND c.{field} >= {checked_micros(minimum, name)}")
     return "FROM c WHERE " + " AND ".join(parts)
+
+
+def has_status(status: Literal["queued"]) -> str:
+    """The document has this status; the statuses are literals of ours, never input."""
+    if status != "queued":
+        raise InvariantBroken("this status may not appear in a predicate")
+    return "FROM c WHERE c.status = 'queued'"
 
 
 def _checked_field(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -149,6 +150,18 @@ def test_start_fails_when_the_state_directory_is_in_use(host: HostProcess) -> No
 
     assert result.returncode == 2
     assert "Another host uses the state directory" in result.stderr
+
+
+def test_stop_does_not_wait_for_a_blocked_thread(tmp_path: Path) -> None:
+    process = HostProcess(tmp_path).start()
+    address = process.base_url.removeprefix("http://").split(":")
+    with socket.create_connection((address[0], int(address[1]))) as connection:
+        connection.sendall(b"GET /api/blocks_a_thread HTTP/1.1\r\nHost: x\r\n\r\n")
+        process.until(process.stats, lambda s: "blocks_a_thread" in s["invocations"])
+        started_s = time.monotonic()
+
+        assert process.stop() == 0
+        assert time.monotonic() - started_s < 10
 
 
 def test_settings_file_fills_the_environment_but_does_not_override_it(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.contract.sample_app.host_process import HostProcess
 
-SEEDS = range(40)
+SEEDS = range(25)
 KILLED_SEEDS = range(100, 112)
 DEPTH_MAX = 3
 STEPS_MAX = 4

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from shared.domain.batch_files import BatchRow
@@ -36,11 +37,15 @@ class Intent:
     repeats: bool = False
     reuses_key: bool = False
     cancels_after_s: float | None = None
+    rival: tuple[GenerationRequest, ...] = ()  # another payload under the same key, meanwhile
 
 
 async def pursue(world: World, intent: Intent) -> None:
     """Carry the intent out; any answer the protocol forbids is a violation."""
     await asyncio.sleep(intent.starts_at_s)
+    if intent.rival:
+        await _compete(world, intent)
+        return
     try:
         first = await _sent(world, lambda: _submit(world, intent, intent.requests))
         if intent.cancels_after_s is not None:
@@ -58,6 +63,19 @@ async def pursue(world: World, intent: Intent) -> None:
     except (GaveUp, IdempotencyKeyReused) as end:
         if isinstance(end, IdempotencyKeyReused):
             world.checker.broken("I7", f"the key {intent.key} was refused for the same payload")
+
+
+async def _compete(world: World, intent: Intent) -> None:
+    """Two payloads under one key at the same time: at most one may be accepted."""
+    answers = await asyncio.gather(
+        *(
+            _sent(world, partial(_submit, world, intent, requests))
+            for requests in (intent.requests, intent.rival)
+        ),
+        return_exceptions=True,
+    )
+    if sum(isinstance(answer, str) for answer in answers) > 1:
+        world.checker.broken("I7", f"the key {intent.key} was accepted for two payloads")
 
 
 async def _reuse(world: World, intent: Intent) -> None:

@@ -5,7 +5,6 @@ import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from shared.domain.generations import GenerationRequest
 from shared.domain.identity import Caller
 from shared.errors import Unavailable
 from shared.ports import DirectoryUser
@@ -21,9 +20,10 @@ from tests.proofs.world import TIMES, Variant, World
 
 RATES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.35)  # shares of calls that go wrong
 DEPARTMENTS = ("marketing", "design")
-ROWS_MAX, INTENTS_MAX = 6, 5
+ROWS_MAX, INTENTS_MAX, PEOPLE_MAX = 6, 5, 3
 STARTS_S_MAX = (0.05, 60.0)  # all at once, so that they race, or spread over a minute
 TIMER_S = 35.0  # the sweep and the relay also run while things go wrong
+AMPLE_MICROS = 10_000_000
 LIMIT_MICROS = (30_000, 300_000)  # tight: some requests fit, some do not
 PAUSES_S = (  # after the faults: each sweep finds what the one before has left
     TIMES.grace.total_seconds() + 60,
@@ -59,8 +59,9 @@ def run_history(seed: int, variant: Variant | None = None) -> Verdict:
     """A random history; the seed is all that decides it."""
     chance = random.Random(seed)
     chaos = Chaos(chance.getrandbits(32), rate=chance.choice(RATES))
-    callers = [caller(n, chance.choice(DEPARTMENTS)) for n in range(1, 4)]
     start_s_max = chance.choice(STARTS_S_MAX)
+    people = 1 if start_s_max < 1 else PEOPLE_MAX
+    callers = [caller(n, chance.choice(DEPARTMENTS)) for n in range(people)]
     intents = [
         _intent(chance, callers, n, start_s_max) for n in range(chance.randint(1, INTENTS_MAX))
     ]
@@ -75,15 +76,15 @@ def run_history(seed: int, variant: Variant | None = None) -> Verdict:
 
 
 def run_planned(
-    intents: Sequence[Intent], faults: Mapping[int, Fault], variant: Variant | None = None
+    intents: Sequence[Intent], faults: Mapping[int, Fault], busy_attempts: int = 0
 ) -> Verdict:
     """A history in which only the calls named by their number go wrong."""
     chaos = Chaos(0, rate=0.0, planned=faults)
     directory = FakeDirectory(
-        {caller().key: DirectoryUser("marketing", 10_000_000)}, {"marketing": 10_000_000}
+        {caller().key: DirectoryUser("marketing", AMPLE_MICROS)}, {"marketing": AMPLE_MICROS}
     )
-    world = World(chaos, directory, catalogue(), steady_script(catalogue()), variant or Variant())
-    return _judged(0, world, intents)
+    script = steady_script(catalogue(), busy_attempts)
+    return _judged(0, World(chaos, directory, catalogue(), script), intents)
 
 
 def _judged(seed: int, world: World, intents: Sequence[Intent]) -> Verdict:
@@ -150,7 +151,7 @@ def _intent(
 ) -> Intent:
     batch = chance.random() < 0.3
     size = chance.randint(1, ROWS_MAX) if batch else 1
-    requests: tuple[GenerationRequest, ...] = tuple(chance.choice(REQUESTS) for _ in range(size))
+    requests, rival = (tuple(chance.choice(REQUESTS) for _ in range(size)) for _ in range(2))
     return Intent(
         caller=chance.choice(callers),
         key=f"key-{number}",
@@ -160,4 +161,5 @@ def _intent(
         repeats=chance.random() < 0.3,
         reuses_key=chance.random() < 0.2,
         cancels_after_s=chance.random() * 20 if chance.random() < 0.2 else None,
+        rival=rival if rival != requests and chance.random() < 0.1 else (),
     )

@@ -19,6 +19,7 @@ Orchestration = Callable[[], Coroutine[Any, Any, None]]
 DELIVERIES_MAX = 8  # then the orchestration is given up, as if its instance had been purged
 REDELIVERY_S = 5.0
 TWICE_SHARE = 0.04  # deliveries that the queue makes a second time while the first one still runs
+LOSS_SHARE = 0.01  # activities after which the whole orchestration is lost
 AGAIN_MAX = 3  # "not now" answers of one attempt before the generation is stopped
 WAVE_ROWS = 3
 
@@ -121,19 +122,26 @@ class SimulatedOrchestrations:
 
     async def _activity(self, name: str, run: Callable[[], Awaitable[T]]) -> T:
         """Deliver until an answer comes back; sometimes two deliveries run side by side."""
-        chaos = self._world.chaos
         for _ in range(DELIVERIES_MAX):
-            if chaos.active and chaos.rate and chaos.random.random() < TWICE_SHARE:
+            if self._happens(TWICE_SHARE):
                 self._in_background(name, run)
             PROCESS.set(Process(name))
             try:
-                return await run()
+                answer = await run()
             except (Crashed, Unavailable):
                 await asyncio.sleep(REDELIVERY_S)
             except Exception as error:
                 self._world.checker.broken("unforeseen", f"{name} raised {error!r}")
                 raise Abandoned(name) from error
+            else:
+                if self._happens(LOSS_SHARE):
+                    break
+                return answer
         raise Abandoned(name)
+
+    def _happens(self, share: float) -> bool:
+        chaos = self._world.chaos
+        return chaos.active and chaos.rate > 0 and chaos.random.random() < share
 
     def _in_background(self, name: str, run: Callable[[], Awaitable[T]]) -> None:
         async def deliver() -> None:

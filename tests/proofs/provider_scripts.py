@@ -25,13 +25,7 @@ def random_script(chance: random.Random, catalogue: PriceCatalogue) -> Script:
     """A provider that delivers about every second time and fails in every known way."""
 
     def script(order: ImageOrder) -> Work:
-        request = GenerationRequest(
-            model=order.model,
-            prompt=order.prompt,
-            size=order.size,
-            quality=order.quality,
-            count=order.count,
-        )
+        request = _request_of(order)
         maximum = catalogue.quote(request).usd_micros
         usage = _usage(order, chance, catalogue, request)
         metered = catalogue.billed_usd_micros(request, Billed.USAGE, usage)
@@ -59,21 +53,26 @@ def random_script(chance: random.Random, catalogue: PriceCatalogue) -> Script:
     return script
 
 
-def steady_script(catalogue: PriceCatalogue) -> Script:
-    """A provider that always delivers and bills all that was quoted."""
+def steady_script(catalogue: PriceCatalogue, busy_attempts: int) -> Script:
+    """A provider that is busy for so many attempts, then delivers and bills all that was quoted."""
 
     def script(order: ImageOrder) -> Work:
-        request = GenerationRequest(
-            model=order.model,
-            prompt=order.prompt,
-            size=order.size,
-            quality=order.quality,
-            count=order.count,
-        )
-        maximum = catalogue.quote(request).usd_micros
+        if order.attempt <= busy_attempts:
+            return _free(Failure.RATE_LIMITED)
+        maximum = catalogue.quote(_request_of(order)).usd_micros
         return Work(Delivered((), None), maximum, (PNG,) * order.count)
 
     return script
+
+
+def _request_of(order: ImageOrder) -> GenerationRequest:
+    return GenerationRequest(
+        model=order.model,
+        prompt=order.prompt,
+        size=order.size,
+        quality=order.quality,
+        count=order.count,
+    )
 
 
 def _free(failure: Failure) -> Work:

@@ -98,6 +98,17 @@ def test_command_line_port_in_use_exits_with_2(
     assert f"port {ports.host}, for the Functions host" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", [["seed"], ["resources"], ["demo", "--running"]])
+def test_command_line_without_a_running_stack_says_how_to_start_it(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    offset = str(free_ports().cosmos - Ports().cosmos)
+    assert main([*command, "--port-offset", offset]) == 2
+    error = capsys.readouterr().err
+    assert "for the Cosmos DB emulator" in error
+    assert "make up" in error
+
+
 def test_command_line_prints_settings_for_other_ports(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["settings", "--port-offset", "7"]) == 0
     values = json.loads(capsys.readouterr().out)["Values"]

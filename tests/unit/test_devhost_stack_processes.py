@@ -108,6 +108,18 @@ async def test_part_that_is_stopped_on_purpose_does_not_end_the_work(
     assert await supervisor.guard(work()) == "went on"
 
 
+async def test_part_that_died_and_was_started_again_does_not_end_later_work(
+    supervisor: Supervisor, tmp_path: Path
+) -> None:
+    part = _part(tmp_path, SERVE)
+    await supervisor.start(part)
+    with pytest.raises(PartFailed):
+        supervisor.running["Part"].process.kill()
+        await supervisor.guard(asyncio.sleep(30))
+    await supervisor.start(part)
+    assert await supervisor.guard(asyncio.sleep(0, "went on")) == "went on"
+
+
 async def test_stop_reaches_what_a_part_has_started(supervisor: Supervisor, tmp_path: Path) -> None:
     code = (
         "import signal, subprocess, sys, time\n"

@@ -4,12 +4,16 @@ import asyncio
 import itertools
 import os
 import random
+from collections.abc import Generator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import azure.durable_functions as df
 
 bp = df.Blueprint()
+
+Turns = Generator[Any, Any, Any]
 
 _turns = itertools.count(1)
 
@@ -72,7 +76,7 @@ async def gives_nothing(nothing: str) -> None:
 
 
 @bp.orchestration_trigger(context_name="context")
-def hello_sequence(context: df.DurableOrchestrationContext):
+def hello_sequence(context: df.DurableOrchestrationContext) -> Turns:
     first = yield context.call_activity("say", "Perth")
     second = yield context.call_activity("SAY", "Hobart")
     nothing = yield context.call_activity("gives_nothing", "x")
@@ -80,19 +84,19 @@ def hello_sequence(context: df.DurableOrchestrationContext):
 
 
 @bp.orchestration_trigger(context_name="context")
-def returns_input(context: df.DurableOrchestrationContext):
+def returns_input(context: df.DurableOrchestrationContext) -> Any:
     return context.get_input()
 
 
 @bp.orchestration_trigger(context_name="context")
-def fan_out(context: df.DurableOrchestrationContext):
+def fan_out(context: df.DurableOrchestrationContext) -> Turns:
     count = context.get_input()
     results = yield context.task_all([context.call_activity("square", n) for n in range(count)])
     return sum(results)
 
 
 @bp.orchestration_trigger(context_name="context")
-def nested_all(context: df.DurableOrchestrationContext):
+def nested_all(context: df.DurableOrchestrationContext) -> Turns:
     left = context.task_all([context.call_activity("square", n) for n in (1, 2)])
     right = context.task_all(
         [context.call_activity("square", 3), context.call_sub_orchestrator("fan_out", 3)]
@@ -103,7 +107,7 @@ def nested_all(context: df.DurableOrchestrationContext):
 
 
 @bp.orchestration_trigger(context_name="context")
-def chunk(context: df.DurableOrchestrationContext):
+def chunk(context: df.DurableOrchestrationContext) -> Turns:
     plan = context.get_input()
     total = 0
     for wave in range(plan["waves"]):
@@ -116,7 +120,7 @@ def chunk(context: df.DurableOrchestrationContext):
 
 
 @bp.orchestration_trigger(context_name="context")
-def batch(context: df.DurableOrchestrationContext):
+def batch(context: df.DurableOrchestrationContext) -> Turns:
     plan = context.get_input()
     totals = yield context.task_all(
         [context.call_sub_orchestrator("chunk", plan) for _ in range(plan["chunks"])]
@@ -125,7 +129,7 @@ def batch(context: df.DurableOrchestrationContext):
 
 
 @bp.orchestration_trigger(context_name="context")
-def retries(context: df.DurableOrchestrationContext):
+def retries(context: df.DurableOrchestrationContext) -> Turns:
     options = df.RetryOptions(50, 3)
     try:
         value = yield context.call_activity_with_retry("flaky", options, context.get_input())
@@ -136,7 +140,7 @@ def retries(context: df.DurableOrchestrationContext):
 
 
 @bp.orchestration_trigger(context_name="context")
-def failing_activity(context: df.DurableOrchestrationContext):
+def failing_activity(context: df.DurableOrchestrationContext) -> Turns:
     try:
         yield context.call_activity("boom", "now")
     except Exception as error:
@@ -144,12 +148,12 @@ def failing_activity(context: df.DurableOrchestrationContext):
 
 
 @bp.orchestration_trigger(context_name="context")
-def failing(context: df.DurableOrchestrationContext):
+def failing(context: df.DurableOrchestrationContext) -> Turns:
     yield context.call_activity("boom", context.instance_id)
 
 
 @bp.orchestration_trigger(context_name="context")
-def partly_failing_all(context: df.DurableOrchestrationContext):
+def partly_failing_all(context: df.DurableOrchestrationContext) -> Turns:
     """The first failure raises, but the next activity starts only when the slow one has ended."""
     try:
         yield context.task_all(
@@ -165,7 +169,7 @@ def partly_failing_all(context: df.DurableOrchestrationContext):
 
 
 @bp.orchestration_trigger(context_name="context")
-def parent(context: df.DurableOrchestrationContext):
+def parent(context: df.DurableOrchestrationContext) -> Turns:
     given = context.instance_id + "-child"
     first = yield context.call_sub_orchestrator("who_am_i", {"n": 1})
     second = yield context.call_sub_orchestrator("who_am_i", {"n": 2}, given)
@@ -178,18 +182,18 @@ def parent(context: df.DurableOrchestrationContext):
 
 
 @bp.orchestration_trigger(context_name="context")
-def waits_for_child(context: df.DurableOrchestrationContext):
+def waits_for_child(context: df.DurableOrchestrationContext) -> Turns:
     yield context.call_sub_orchestrator("two_events", None, context.instance_id + "-child")
 
 
 @bp.orchestration_trigger(context_name="context")
-def who_am_i(context: df.DurableOrchestrationContext):
+def who_am_i(context: df.DurableOrchestrationContext) -> Turns:
     return [context.instance_id, context.parent_instance_id, context.get_input()]
     yield
 
 
 @bp.orchestration_trigger(context_name="context")
-def timer_race(context: df.DurableOrchestrationContext):
+def timer_race(context: df.DurableOrchestrationContext) -> Turns:
     """A short timer beats a long one, which is cancelled."""
     started = context.current_utc_datetime
     long = context.create_timer(started + timedelta(hours=1))
@@ -202,7 +206,7 @@ def timer_race(context: df.DurableOrchestrationContext):
 
 
 @bp.orchestration_trigger(context_name="context")
-def open_timer(context: df.DurableOrchestrationContext):
+def open_timer(context: df.DurableOrchestrationContext) -> Turns:
     """The long timer is not cancelled, so the instance stays Running until it fires."""
     now = context.current_utc_datetime
     long = context.create_timer(now + timedelta(seconds=1.0))
@@ -212,7 +216,7 @@ def open_timer(context: df.DurableOrchestrationContext):
 
 
 @bp.orchestration_trigger(context_name="context")
-def two_events(context: df.DurableOrchestrationContext):
+def two_events(context: df.DurableOrchestrationContext) -> Turns:
     first = yield context.wait_for_external_event("first")
     context.set_custom_status({"got": first})
     second = yield context.wait_for_external_event("second")
@@ -220,7 +224,7 @@ def two_events(context: df.DurableOrchestrationContext):
 
 
 @bp.orchestration_trigger(context_name="context")
-def event_or_timeout(context: df.DurableOrchestrationContext):
+def event_or_timeout(context: df.DurableOrchestrationContext) -> Turns:
     timer = context.create_timer(context.current_utc_datetime + timedelta(seconds=30))
     approved = context.wait_for_external_event("approval")
     winner = yield context.task_any([timer, approved])
@@ -231,7 +235,7 @@ def event_or_timeout(context: df.DurableOrchestrationContext):
 
 
 @bp.orchestration_trigger(context_name="context")
-def counter(context: df.DurableOrchestrationContext):
+def counter(context: df.DurableOrchestrationContext) -> Turns:
     state = context.get_input()
     if state["n"] < 3:
         yield context.call_activity("say", "again")
@@ -241,7 +245,7 @@ def counter(context: df.DurableOrchestrationContext):
 
 
 @bp.orchestration_trigger(context_name="context")
-def again_after_event(context: df.DurableOrchestrationContext):
+def again_after_event(context: df.DurableOrchestrationContext) -> Turns:
     """Waits for `go`; events of another name that came before are lost by continue_as_new."""
     state = context.get_input()
     if state["n"] == 0:
@@ -257,29 +261,29 @@ def again_after_event(context: df.DurableOrchestrationContext):
 
 
 @bp.orchestration_trigger(context_name="context")
-def custom_status(context: df.DurableOrchestrationContext):
+def custom_status(context: df.DurableOrchestrationContext) -> Turns:
     context.set_custom_status("x" * context.get_input())
     yield context.call_activity("say", "status")
     return "ok"
 
 
 @bp.orchestration_trigger(context_name="context")
-def unknown_activity(context: df.DurableOrchestrationContext):
+def unknown_activity(context: df.DurableOrchestrationContext) -> Turns:
     yield context.call_activity("nobody", 1)
 
 
 @bp.orchestration_trigger(context_name="context")
-def unknown_child(context: df.DurableOrchestrationContext):
+def unknown_child(context: df.DurableOrchestrationContext) -> Turns:
     yield context.call_sub_orchestrator("nobody", 1)
 
 
 @bp.orchestration_trigger(context_name="context")
-def calls_http(context: df.DurableOrchestrationContext):
+def calls_http(context: df.DurableOrchestrationContext) -> Turns:
     yield context.call_http("GET", "http://127.0.0.1:1/")
 
 
 @bp.orchestration_trigger(context_name="context")
-def changes_its_mind(context: df.DurableOrchestrationContext):
+def changes_its_mind(context: df.DurableOrchestrationContext) -> Turns:
     """Asks for other work on replay, although the history has the first one."""
     name = "square" if context.is_replaying else "say"
     yield context.call_activity(name, 1)
@@ -287,19 +291,19 @@ def changes_its_mind(context: df.DurableOrchestrationContext):
 
 
 @bp.orchestration_trigger(context_name="context")
-def changes_its_input(context: df.DurableOrchestrationContext):
+def changes_its_input(context: df.DurableOrchestrationContext) -> Turns:
     """Sends another input each time: only the comparison of actions can see that."""
     yield context.call_activity("square", next(_turns))
     yield context.call_activity("square", 1)
 
 
 @bp.orchestration_trigger(context_name="context")
-def rolls_dice(context: df.DurableOrchestrationContext):
+def rolls_dice(context: df.DurableOrchestrationContext) -> Turns:
     yield context.call_activity("square", random.random())
 
 
 @bp.orchestration_trigger(context_name="context")
-def program(context: df.DurableOrchestrationContext):
+def program(context: df.DurableOrchestrationContext) -> Turns:
     """Runs a list of steps and returns the value of each; see `program_value` in the tests."""
     values = []
     for step in context.get_input():
@@ -312,7 +316,7 @@ def program(context: df.DurableOrchestrationContext):
     return values
 
 
-def _task(context: df.DurableOrchestrationContext, step: list):
+def _task(context: df.DurableOrchestrationContext, step: list[Any]) -> Any:
     kind, argument = step
     if kind == "all":
         return context.task_all([_task(context, child) for child in argument])
@@ -326,7 +330,7 @@ def _task(context: df.DurableOrchestrationContext, step: list):
 
 
 @bp.orchestration_trigger(context_name="context")
-def replay_flags(context: df.DurableOrchestrationContext):
+def replay_flags(context: df.DurableOrchestrationContext) -> Turns:
     flags = [context.is_replaying]
     yield context.call_activity("say", "one")
     flags.append(context.is_replaying)
@@ -336,7 +340,7 @@ def replay_flags(context: df.DurableOrchestrationContext):
 
 
 @bp.orchestration_trigger(context_name="context")
-def slow_sequence(context: df.DurableOrchestrationContext):
+def slow_sequence(context: df.DurableOrchestrationContext) -> Turns:
     plan = context.get_input()
     done = []
     for index in range(plan["count"]):
@@ -347,7 +351,7 @@ def slow_sequence(context: df.DurableOrchestrationContext):
 
 
 @bp.orchestration_trigger(context_name="context")
-def asks_entity(context: df.DurableOrchestrationContext):
+def asks_entity(context: df.DurableOrchestrationContext) -> Turns:
     entity = df.EntityId("Tally", context.get_input())
     context.signal_entity(entity, "add", 2)
     yield context.call_entity(entity, "add", 3)
@@ -362,7 +366,7 @@ def asks_entity(context: df.DurableOrchestrationContext):
 
 
 @bp.entity_trigger(context_name="context")
-def tally(context: df.DurableEntityContext):
+def tally(context: df.DurableEntityContext) -> None:
     value = context.get_state(lambda: 0)
     if context.operation_name == "add":
         value += context.get_input()

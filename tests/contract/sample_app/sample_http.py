@@ -102,6 +102,12 @@ def sync_context(req: func.HttpRequest, context: func.Context) -> str:
     return f"{context.function_name} {len(context.invocation_id)}"
 
 
+@bp.route(methods=["GET"])
+def blocks_a_thread(req: func.HttpRequest) -> str:
+    time.sleep(30)
+    return "too late"
+
+
 @bp.route(route="client/{operation}", methods=["POST"])
 @bp.durable_client_input(client_name="client")
 async def client_call(
