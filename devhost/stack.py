@@ -47,6 +47,7 @@ class StackOptions:
     data_dir: Path = Path(".devhost")
     with_host: bool = True
     host_flags: tuple[str, ...] = ()
+    simulator_flags: tuple[str, ...] = ()
     extra_settings: Mapping[str, str] = field(default_factory=dict)
     say: Say = lambda _: None
 
@@ -149,7 +150,13 @@ async def _start_emulators(stack: Stack) -> None:
             REPOSITORY, options.directory / "azurite", options.log("azurite"), options.ports
         ),
         _own_part(options, COSMOS, "cosmos", options.ports.cosmos),
-        _own_part(options, SIMULATORS, "simulators", options.ports.simulators),
+        _own_part(
+            options,
+            SIMULATORS,
+            "simulators",
+            options.ports.simulators,
+            options.simulator_flags,
+        ),
     )
     for part in parts:
         await stack.supervisor.launch(part)
@@ -164,9 +171,11 @@ async def _prepare(options: StackOptions) -> None:
     await seed_organisation(options)
 
 
-def _own_part(options: StackOptions, name: str, module: str, port: int) -> Part:
+def _own_part(
+    options: StackOptions, name: str, module: str, port: int, flags: tuple[str, ...] = ()
+) -> Part:
     command = [sys.executable, "-m", f"devhost.{module}", "--port", str(port)]
-    command += ["--data-dir", str(options.directory / module)]
+    command += ["--data-dir", str(options.directory / module), *flags]
     return Part(name, command, options.log(module), READY_TEXT)
 
 

@@ -55,8 +55,8 @@ CRASHED = "cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"
 class Prediction:
     """One prediction and its decided life, in Unix seconds of the simulators' clock.
 
-    `started_s` is None if it ends before it starts. `pictures` is how many it makes; none is lost
-    on the way to the client unless the scenario says so.
+    `started_s` is None if it ends before it starts. `pictures` is how many it makes, and bills,
+    even if a scenario keeps them from the client.
     """
 
     id: str
@@ -192,7 +192,7 @@ def plan_prediction(
         ended_s=ended_s,
         ending=ending,
         pictures=pictures,
-        predict_time_ms=_predict_time_ms(order),
+        predict_time_ms=_predict_time_ms(order, deadline_s),
         error=error,
     )
     if scenario.name == "aborted":
@@ -235,11 +235,15 @@ def _aborted(planned: Prediction, at_s: float) -> Prediction:
     return replace(planned.canceled(at_s), started_s=None, ending=ABORTED, predict_time_ms=0)
 
 
-def _predict_time_ms(order: PictureOrder) -> int:
-    """Billed time, from prompt and sent seed only: the simulated delay does not change a bill."""
+def _predict_time_ms(order: PictureOrder, deadline_s: float | None) -> int:
+    """Billed time, from prompt and sent seed: the simulated delay does not change a bill.
+
+    Within the deadline, because the real service stops a run there.
+    """
     span = PREDICT_TIME_MS_MAX - PREDICT_TIME_MS_MIN + 1
     one_picture_ms = PREDICT_TIME_MS_MIN + _hash_number(f"{order.seed}|{order.prompt}") % span
-    return one_picture_ms * order.num_outputs
+    predict_time_ms = one_picture_ms * order.num_outputs
+    return predict_time_ms if deadline_s is None else min(predict_time_ms, round(deadline_s * 1000))
 
 
 def _hash_number(text: str) -> int:
@@ -258,12 +262,13 @@ def save_prediction(state: SimulatorState, prediction: Prediction) -> None:
 def find_prediction(state: SimulatorState, prediction_id: str) -> Prediction | None:
     """The prediction, settled if it has ended; None if there is none."""
     row = state.database.execute(
-        "SELECT document FROM predictions WHERE id = ?", (prediction_id,)
+        "SELECT document, settled FROM predictions WHERE id = ?", (prediction_id,)
     ).fetchone()
     if row is None:
         return None
     prediction = _from_document(row["document"])
-    _settle(state, prediction)
+    if not row["settled"]:
+        _settle(state, prediction)
     return prediction
 
 

@@ -92,6 +92,14 @@ async def test_generate_states_no_usage_when_the_answer_does_not(
     assert isinstance(outcome, Delivered) and outcome.usage is None
 
 
+async def test_generate_delivers_no_more_than_was_ordered(
+    server: ScriptedServer, provider: AzureOpenAIProvider
+) -> None:
+    server.answers(PATH, Answer(body=ok(data=[{"b64_json": b64(png())}] * 3)))
+    outcome = await provider.generate(order("gpt-image-2", count=2), Recorder())
+    assert isinstance(outcome, Delivered) and len(outcome.images) == 2
+
+
 async def test_generate_delivers_the_usable_ones_of_several(
     server: ScriptedServer, provider: AzureOpenAIProvider
 ) -> None:
@@ -358,37 +366,6 @@ async def test_generate_was_never_sent_when_no_connection_opens() -> None:
     provider = AzureOpenAIProvider("http://127.0.0.1:1/openai/v1/", "the-key", SCOPE, timeout_s=5)
     outcome = await provider.generate(ORDER, Recorder())
     assert outcome == NotDelivered(Failure.TRANSIENT, Billed.NOTHING, "never_sent")
-    await provider.aclose()
-
-
-async def test_generate_needs_a_token_before_anything_is_sent(
-    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "EnvironmentCredential")
-    for name in ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"):
-        monkeypatch.delenv(name, raising=False)
-    provider = AzureOpenAIProvider(f"{server.origin}/openai/v1/", None, SCOPE, timeout_s=5)
-    outcome = await provider.generate(ORDER, Recorder())
-    assert outcome == NotDelivered(Failure.AUTH_OR_CONFIG, Billed.NOTHING, "no_access_token")
-    assert server.seen == []
-    await provider.aclose()
-
-
-async def test_generate_uses_the_managed_identity_when_there_is_no_key(
-    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "ManagedIdentityCredential")
-    monkeypatch.setenv("IDENTITY_ENDPOINT", f"{server.origin}/identity")
-    monkeypatch.setenv("IDENTITY_HEADER", "secret")
-    token = {"access_token": "entra-token", "expires_on": "4102444800", "resource": "r"}
-    server.answers("/identity", Answer(body={**token, "token_type": "Bearer"}))
-    server.answers(PATH, Answer(body=ok()))
-    provider = AzureOpenAIProvider(f"{server.origin}/openai/v1/", None, SCOPE, timeout_s=5)
-    for _ in range(2):
-        assert isinstance(await provider.generate(ORDER, Recorder()), Delivered)
-    asked, *paid = server.seen
-    assert asked.path == "/identity"
-    assert [seen.headers["authorization"] for seen in paid] == ["Bearer entra-token"] * 2
     await provider.aclose()
 
 

@@ -37,6 +37,14 @@ async def provider(server: ScriptedServer) -> AsyncIterator[ReplicateProvider]:
         yield provider
 
 
+async def test_generate_delivers_no_more_than_was_ordered(
+    server: ScriptedServer, provider: ReplicateProvider
+) -> None:
+    poll_gives(server, ended(output=[server.origin + PICTURE] * 3))
+    outcome = await provider.generate(order("sdxl", count=2), Recorder())
+    assert isinstance(outcome, Delivered) and len(outcome.images) == 2
+
+
 DOWNLOADS: dict[str, tuple[Answer, str]] = {
     "expired_403": (Answer(403, b"<Error>expired</Error>"), "output_expired"),
     "gone_404": (Answer(404, b""), "output_expired"),
@@ -128,6 +136,15 @@ async def test_resume_rides_out_faults_while_polling(
     outcome = await provider.resume(SDXL, JOB)
     assert isinstance(outcome, NotDelivered) and outcome.failure is Failure.CANCELED
     assert server.count("POST") == 0
+
+
+async def test_resume_tolerates_unreadable_polls_that_are_not_in_a_row(
+    server: ScriptedServer, provider: ReplicateProvider
+) -> None:
+    unreadable, readable = Answer(body=b"<html>"), Answer(body=STARTING)
+    twice = [unreadable, unreadable, readable]
+    server.answers(POLL, *twice, *twice, Answer(body=ended("canceled")))
+    assert isinstance(await provider.resume(SDXL, JOB), NotDelivered)
 
 
 @pytest.mark.parametrize(

@@ -301,6 +301,17 @@ async def test_deadline_before_the_start_aborts_for_free(service: RunningService
     assert service.lines() == []
 
 
+async def test_billed_time_stays_within_the_deadline(tmp_path: Path) -> None:
+    async with running_service(tmp_path, delay_s=0) as service:
+        answers = [
+            await service.sdxl(seed=seed, num_outputs=4, headers={"cancel-after": "5s"})
+            for seed in range(8)  # 4.8 to 12 s each, if there were no deadline
+        ]
+        times = [answer.json["metrics"]["predict_time"] for answer in answers]
+        assert max(times) == 5.0
+        assert {answer.json["status"] for answer in answers} == {"succeeded"}
+
+
 async def test_deadline_after_the_end_changes_nothing(service: RunningService) -> None:
     done = await service.ended(await service.sdxl(headers={"cancel-after": "1h"}))
     assert done["status"] == "succeeded"

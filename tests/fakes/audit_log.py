@@ -1,6 +1,6 @@
 """The append-only log in memory."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shared.domain.ids import Partition
@@ -12,5 +12,6 @@ class FakeAuditLog:
     def __init__(self) -> None:
         self.events: dict[str, Mapping[str, Any]] = {}
 
-    async def append(self, partition: Partition, event: Mapping[str, Any]) -> None:
-        self.events.setdefault(event["event_id"], event)
+    async def append(self, partition: Partition, events: Sequence[Mapping[str, Any]]) -> None:
+        for event in events:
+            self.events.setdefault(event["event_id"], event)

@@ -9,6 +9,7 @@ Predicate = Callable[[Mapping[str, Any]], bool]
 
 _PREFIX = "FROM c WHERE "
 _GUARD = re.compile(r"IS_NUMBER\(c\.([a-z_]+)\)")
+_WORD = re.compile(r"c\.(status) = '([a-z]+)'")
 _SUM = r"(?:c\.[a-z_]+|\d+)(?: \+ (?:c\.[a-z_]+|\d+))*"
 _COMPARISON = re.compile(rf"({_SUM}) (<=|>=) ({_SUM})")
 
@@ -31,6 +32,9 @@ def _condition(text: str) -> Predicate:
     if guard:
         name = guard[1]
         return lambda document: _number(document.get(name)) is not None
+    word = _WORD.fullmatch(text)
+    if word:
+        return lambda document: bool(document.get(word[1]) == word[2])
     comparison = _COMPARISON.fullmatch(text)
     if comparison is None:
         raise UnsupportedPredicate(text)

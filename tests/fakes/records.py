@@ -2,8 +2,6 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from azure.cosmos.exceptions import CosmosResourceNotFoundError
-
 from shared.adapters.cosmos import BatchRefused, answered, commit, read_or_none
 from shared.domain.audit_events import AuditEvent, outbox_document
 from shared.domain.history import GenerationFilter
@@ -11,6 +9,7 @@ from shared.domain.ids import Partition
 from shared.domain.ledger import (
     AttemptMarker,
     Create,
+    Delete,
     Document,
     Hold,
     Operation,
@@ -24,7 +23,7 @@ from shared.domain.ledger import (
 from shared.ports import Page
 from tests.fakes.cosmos_container import FakeConnection, FakeContainer
 
-CONFLICT = 409
+CONFLICT, NOT_FOUND = 409, 404
 
 
 class FakeRecords:
@@ -124,11 +123,18 @@ class FakeRecords:
     async def outbox(self, partition: Partition, limit: int) -> Sequence[Document]:
         return (await self._scan(partition, lambda d: d["type"] == "outbox"))[:limit]
 
-    async def drop_outbox(self, document: Document) -> None:
-        try:
-            await answered(lambda: self._container.delete_item(document["id"], document["pk"]))
-        except CosmosResourceNotFoundError:
-            return  # a repeat: it is gone already
+    async def drop_outbox(self, partition: Partition, documents: Sequence[Document]) -> None:
+        remaining = list(documents)
+        while remaining:
+            drops = [Delete(document["id"]) for document in remaining]
+            try:
+                await self._commit(partition, drops)
+            except BatchRefused as refusal:
+                if refusal.status != NOT_FOUND:
+                    raise
+                del remaining[refusal.index]
+            else:
+                return
 
     async def _read(self, any_id: str, document_id: str) -> Document | None:
         return await read_or_none(
@@ -152,16 +158,18 @@ class FakeRecords:
         self, any_id: str, operations: list[Operation], event: AuditEvent
     ) -> None:
         partition = partition_for(any_id)
-        everything = [*operations, Create(outbox_document(partition, event))]
         try:
-            await commit(
-                self._container,  # type: ignore[arg-type]
-                partition.key,
-                everything,
-            )
+            await self._commit(partition, [*operations, Create(outbox_document(partition, event))])
         except BatchRefused as refusal:
             if refusal.status != CONFLICT:
                 raise
+
+    async def _commit(self, partition: Partition, operations: Sequence[Operation]) -> None:
+        await commit(
+            self._container,  # type: ignore[arg-type]
+            partition.key,
+            operations,
+        )
 
 
 def _matches(document: Document, wanted: GenerationFilter) -> bool:

@@ -150,7 +150,7 @@ class AzureOpenAIProvider:
             return _outcome_of_lost_connection(error.__cause__)
         except (httpx2.HTTPError, anyio.EndOfStream, OSError):  # the last two from inside TLS
             return Unknown("answer_cut_off")
-        return await _outcome_of_answer(document, request_id)
+        return await _outcome_of_answer(document, order.count, request_id)
 
 
 def _request(order: ImageOrder) -> dict[str, Any]:
@@ -178,7 +178,7 @@ async def _read_capped(chunks: AsyncIterator[bytes]) -> bytes:
     return bytes(body)
 
 
-async def _outcome_of_answer(answer: object, request_id: str | None) -> ProviderOutcome:
+async def _outcome_of_answer(answer: object, count: int, request_id: str | None) -> ProviderOutcome:
     """Read a 200. It is billed, so one that we cannot use is booked at the maximum."""
     items = answer.get("data") if isinstance(answer, Mapping) else None
     if not isinstance(answer, Mapping) or not isinstance(items, list):
@@ -186,7 +186,7 @@ async def _outcome_of_answer(answer: object, request_id: str | None) -> Provider
     usage = _usage(answer.get("usage"), len(items))
     pictures: list[ProviderImage] = []
     categories = refusal_categories("", *items)
-    for index in range(len(items)):
+    for index in range(min(len(items), count)):
         item, items[index] = items[index], None  # let go of the base64 as soon as it is decoded
         text = item.pop("b64_json", None) if isinstance(item, dict) else None
         if (picture := picture_from_base64(text)) is not None:

@@ -1,0 +1,162 @@
+"""The books, recomputed from the documents and compared with the providers' invoices.
+
+Read through the official Cosmos DB SDK, with none of the app's code.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+
+from tests.integration.api import Json, until
+from tests.integration.cloud import Cloud
+
+SETTLE_TIMEOUT_S = 60.0
+TYPES = ("budget", "hold", "resolution", "generation", "batch")
+
+
+@dataclass
+class Partition:
+    """The documents of one department and month, by type."""
+
+    budgets: list[Json] = field(default_factory=list)
+    holds: dict[str, Json] = field(default_factory=dict)
+    resolutions: list[Json] = field(default_factory=list)
+    generations: dict[str, Json] = field(default_factory=dict)
+    batches: list[Json] = field(default_factory=list)
+
+    def add(self, document: Json) -> None:
+        if document["type"] == "budget":
+            self.budgets.append(document)
+        elif document["type"] == "hold":
+            self.holds[document["operation_id"]] = document
+        elif document["type"] == "resolution":
+            self.resolutions.append(document)
+        elif document["type"] == "generation":
+            self.generations[document["generation_id"]] = document
+        else:
+            self.batches.append(document)
+
+
+async def read_partitions(cloud: Cloud) -> dict[str, Partition]:
+    """Every partition of the ledger by its key."""
+    partitions: dict[str, Partition] = defaultdict(Partition)
+    for kind in TYPES:
+        for document in await cloud.documents("ledger", "c.type = @kind", kind=kind):
+            partitions[document["pk"]].add(document)
+    return partitions
+
+
+async def wait_until_settled(cloud: Cloud) -> None:
+    """Until no hold is open: what runs has ended and what is unknown was booked."""
+
+    async def open_holds() -> list[Json]:
+        await cloud.fire("LedgerSweep")
+        return await cloud.documents("ledger", "c.type = 'hold' AND c.open_rows > 0")
+
+    await until(open_holds, lambda holds: not holds, SETTLE_TIMEOUT_S)
+    await until(
+        lambda: cloud.documents("ledger", "c.type = 'batch' AND c.status = 'running'"),
+        lambda batches: not batches,
+        SETTLE_TIMEOUT_S,
+    )
+
+
+async def check_books(cloud: Cloud) -> None:
+    """Every invariant of docs/ledger.md that the stored documents can show."""
+    partitions = await read_partitions(cloud)
+    for key, partition in partitions.items():
+        check_budgets(key, partition)
+        check_holds(partition)
+        check_batches(partition)
+    if cloud.simulators_url:
+        entries = [entry for each in partitions.values() for entry in each.resolutions]
+        check_invoice(entries, await cloud.invoice_lines())
+
+
+def check_budgets(key: str, partition: Partition) -> None:
+    """I1, I2, I3: counters are the sums of the entries, within the limit, never negative."""
+    by_hold: Counter[str] = Counter()
+    for entry in partition.resolutions:
+        by_hold[entry["operation_id"]] += entry["amount_micros"]
+    for budget in partition.budgets:
+        paying = [
+            hold
+            for hold in partition.holds.values()
+            if {"kind": budget["scope_kind"], "scope_id": budget["scope_id"]} in hold["scopes"]
+        ]
+        reserved = sum(hold["remaining_micros"] for hold in paying)
+        spent = sum(by_hold[hold["operation_id"]] for hold in paying)
+        shown = (budget["reserved_micros"], budget["spent_micros"])
+        assert shown == (reserved, spent), f"{key} {budget['id']}"
+        assert all(type(value) is int and value >= 0 for value in shown)
+        assert sum(shown) <= budget["limit_micros"]
+
+
+def check_holds(partition: Partition) -> None:
+    """I5: a generation has one entry; a hold is what is left of it."""
+    ids = [entry["generation_id"] for entry in partition.resolutions]
+    assert len(set(ids)) == len(ids)
+    held: Counter[str] = Counter()
+    rows: Counter[str] = Counter()
+    for entry in partition.resolutions:
+        held[entry["operation_id"]] += entry["held_micros"]
+        rows[entry["operation_id"]] += 1
+        record = partition.generations[entry["generation_id"]]
+        assert record["status"] == entry["status"]
+        assert record["cost"]["amount_micros"] == entry["amount_micros"] <= entry["held_micros"]
+        assert record["cost"]["usd_micros"] == entry["usd_micros"]
+        assert len(record["images"]) == entry["images"]
+    for operation_id, hold in partition.holds.items():
+        assert hold["remaining_micros"] == hold["amount_micros"] - held[operation_id]
+        assert hold["open_rows"] == hold["rows"] - rows[operation_id]
+    assert set(held) <= set(partition.holds)
+
+
+def check_batches(partition: Partition) -> None:
+    """The progress of a batch is the count of its records, its spending the sum of its entries."""
+    for batch in partition.batches:
+        records = [
+            record
+            for record in partition.generations.values()
+            if record["batch_id"] == batch["batch_id"]
+        ]
+        counted = Counter(record["status"] for record in records)
+        assert {name: n for name, n in batch["counts"].items() if n} == dict(counted)
+        entries = [e for e in partition.resolutions if e["operation_id"] == batch["batch_id"]]
+        assert batch["spent_micros"] == sum(entry["amount_micros"] for entry in entries)
+        assert batch["images"] == sum(entry["images"] for entry in entries)
+
+
+def check_invoice(entries: list[Json], lines: list[Json]) -> None:
+    """I4: each entry is what the provider billed for it; only what is unknown is booked higher."""
+    invoiced = invoiced_usd_micros(lines)
+    by_reference: dict[str, Json] = {}
+    for entry in entries:
+        by_reference[entry["generation_id"]] = entry
+        if entry["job_id"]:
+            by_reference[entry["job_id"]] = entry
+    for reference, billed in invoiced.items():
+        entry = by_reference.get(reference)
+        assert entry is not None, f"{reference} was billed {billed} and is in no entry"
+        if booked_at_maximum(entry):
+            assert billed <= entry["usd_micros"], entry
+        else:
+            assert billed == entry["usd_micros"], entry
+    for entry in entries:
+        known = {entry["generation_id"], entry["job_id"]} & set(invoiced)
+        assert known or booked_at_maximum(entry) or entry["usd_micros"] == 0, entry
+
+
+def booked_at_maximum(entry: Json) -> bool:
+    """An entry whose provider did not say what it billed; a refusal's price is stated instead."""
+    return bool(entry["estimated"]) and entry["failure"] != "content_rejected"
+
+
+def invoiced_usd_micros(lines: list[Json]) -> Counter[str]:
+    """What was billed by generation id (Azure OpenAI) or job id (Replicate)."""
+    totals: Counter[str] = Counter()
+    for line in lines:
+        generation_id = (line["client_request_id"] or "").rpartition(":")[0]
+        totals[line["job_id"] or generation_id] += line["usd_micros"]
+    return totals
