@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import random
+import secrets
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -58,7 +58,7 @@ class Ports:
 
 def free_ports() -> Ports:
     """Ports that were free a moment ago, for tests that run beside a developer's stack."""
-    candidates = random.sample(TEST_PORTS, len(TEST_PORTS))
+    candidates = secrets.SystemRandom().sample(TEST_PORTS, len(TEST_PORTS))
     free = [port for port in islice(candidates, TEST_PORTS_TRIED) if _is_free(port)]
     return Ports(*free[: len(fields(Ports))])
 

@@ -15,12 +15,10 @@ from functions.payloads import (
     SettleInput,
     SettleResult,
 )
-from shared.domain.attempts import AttemptReport
 from shared.domain.ids import row_of
 from shared.telemetry import correlation_id
 from shared.wiring import services
 
-RETRY_AFTER_S = 5.0  # a fault of ours before or after the call: ask again, the marker protects
 bp = df.Blueprint()
 logger = logging.getLogger("eig.activities")
 
@@ -40,13 +38,7 @@ async def attempt_activity(payload: dict) -> dict[str, Any]:  # type: ignore[typ
             report = await attempts.run(item, task.attempt)
     except Exception:
         logger.exception("attempt failed", extra={"attempt": task.attempt})
-        report = AttemptReport(
-            generation_id=task.generation_id,
-            attempt=task.attempt,
-            ending="again",
-            reason="internal",
-            retry_after_s=RETRY_AFTER_S,
-        )
+        report = services().attempts.postponed(task.generation_id, task.attempt)
     return report.model_dump(mode="json")
 
 
@@ -56,10 +48,12 @@ async def settle_activity(payload: dict) -> dict[str, Any]:  # type: ignore[type
     """Book how generations of one hold ended; says whether a cancel was asked for meanwhile."""
     task = SettleInput.model_validate(payload)
     correlation_id.set(task.operation_id)
-    reports = [AttemptReport.model_validate(report) for report in task.reports]
     try:
+        from shared.domain.attempts import AttemptReport  # comes with the services, on first use
+
+        reports = [AttemptReport.model_validate(report) for report in task.reports]
         await services().settlements.settle(task.operation_id, reports)
-        in_batch = row_of(reports[0].generation_id) is not None
+        in_batch = row_of(task.reports[0]["generation_id"]) is not None
         cancel = in_batch and await services().batches.is_cancel_requested(task.operation_id)
     except Exception:
         logger.exception("settlement failed")

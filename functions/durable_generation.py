@@ -18,8 +18,7 @@ from functions.payloads import (
     GenerationInput,
     SettleInput,
 )
-from shared.domain.batch_plans import chunks_of
-from shared.domain.ids import row_generation_id
+from shared.domain.ids import chunks_of, row_generation_id
 
 WAVE_ROWS = 20  # rows in flight in a chunk; also what one settle transaction takes
 CHUNKS_IN_FLIGHT = 4  # chunks of a batch at a time, so that one batch cannot fill the task hub

@@ -1,6 +1,6 @@
 """Batches over HTTP."""
 
-from typing import Final
+from typing import Final, Literal
 
 import azure.durable_functions as df
 import azure.functions as func
@@ -15,13 +15,12 @@ from functions.http_routes import (
     path_of,
 )
 from functions.http_support import JSON, Call, handle, json_response
-from shared.domain.batch_files import FileFormat
 from shared.domain.views import API_PREFIX
 from shared.errors import UnsupportedMediaType
 from shared.wiring import services
 
 BATCH_BODY_BYTES_MAX = 8 * 1024 * 1024  # larger batches are uploaded as files
-FORMATS: Final[dict[str, FileFormat]] = {
+FORMATS: Final[dict[str, Literal["csv", "jsonl"]]] = {
     "text/csv": "csv",
     "application/jsonl": "jsonl",
     "application/x-ndjson": "jsonl",
@@ -53,7 +52,7 @@ async def submit_batch(
     return await handle(req, act)
 
 
-def _rows_of(call: Call) -> tuple[FileFormat, bytes]:
+def _rows_of(call: Call) -> tuple[Literal["csv", "jsonl"], bytes]:
     """The rows as a file would hold them: JSON items become JSON lines."""
     media_type = call.media_type()
     if media_type == JSON:

@@ -8,7 +8,6 @@ from typing import Any
 
 import azure.functions as func
 from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
 
 from functions import names
 from functions.http_routes import PREFIX, ROUTES, Route, path_of
@@ -53,6 +52,8 @@ async def openapi(req: func.HttpRequest) -> func.HttpResponse:
 @lru_cache(maxsize=1)
 def openapi_document() -> dict[str, Any]:
     """The whole document; built once per worker."""
+    from pydantic.json_schema import models_json_schema  # slow to import, rarely asked for
+
     models = _models()
     references, definitions = models_json_schema(
         [(model, mode) for model, mode in models], ref_template="#/components/schemas/{model}"

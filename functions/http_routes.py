@@ -33,7 +33,7 @@ PAGE_MAX: Final = 100
 class Query(BaseModel):
     """Root of all query strings."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class HistoryQuery(Query):
@@ -97,7 +97,7 @@ class BatchItem(GenerationRequest):
 class BatchRequest(BaseModel):
     """A batch as a JSON body."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     items: tuple[BatchItem, ...] = Field(min_length=1, max_length=BATCH_ITEMS_MAX)
 
@@ -105,7 +105,7 @@ class BatchRequest(BaseModel):
 class UploadSlotRequest(BaseModel):
     """The file that will be put into the slot."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     file_name: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\.(csv|jsonl|ndjson)$",

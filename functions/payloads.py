@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 class Payload(BaseModel):
     """Root of all messages; `to_json` is what travels."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     version: Literal[1] = 1
 

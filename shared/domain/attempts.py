@@ -118,7 +118,7 @@ ProviderOutcome = Delivered | NotDelivered | Unknown
 class StoredImage(BaseModel):
     """One picture in our custody: the original bytes, their hash and what they are."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     index: int
     sha256: str
@@ -141,7 +141,7 @@ class AttemptReport(BaseModel):
     unknown                      keep the hold
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     schema_version: Literal[1] = 1
     generation_id: str

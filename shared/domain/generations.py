@@ -19,7 +19,9 @@ Prompt = Annotated[str, Field(min_length=1, max_length=PROMPT_CHARS_MAX)]
 class GenerationRequest(BaseModel):
     """One picture request as a caller writes it; unknown fields are refused."""
 
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True, frozen=True)
+    model_config = ConfigDict(
+        extra="forbid", str_strip_whitespace=True, frozen=True, defer_build=True
+    )
 
     model: str = Field(min_length=1, max_length=64, examples=["gpt-image-2"])
     prompt: Prompt = Field(examples=["A lighthouse at dawn, gouache"])

@@ -17,6 +17,8 @@ from shared.errors import Invalid, InvariantBroken
 
 INPUT_TOKENS_OVERHEAD = 32  # tokens a service may wrap around a prompt; observed: fewer than 10
 
+RUN_SECONDS_MAX = 120  # of models whose price does not depend on time: ends a job nobody awaits
+
 Unit = Literal["image", "output_token", "input_token", "second"]
 
 
@@ -179,5 +181,5 @@ def order_for(
         seed=resolved.seed,
         negative_prompt=resolved.negative_prompt,
         end_user_hash=end_user_hash,
-        run_seconds_max=catalogue.run_seconds_max(capability.model),
+        run_seconds_max=catalogue.run_seconds_max(capability.model) or RUN_SECONDS_MAX,
     )

@@ -8,7 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from shared.domain.budgets import CURRENCY, Budget
 from shared.domain.generations import GenerationRequest
 from shared.domain.ids import image_id
-from shared.domain.prices import Quote
 
 API_PREFIX = "/api/v1"
 ShownStatus = Literal[
@@ -21,7 +20,7 @@ BatchStatus = Literal["running", "completed", "canceled", "indeterminate", "reje
 class View(BaseModel):
     """Root of all response models."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class QuoteView(View):
@@ -253,13 +252,8 @@ class HealthView(View):
     checks: dict[str, Literal["ok", "failed"]] = {}
 
 
-def quote_view(quote: Quote) -> QuoteView:
-    return QuoteView(
-        amount_micros=quote.amount_micros,
-        usd_micros=quote.usd_micros,
-        price_version=quote.price_version,
-        exchange_rate_version=quote.exchange_rate_version,
-    )
+def quote_view(quote: Mapping[str, Any]) -> QuoteView:
+    return QuoteView(**{name: quote[name] for name in QuoteView.model_fields if name in quote})
 
 
 def generation_view(record: Mapping[str, Any], *, started: bool = False) -> GenerationView:
@@ -276,7 +270,7 @@ def generation_view(record: Mapping[str, Any], *, started: bool = False) -> Gene
         batch_id=record["batch_id"],
         row=record["row"],
         item_id=record["item_id"],
-        quote=quote_view(Quote(**record["quote"])),
+        quote=quote_view(record["quote"]),
         cost=CostView(**record["cost"]) if record["cost"] else None,
         images=tuple(image_view(generation_id, image) for image in record["images"]),
         failure=FailureView(**record["failure"]) if record["failure"] else None,

@@ -48,13 +48,13 @@ class Attempts:
         """Carry out attempt n; a repeated delivery reports what the first one did."""
         wait_s = await self.gate.enter(item.provider)
         if wait_s is not None:
-            return self._again(item, attempt, wait_s, "provider_gate")
+            return self._again(item.generation_id, attempt, wait_s, "provider_gate")
         try:
             marker = self._marker(item, attempt, "worker")
             try:
                 standing = await self.ledger.begin_attempt(marker)
             except Unavailable:
-                return self._again(item, attempt, STORE_RETRY_S, "ledger_unavailable")
+                return self._again(item.generation_id, attempt, STORE_RETRY_S, "ledger_unavailable")
             if standing.holder != marker.holder:
                 return await self.evidence(item, standing)
             order = self._order(item, attempt)
@@ -74,6 +74,10 @@ class Attempts:
             if report.ending != "retry":
                 return report
         return report
+
+    def postponed(self, generation_id: str, attempt: int) -> AttemptReport:
+        """The report after a fault of ours: run the same attempt again, its marker protects it."""
+        return self._again(generation_id, attempt, STORE_RETRY_S, "internal")
 
     async def close(self, item: WorkItem, attempt: int) -> None:
         """Take the marker of an attempt that shall never run."""
@@ -188,9 +192,9 @@ class Attempts:
 
         return record
 
-    def _again(self, item: WorkItem, attempt: int, wait_s: float, reason: str) -> AttemptReport:
+    def _again(self, generation_id: str, attempt: int, wait_s: float, reason: str) -> AttemptReport:
         return AttemptReport(
-            generation_id=item.generation_id,
+            generation_id=generation_id,
             attempt=attempt,
             ending="again",
             reason=reason,

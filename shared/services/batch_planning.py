@@ -7,7 +7,6 @@ from itertools import islice
 
 from shared.domain.batch_files import BatchRow, errors_csv
 from shared.domain.batch_plans import (
-    CHUNK_ROWS,
     BatchChunk,
     BatchTotals,
     PlannedFault,
@@ -16,6 +15,7 @@ from shared.domain.batch_plans import (
     totals_of,
 )
 from shared.domain.identity import CLAIM_BY_ROLE, Caller
+from shared.domain.ids import CHUNK_ROWS
 from shared.domain.prices import PriceCatalogue
 from shared.errors import FieldFault, Invalid
 from shared.ports import BatchFiles

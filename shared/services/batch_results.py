@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from shared.domain.audit_events import AuditEvent
 from shared.domain.batch_files import spreadsheet_safe
-from shared.domain.batch_plans import CHUNK_ROWS
 from shared.domain.identity import Caller
+from shared.domain.ids import CHUNK_ROWS
 from shared.domain.ledger import Document
 from shared.domain.settlements import SYSTEM_ACTOR
 from shared.domain.views import (

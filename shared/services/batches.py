@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from shared.domain.audit_events import AuditEvent
 from shared.domain.batch_files import BatchRow
-from shared.domain.batch_plans import BatchSource, BatchTotals, PlannedRow, batch_record, chunk_of
+from shared.domain.batch_plans import BatchSource, BatchTotals, PlannedRow, batch_record
 from shared.domain.budgets import charged_scopes
 from shared.domain.identity import CLAIM_BY_ROLE, Caller, Ownership, require_sight
-from shared.domain.ids import partition_of
+from shared.domain.ids import chunk_of, partition_of
 from shared.domain.ledger import Document, Hold, Reservation
 from shared.domain.prices import PriceCatalogue
 from shared.domain.views import (

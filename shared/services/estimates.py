@@ -26,7 +26,7 @@ class Estimates:
             model=capability.model,
             provider=capability.provider,
             request=resolved,
-            quote=quote_view(quote),
+            quote=quote_view(vars(quote)),
             fits_budget=quote.amount_micros <= available_micros,
             available_micros=available_micros,
         )

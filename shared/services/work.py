@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shared.domain.batch_plans import CHUNK_ROWS, chunk_of
-from shared.domain.ids import operation_of, row_of
+from shared.domain.ids import CHUNK_ROWS, chunk_of, operation_of, row_of
 from shared.domain.work import WorkItem, read_work_item
 from shared.errors import InvariantBroken
 from shared.ports import BatchFiles, Records
