@@ -6,7 +6,9 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PYTHON_STAMP := $(VENV)/.installed
 NODE_STAMP := node_modules/.installed
-CODE := functions shared devhost
+# In the local cloud, which never ships: asserts, the demo's own words taken for passwords, seeded
+# randomness, and SQL whose only variable part is the name of a table that the code numbered itself.
+BANDIT_DEVHOST_SKIP := B101,B105,B311,B608
 # Fail early and plainly: azure-functions 1.x ends at 3.12, and the code needs 3.11.
 PYTHON_CHECK := import sys; v = sys.version_info[:2]; \
   (3, 11) <= v <= (3, 12) or sys.exit("Python 3.11 or 3.12 is needed, $(PYTHON) is %d.%d;" % v \
@@ -36,7 +38,8 @@ check: install ## Run the static checks only
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 	$(VENV)/bin/lint-imports
-	$(PY) -m bandit -q -r $(CODE) -c pyproject.toml
+	$(PY) -m bandit -q -r functions shared function_app.py
+	$(PY) -m bandit -q -r devhost --skip $(BANDIT_DEVHOST_SKIP)
 
 proofs: install ## Run the proofs of the ledger protocol only
 	$(PY) -m pytest tests/proofs

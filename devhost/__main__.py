@@ -34,6 +34,8 @@ from devhost.stack import (
 EXIT_FAILED = 1
 EXIT_CANNOT_START = 2  # as the parts themselves do, e.g. when a port is in use
 DATA_DIR = ".devhost"
+# Slow enough to watch the progress bar, far quicker than the 10 to 60 s of the real providers.
+DEMO_DELAYS = ("--azure-delay-s", "1.2", "--replicate-delay-s", "1.5")
 
 Command = Callable[[StackOptions, argparse.Namespace], Awaitable[int]]
 
@@ -119,7 +121,7 @@ async def _demo(options: StackOptions, parsed: argparse.Namespace) -> int:
     if parsed.running:
         require_served(options.ports, ("host", "cosmos", "simulators", "blob"))
         return await run_demo(options)
-    async with running_stack(options) as stack:
+    async with running_stack(replace(options, simulator_flags=DEMO_DELAYS)) as stack:
         return await stack.supervisor.guard(run_demo(options))
 
 

@@ -20,6 +20,7 @@ from functions.payloads import (
 )
 from shared.domain.ids import chunks_of, row_generation_id
 
+WAVE_ROWS_FIRST = 5  # small at first, then doubling: people see pictures early
 WAVE_ROWS = 20  # rows in flight in a chunk; also what one settle transaction takes
 CHUNKS_IN_FLIGHT = 4  # chunks of a batch at a time, so that one batch cannot fill the task hub
 TURNS_MAX = 500  # waves of one chunk, or tries of one generation, before what is left is stopped
@@ -76,7 +77,7 @@ def chunk_orchestrator(context: df.DurableOrchestrationContext) -> Steps:
     chunk = ChunkInput.model_validate(context.get_input())
     opened = yield from _until_ok(context, names.OPEN_CHUNK_ACTIVITY, chunk.to_json())
     waiting = [(row, 1) for row in opened["rows"]]
-    stop, width = opened["cancel_requested"], WAVE_ROWS
+    stop, width = opened["cancel_requested"], WAVE_ROWS_FIRST
     turn = 0
     while waiting:
         turn += 1

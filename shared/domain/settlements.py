@@ -1,6 +1,7 @@
 """From an attempt's report to the entry in the ledger: pure, so that every path books alike."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from shared.domain.attempts import AttemptReport, Failure
 from shared.domain.audit_events import AuditEvent, Outcome
@@ -9,6 +10,20 @@ from shared.domain.work import WorkItem
 from shared.errors import InvariantBroken
 
 SYSTEM_ACTOR = "system:orchestration"
+OUTCOME_UNKNOWN = "outcome_unknown"
+_SENTENCES: Final[Mapping[Failure, str]] = {
+    Failure.CONTENT_REJECTED: "The provider's content filter refused it; change the prompt.",
+    Failure.INVALID_REQUEST: "The provider did not accept the request as it was.",
+    Failure.AUTH_OR_CONFIG: "The provider did not accept our credentials; tell operations.",
+    Failure.QUOTA_EXHAUSTED: "Our account at the provider is exhausted; tell operations.",
+    Failure.RATE_LIMITED: "The provider has too much to do; try again later.",
+    Failure.PROVIDER_BLOCKED: "The provider has blocked our account for now; tell operations.",
+    Failure.TIMEOUT: "The provider did not answer in time.",
+    Failure.TRANSIENT: "The provider failed for the moment; try again later.",
+    Failure.MALFORMED: "The provider's answer held no usable picture.",
+    Failure.CANCELED: "It was stopped before the provider was called; nothing was charged.",
+    Failure.CUSTODY: "The picture was delivered but could not be kept; tell operations.",
+}
 
 
 def resolution_for(item: WorkItem, report: AttemptReport, closed_at: str) -> Resolution:
@@ -42,7 +57,12 @@ def unknown_record(item: WorkItem, report: AttemptReport) -> Document:
     return item.record() | {
         "status": "indeterminate",
         "attempts": report.attempt,
-        "failure": {"code": "outcome_unknown", "detail": report.reason, "categories": []},
+        "failure": {
+            "code": OUTCOME_UNKNOWN,
+            "reason": report.reason,
+            "detail": "It is not known whether the provider worked; the money stays reserved.",
+            "categories": [],
+        },
         "provider_refs": {"request_id": report.request_id, "job_id": report.job_id},
     }
 
@@ -56,7 +76,7 @@ def unknown_event(item: WorkItem, report: AttemptReport, occurred_at: str) -> Au
         outcome="failure",
         occurred_at=occurred_at,
         correlation_id=item.correlation_id,
-        reason="outcome_unknown",
+        reason=OUTCOME_UNKNOWN,
         details={"attempt": report.attempt, "held_micros": item.quote.amount_micros},
     )
 
@@ -68,10 +88,17 @@ def expired_report(item: WorkItem, attempt: int) -> AttemptReport:
         attempt=attempt,
         ending="ended",
         failure=Failure.TIMEOUT,
-        reason="outcome_unknown",
+        reason=OUTCOME_UNKNOWN,
         usd_micros=item.quote.usd_micros,
         estimated=True,
     )
+
+
+def _sentence(report: AttemptReport) -> str | None:
+    """What a person is told; a failure that has no words of its own keeps its reason."""
+    if report.reason == OUTCOME_UNKNOWN:
+        return "It is not known whether the provider worked; the maximum was booked, with a case."
+    return _SENTENCES[report.failure] if report.failure else report.reason
 
 
 def _status(report: AttemptReport) -> GenerationStatus:
@@ -94,8 +121,8 @@ def _cost(item: WorkItem, report: AttemptReport) -> tuple[Cost, dict[str, Any] |
     )
     if actual > held:
         return cost, {"kind": "cost_above_hold", "excess_usd_micros": excess_usd, "open": True}
-    if report.reason == "outcome_unknown":
-        return cost, {"kind": "outcome_unknown", "excess_usd_micros": 0, "open": True}
+    if report.reason == OUTCOME_UNKNOWN:
+        return cost, {"kind": OUTCOME_UNKNOWN, "excess_usd_micros": 0, "open": True}
     return cost, None
 
 
@@ -106,7 +133,8 @@ def _closed_record(
     if status != "succeeded":
         failure = {
             "code": report.failure or status,
-            "detail": report.reason,
+            "reason": report.reason,
+            "detail": _sentence(report),
             "categories": list(report.categories),
         }
     return item.record() | {

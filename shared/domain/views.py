@@ -45,9 +45,10 @@ class CostView(View):
 class FailureView(View):
     """Why no picture came, in our words."""
 
-    code: str
-    detail: str | None
-    categories: tuple[str, ...] = ()
+    code: str = Field(description="canonical failure; decide by this", examples=["rate_limited"])
+    reason: str | None = Field(description="what exactly happened, as one word of ours")
+    detail: str | None = Field(description="a sentence for a person")
+    categories: tuple[str, ...] = Field(default=(), description="of the content filter")
 
 
 class ImageView(View):

@@ -1,0 +1,199 @@
+"""Who gets in, and who sees what."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from devhost.local_settings import home_tenant_id, people
+from functions.http_routes import PREFIX, ROUTES, Route
+from tests.integration.api import Json, Person, order
+from tests.integration.cloud import Cloud
+
+GHOST = "202611-marketing-00000000000000000000000000000000"
+PROTECTED = [route for route in ROUTES if not route.public]
+FOREIGN_TENANT_ID = people()["tenants"][1]["id"]
+
+
+def path_of(route: Route) -> str:
+    return "/" + route.path.replace("{id}", GHOST).replace("{scope}", "user:me")
+
+
+def test_routes_are_those_under_the_prefix_that_clients_use() -> None:
+    assert PREFIX == "v1/"
+    assert len(PROTECTED) == len(ROUTES) - 3
+
+
+@pytest.mark.parametrize("route", PROTECTED, ids=lambda route: route.name)
+async def test_no_token_answers_401(nobody: Person, route: Route) -> None:
+    body = {} if route.method == "POST" else None
+    answer = await nobody.send(route.method, path_of(route), json=body)
+    answer.problem(401, "unauthenticated")
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    ["", "Bearer", "Bearer ", "Bearer a.b.c", "Bearer abc", "Basic YXZhOng=", "Bearer " + "a" * 7000],
+    ids=lambda value: value[:12],
+)
+async def test_no_usable_token_answers_401(nobody: Person, authorization: str) -> None:
+    answer = await nobody.send("GET", "/models", headers={"Authorization": authorization})
+    answer.problem(401, "unauthenticated")
+
+
+NOW_S = int(time.time())
+BAD_TOKENS: dict[str, dict[str, Any]] = {
+    "expired": {"claims": {"exp": NOW_S - 3_600, "nbf": NOW_S - 7_200, "iat": NOW_S - 7_200}},
+    "not_yet_valid": {"claims": {"nbf": NOW_S + 3_600}},
+    "other_audience": {"claims": {"aud": "00000003-0000-0000-c000-000000000000"}},
+    "other_issuer": {"claims": {"iss": "https://login.attacker.invalid/v2.0"}},
+    "foreign_tenant": {"user": "zoe", "tenant": FOREIGN_TENANT_ID},
+    "foreign_tenant_claim": {"claims": {"tid": FOREIGN_TENANT_ID}},
+    "unpublished_key": {"key": "other"},
+    "no_signature": {"alg": "none", "key": "none"},
+    "public_key_as_secret": {"alg": "HS256", "key": "hs256-public"},
+    "key_of_the_token_itself": {"header": {"jku": "https://keys.attacker.invalid"}, "key": "other"},
+    "no_scope": {"claims": {"scp": None}},
+    "other_scope": {"claims": {"scp": "User.Read"}},
+    "app_only": {"claims": {"idtyp": "app"}},
+    "no_object_id": {"claims": {"oid": None}},
+    "object_id_of_another_shape": {"claims": {"oid": "../../etc"}},
+    "old_version": {"claims": {"ver": "1.0"}},
+}
+
+
+@pytest.mark.parametrize("fields", BAD_TOKENS.values(), ids=BAD_TOKENS)
+async def test_token_that_is_not_right_answers_401(cloud: Cloud, fields: dict[str, Any]) -> None:
+    person = await cloud.minted(**fields)
+    (await person.get("/models")).problem(401, "unauthenticated")
+
+
+async def test_token_without_a_role_of_ours_answers_403(cloud: Cloud) -> None:
+    for roles in ([], ["Reader"]):
+        person = await cloud.minted(claims={"roles": roles})
+        (await person.get("/models")).problem(403, "policy_denied")
+
+
+async def test_person_outside_the_directory_answers_403(cloud: Cloud) -> None:
+    stranger = await cloud.minted(claims={"oid": "a0000000-0000-4000-8000-00000000dead"})
+    (await stranger.get("/models")).problem(403, "unknown_user")
+    (await stranger.post("/generations", order())).problem(403, "unknown_user")
+
+
+async def test_rotated_signing_key_is_found(cloud: Cloud, own_cloud: Cloud) -> None:
+    await own_cloud._control("POST", "keys/rotate", {})
+    person = cloud.with_token(await cloud.access_token("ava"))
+    assert (await person.get("/models")).status in (200, 401)
+    # The app asks for unknown keys at most every five minutes; tokens of the old key stay good.
+    assert (await (await cloud.person("ava")).get("/models")).status == 200
+
+
+async def test_department_comes_from_the_directory_never_from_the_request(ava: Person) -> None:
+    headers = {"X-Department": "design", "X-Department-Id": "design"}
+    shown = (await ava.post("/generations?department_id=design", order(), headers)).json(202)
+    assert shown["department_id"] == "marketing"
+    (await ava.post("/generations", order(department_id="design"))).problem(422, "invalid")
+
+
+@pytest.fixture(scope="module")
+async def things(ava: Person) -> dict[str, str]:
+    """The paths of one thing of each kind, all ava's."""
+    generation, batch, slot = await asyncio.gather(
+        ava.generate(order()),
+        ava.run_batch([order()]),
+        ava.post("/batches/uploads", {"file_name": "rows.csv"}),
+    )
+    image = generation["images"][0]["id"]
+    return {
+        "generation": f"/generations/{generation['id']}",
+        "row": f"/generations/{batch['id']}.00001",
+        "image": f"/images/{image}",
+        "content": f"/images/{image}/content",
+        "link": f"/images/{image}/content?delivery=link",
+        "batch": f"/batches/{batch['id']}",
+        "items": f"/batches/{batch['id']}/items",
+        "receipt": f"/batches/{batch['id']}/receipt",
+        "receipt_csv": f"/batches/{batch['id']}/receipt?format=csv",
+        "slot": f"/batches/uploads/{slot.json(201)['id']}",
+    }
+
+
+@pytest.mark.parametrize(
+    ("username", "sees"),
+    [
+        ("ava", True),  # the owner
+        ("ben", False),  # same department, same role
+        ("mia", True),  # Dept Manager of the department
+        ("finn", False),  # another department
+        ("pat", False),  # Power User of another department
+        ("olga", True),  # Org Admin
+        ("sam", True),  # Super Admin
+    ],
+)
+async def test_own_things_department_things_and_all_things(
+    cloud: Cloud, things: dict[str, str], username: str, sees: bool
+) -> None:
+    person = await cloud.person(username)
+    for path in things.values():
+        answer = await person.get(path)
+        assert answer.status == (200 if sees else 404), path
+        if not sees:
+            answer.problem(404, "not_found")
+
+
+async def test_manager_of_another_department_sees_nothing(
+    cloud: Cloud, things: dict[str, str]
+) -> None:
+    finn = next(user for user in people()["users"] if user["username"] == "finn")
+    manager = await cloud.minted(claims={"oid": finn["oid"], "roles": ["DeptManager"]})
+    for path in things.values():
+        assert (await manager.get(path)).status == 404, path
+
+
+async def test_others_cannot_cancel_what_they_cannot_see(
+    ben: Person, finn: Person, things: dict[str, str]
+) -> None:
+    for person in (ben, finn):
+        (await person.delete(things["generation"])).problem(404, "not_found")
+        (await person.delete(things["batch"])).problem(404, "not_found")
+
+
+async def test_hidden_thing_answers_like_an_unknown_one(
+    ben: Person, things: dict[str, str]
+) -> None:
+    hidden = (await ben.get(things["generation"])).problem(404, "not_found")
+    unknown = (await ben.get(f"/generations/{GHOST}")).problem(404, "not_found")
+    assert {**hidden, "instance": ""} == {**unknown, "instance": ""}
+
+
+@pytest.fixture
+async def foreign_record(ledger: Cloud, ava: Person) -> Any:
+    """A generation of another tenant that lies in the same partition of the ledger."""
+    own = (await ava.generate(order()))["id"]
+    container = ledger.container("ledger")
+    [record] = await ledger.documents("ledger", "c.id = @id", id=f"g:{own}")
+    foreign_id = own[:-4] + "ffff"
+    foreign: Json = {key: value for key, value in record.items() if not key.startswith("_")}
+    foreign |= {
+        "id": f"g:{foreign_id}",
+        "generation_id": foreign_id,
+        "tenant_id": FOREIGN_TENANT_ID,
+        "user_key": record["user_key"].replace(home_tenant_id(), FOREIGN_TENANT_ID),
+    }
+    await container.create_item(foreign)
+    yield foreign_id
+    await container.delete_item(foreign["id"], partition_key=foreign["pk"])
+
+
+async def test_things_of_another_tenant_do_not_exist_for_anybody(
+    ava: Person, mia: Person, olga: Person, foreign_record: str
+) -> None:
+    for person in (ava, mia, olga):
+        for path in (f"/generations/{foreign_record}", f"/images/{foreign_record}_0"):
+            (await person.get(path)).problem(404, "not_found")
+        listed = await person.listed("/generations", limit="100")
+        assert foreign_record not in {item["id"] for item in listed}

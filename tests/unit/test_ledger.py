@@ -1,0 +1,190 @@
+import json
+from dataclasses import replace
+
+import pytest
+
+from shared.domain.attempts import Failure
+from shared.domain.generations import GenerationRequest
+from shared.domain.ledger import (
+    OPERATIONS_MAX,
+    RESOLVE_ROWS_MAX,
+    Create,
+    Patch,
+    marker_document,
+    partition_for,
+    read_hold,
+    read_marker,
+    reserve_operations,
+    resolve_operations,
+    unknown_operations,
+)
+from shared.domain.models import MODELS
+from shared.domain.settlements import expired_report, resolution_for, unknown_event, unknown_record
+from shared.errors import InvariantBroken
+from tests.builders import (
+    CLOSED_AT,
+    batch_reservation,
+    catalogue,
+    hold,
+    item,
+    marker,
+    quote,
+    report,
+    request,
+    reservation,
+    resolution,
+    rows,
+    single_id,
+)
+
+BATCH_BYTES_MAX = 2 * 1024 * 1024  # Cosmos DB: body of one transactional batch
+PATCH_STEPS_MAX = 10  # Cosmos DB: operations of one patch
+BATCH = single_id("batch")
+WORK = item(quote=quote(1_000))
+SCOPES = hold(WORK).scopes
+
+
+def ids(operations: list[object]) -> list[str]:
+    return [
+        str(each.document["id"]) if isinstance(each, Create) else str(getattr(each, "item_id", ""))
+        for each in operations
+    ]
+
+
+def test_reserve_begins_with_the_hold_and_then_asks_every_scope() -> None:
+    operations = reserve_operations(reservation(WORK))
+    assert ids([*operations]) == [
+        f"h:{WORK.generation_id}",
+        "budget:department:marketing",
+        f"budget:user:{WORK.owner.user_key}",
+        f"g:{WORK.generation_id}",
+        f"e:{WORK.generation_id}:generation.admitted",
+    ]
+    assert isinstance(operations[0], Create)
+    for patch in operations[1:3]:
+        assert isinstance(patch, Patch)
+        assert patch.predicate is not None and "+ 1000 <= c.limit_micros" in patch.predicate
+        assert patch.operations == ({"op": "incr", "path": "/reserved_micros", "value": 1_000},)
+
+
+def test_every_document_of_a_reservation_lives_in_the_same_partition() -> None:
+    work = rows(BATCH, [100, 200])
+    for each in reserve_operations(batch_reservation(BATCH, work)):
+        if isinstance(each, Create):
+            assert each.document["pk"] == "marketing|202611"
+
+
+@pytest.mark.parametrize("changes", [{"amount_micros": 0}, {"rows": 0}, {"amount_micros": -5}])
+def test_reserve_of_nothing_is_an_invariant_broken(changes: dict[str, int]) -> None:
+    with pytest.raises(InvariantBroken):
+        reserve_operations(reservation(WORK, **changes))
+
+
+def test_a_hold_reads_back_as_it_was_written() -> None:
+    created = reserve_operations(reservation(WORK))[0]
+    assert isinstance(created, Create)
+    assert read_hold(json.loads(json.dumps(created.document))) == hold(WORK)
+
+
+def test_resolve_begins_with_the_entries_and_moves_held_to_spent() -> None:
+    operations = resolve_operations(WORK.operation_id, SCOPES, [resolution(WORK, usd_micros=300)])
+    first, held, department, user, record, event = operations
+    assert isinstance(first, Create) and first.document["id"] == f"x:{WORK.generation_id}"
+    assert isinstance(held, Patch) and held.item_id == f"h:{WORK.generation_id}"
+    assert {step["path"]: step["value"] for step in held.operations} == {
+        "/remaining_micros": -1_000,
+        "/open_rows": -1,
+    }
+    for patch in (department, user):
+        assert isinstance(patch, Patch)
+        assert {step["path"]: step["value"] for step in patch.operations} == {
+            "/reserved_micros": -1_000,
+            "/spent_micros": 300,
+        }
+    assert isinstance(record, Patch) and isinstance(event, Create)
+
+
+def test_resolve_of_rows_counts_them_in_their_batch() -> None:
+    work = rows(BATCH, [100, 200, 300])
+    ends = [
+        resolution(work[0], usd_micros=10),
+        resolution(work[1], "ended", failure=Failure.TIMEOUT, usd_micros=20),
+        replace(resolution(work[2], usd_micros=30), record_exists=True),
+    ]
+    progress = resolve_operations(BATCH, SCOPES, ends)[-1]
+    assert isinstance(progress, Patch)
+    assert {step["path"]: step["value"] for step in progress.operations} == {
+        "/counts/failed": 1,
+        "/counts/indeterminate": -1,
+        "/counts/succeeded": 2,
+        "/spent_micros": 60,
+        "/images": 2,
+    }
+
+
+def test_resolve_above_the_hold_is_an_invariant_broken() -> None:
+    end = replace(resolution(WORK, usd_micros=1_000), held_micros=999)
+    with pytest.raises(InvariantBroken, match="I1"):
+        resolve_operations(WORK.operation_id, SCOPES, [end])
+
+
+@pytest.mark.parametrize("number", [0, RESOLVE_ROWS_MAX + 1])
+def test_resolve_of_too_few_or_too_many_rows_is_an_invariant_broken(number: int) -> None:
+    ends = [resolution(each) for each in rows(BATCH, [100] * number)]
+    with pytest.raises(InvariantBroken):
+        resolve_operations(BATCH, SCOPES, ends)
+
+
+def test_the_largest_resolve_stays_inside_the_limits_of_the_store() -> None:
+    longest = "🖼" * MODELS["sdxl"].prompt_chars_max
+    wanted = GenerationRequest(
+        model="sdxl", prompt=longest, negative_prompt=longest, size="1024x1024", count=4
+    )
+    ends = []
+    for each in rows(BATCH, [100] * RESOLVE_ROWS_MAX):
+        work = replace(each, request=wanted, item_id="i" * 64)
+        ends.append(resolution_for(work, expired_report(work, 1), CLOSED_AT))
+    operations = resolve_operations(BATCH, SCOPES, ends)
+    assert len(operations) <= OPERATIONS_MAX
+    body = json.dumps(
+        [
+            each.document if isinstance(each, Create) else [dict(s) for s in each.operations]
+            for each in operations
+            if isinstance(each, Create | Patch)
+        ]
+    )
+    assert len(body.encode()) < BATCH_BYTES_MAX
+    for each in operations:
+        if isinstance(each, Patch):
+            assert len(each.operations) <= PATCH_STEPS_MAX
+
+
+def test_unknown_touches_no_budget_and_no_hold() -> None:
+    row = rows(BATCH, [100])[0]
+    for work in (WORK, row):
+        unknown = report(work, "unknown")
+        operations = unknown_operations(
+            work.generation_id, unknown_record(work, unknown), unknown_event(work, unknown, "t")
+        )
+        touched = ids([*operations])
+        assert not [each for each in touched if each.startswith(("budget:", "h:", "x:"))]
+        assert f"g:{work.generation_id}" in touched
+
+
+def test_a_marker_reads_back_as_it_was_written() -> None:
+    written = replace(marker(WORK, 2), job_id="job", outcome={"ending": "ended"})
+    assert read_marker(json.loads(json.dumps(marker_document(written)))) == written
+    assert marker_document(written)["id"] == f"a:{WORK.generation_id}:2"
+
+
+def test_partition_of_a_malformed_id_is_an_invariant_broken() -> None:
+    with pytest.raises(InvariantBroken):
+        partition_for("nothing")
+
+
+def test_a_record_keeps_the_request_and_the_price_that_were_admitted() -> None:
+    work = item(wanted=request("flux-schnell"))
+    record = work.record()
+    assert record["request"] == work.request.model_dump(mode="json")
+    assert record["quote"]["price_version"] == catalogue().version
+    assert record["status"] == "queued"

@@ -1,0 +1,82 @@
+from typing import Any
+
+import pytest
+
+from shared.domain.attempts import Failure
+from shared.domain.settlements import (
+    expired_report,
+    resolution_for,
+    unknown_event,
+    unknown_record,
+)
+from shared.errors import InvariantBroken
+from tests.builders import CLOSED_AT, item, quote, report, rows, single_id
+
+WORK = item(quote=quote(1_000))
+
+
+@pytest.mark.parametrize(
+    ("ending", "fields", "status"),
+    [
+        ("delivered", {}, "succeeded"),
+        ("delivered", {"images": ()}, "failed"),
+        ("ended", {"failure": Failure.CONTENT_REJECTED}, "refused"),
+        ("ended", {"failure": Failure.INVALID_REQUEST}, "failed"),
+        ("canceled", {"failure": Failure.CANCELED}, "canceled"),
+    ],
+)
+def test_a_final_report_has_one_status(ending: str, fields: dict[str, Any], status: str) -> None:
+    resolution = resolution_for(WORK, report(WORK, ending, **fields), CLOSED_AT)
+    assert resolution.status == status == resolution.record["status"]
+    assert resolution.record["completed_at"] == CLOSED_AT
+    assert (resolution.record["failure"] is None) == (status == "succeeded")
+
+
+@pytest.mark.parametrize("ending", ["retry", "again", "unknown"])
+def test_a_report_that_is_not_final_is_an_invariant_broken(ending: str) -> None:
+    with pytest.raises(InvariantBroken):
+        resolution_for(WORK, report(WORK, ending), CLOSED_AT)
+
+
+@pytest.mark.parametrize("usd_micros", [0, 1, 999, 1_000])
+def test_cost_within_the_hold_is_booked_as_it_is(usd_micros: int) -> None:
+    resolution = resolution_for(WORK, report(WORK, usd_micros=usd_micros), CLOSED_AT)
+    assert (resolution.cost.amount_micros, resolution.cost.usd_micros) == (usd_micros, usd_micros)
+    assert (resolution.held_micros, resolution.case) == (1_000, None)
+
+
+def test_cost_above_the_hold_is_booked_up_to_it_and_opens_a_case() -> None:
+    resolution = resolution_for(WORK, report(WORK, usd_micros=1_300), CLOSED_AT)
+    assert (resolution.cost.amount_micros, resolution.cost.usd_micros) == (1_000, 1_000)
+    assert resolution.case == {"kind": "cost_above_hold", "excess_usd_micros": 300, "open": True}
+
+
+def test_an_unknown_outcome_past_the_horizon_is_booked_at_the_maximum() -> None:
+    resolution = resolution_for(WORK, expired_report(WORK, attempt=2), CLOSED_AT)
+    assert resolution.cost.amount_micros == 1_000
+    assert resolution.cost.estimated is True
+    assert (resolution.status, resolution.attempt) == ("failed", 2)
+    assert resolution.case is not None and resolution.case["kind"] == "outcome_unknown"
+
+
+def test_an_unknown_record_waits_with_its_attempt_and_job() -> None:
+    unknown = report(WORK, "unknown", attempt=2, reason="no answer", job_id="job-1")
+    record = unknown_record(WORK, unknown)
+    assert (record["status"], record["attempts"], record["cost"]) == ("indeterminate", 2, None)
+    assert record["failure"]["code"] == "outcome_unknown"
+    assert record["provider_refs"]["job_id"] == "job-1"
+    event = unknown_event(WORK, unknown, CLOSED_AT)
+    assert event.details == {"attempt": 2, "held_micros": 1_000}
+
+
+def test_a_single_generation_has_a_record_and_a_row_has_none_yet() -> None:
+    row = rows(single_id("batch"), [500])[0]
+    assert resolution_for(WORK, report(WORK), CLOSED_AT).record_exists is True
+    assert resolution_for(row, report(row), CLOSED_AT).record_exists is False
+
+
+def test_the_audit_event_tells_the_cost_and_nothing_of_the_prompt() -> None:
+    event = resolution_for(WORK, report(WORK, usd_micros=400), CLOSED_AT).event
+    assert event.details["amount_micros"] == 400
+    assert event.details["price_version"] == WORK.quote.price_version
+    assert WORK.request.prompt not in str(event.as_json())
