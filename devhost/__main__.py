@@ -12,6 +12,7 @@ from pathlib import Path
 
 from devhost.addresses import addresses
 from devhost.azurite import azurite_part
+from devhost.event_grid import forward_blob_events
 from devhost.local_settings import settings_json
 from devhost.ports import (
     OFFSET_VARIABLE,
@@ -132,8 +133,11 @@ async def _up(options: StackOptions, _: argparse.Namespace) -> int:
     return 0
 
 
-async def _emulators(options: StackOptions, parsed: argparse.Namespace) -> int:
-    return await _up(replace(options, with_host=False), parsed)
+async def _emulators(options: StackOptions, _: argparse.Namespace) -> int:
+    async with running_stack(replace(options, with_host=False)) as stack:
+        print(addresses(stack), flush=True)
+        await stack.supervisor.guard(forward_blob_events(stack.ports))
+    return 0
 
 
 async def _azurite(options: StackOptions, _: argparse.Namespace) -> int:

@@ -30,6 +30,15 @@ class CosmosContainer(BaseModel):
     partition_key: str
 
 
+class EventSubscription(BaseModel):
+    """Blob events of a container, delivered to a function."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    container: str
+    function: str
+
+
 class Resources(BaseModel):
     """All that the app expects to exist before it starts."""
 
@@ -38,6 +47,7 @@ class Resources(BaseModel):
     database: str
     containers: tuple[CosmosContainer, ...]
     blob_containers: tuple[str, ...]
+    event_subscriptions: tuple[EventSubscription, ...]
 
 
 def read_resources() -> Resources:
