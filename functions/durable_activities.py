@@ -27,7 +27,7 @@ logger = logging.getLogger("eig.activities")
 @bp.activity_trigger(input_name="payload")
 async def attempt_activity(payload: dict) -> dict[str, Any]:  # type: ignore[type-arg]
     """Carry out, or stop, one attempt at one generation."""
-    task = AttemptInput.model_validate(payload)
+    task = AttemptInput.read(payload)
     correlation_id.set(task.generation_id)
     try:
         item = await services().work.find(task.generation_id)
@@ -46,10 +46,10 @@ async def attempt_activity(payload: dict) -> dict[str, Any]:  # type: ignore[typ
 @bp.activity_trigger(input_name="payload")
 async def settle_activity(payload: dict) -> dict[str, Any]:  # type: ignore[type-arg]
     """Book how generations of one hold ended; says whether a cancel was asked for meanwhile."""
-    task = SettleInput.model_validate(payload)
+    task = SettleInput.read(payload)
     correlation_id.set(task.operation_id)
     try:
-        from shared.domain.attempts import AttemptReport  # comes with the services, on first use
+        from shared.domain.attempts import AttemptReport
 
         reports = [AttemptReport.model_validate(report) for report in task.reports]
         await services().settlements.settle(task.operation_id, reports)
@@ -65,7 +65,7 @@ async def settle_activity(payload: dict) -> dict[str, Any]:  # type: ignore[type
 @bp.activity_trigger(input_name="payload")
 async def open_chunk_activity(payload: dict) -> dict[str, Any]:  # type: ignore[type-arg]
     """Name the rows of a chunk that are to be carried out."""
-    task = ChunkInput.model_validate(payload)
+    task = ChunkInput.read(payload)
     correlation_id.set(task.batch_id)
     try:
         rows = await services().work.valid_rows(task.batch_id, task.number)
@@ -80,7 +80,7 @@ async def open_chunk_activity(payload: dict) -> dict[str, Any]:  # type: ignore[
 @bp.activity_trigger(input_name="payload")
 async def finish_batch_activity(payload: dict) -> dict[str, Any]:  # type: ignore[type-arg]
     """Write results and receipt of a batch and mark it as ended."""
-    task = FinishInput.model_validate(payload)
+    task = FinishInput.read(payload)
     correlation_id.set(task.batch_id)
     try:
         status = await services().batch_results.finish(task.batch_id)

@@ -36,7 +36,7 @@ Steps = Generator[Any, Any, Any]
 @bp.orchestration_trigger(context_name="context")
 def generation_orchestrator(context: df.DurableOrchestrationContext) -> Steps:
     """Attempt until the outcome is definite, then settle."""
-    generation_id = GenerationInput.model_validate(context.get_input()).generation_id
+    generation_id = GenerationInput.read(context.get_input()).generation_id
     attempt, report = 1, None
     for turn in range(TURNS_MAX):
         report = yield _attempt(context, generation_id, attempt, stop=turn == TURNS_MAX - 1)
@@ -52,7 +52,7 @@ def generation_orchestrator(context: df.DurableOrchestrationContext) -> Steps:
 @bp.orchestration_trigger(context_name="context")
 def batch_orchestrator(context: df.DurableOrchestrationContext) -> Steps:
     """Run the chunks of a batch, a few at a time, then write its results and receipt."""
-    batch = BatchInput.model_validate(context.get_input())
+    batch = BatchInput.read(context.get_input())
     numbers = range(chunks_of(batch.rows))
     for start in numbers[::CHUNKS_IN_FLIGHT]:
         yield context.task_all(
@@ -74,7 +74,7 @@ def batch_orchestrator(context: df.DurableOrchestrationContext) -> Steps:
 @bp.orchestration_trigger(context_name="context")
 def chunk_orchestrator(context: df.DurableOrchestrationContext) -> Steps:
     """Carry out the rows of one chunk in waves; each wave is settled in one transaction."""
-    chunk = ChunkInput.model_validate(context.get_input())
+    chunk = ChunkInput.read(context.get_input())
     opened = yield from _until_ok(context, names.OPEN_CHUNK_ACTIVITY, chunk.to_json())
     waiting = [(row, 1) for row in opened["rows"]]
     stop, width = opened["cancel_requested"], WAVE_ROWS_FIRST

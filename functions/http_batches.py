@@ -7,15 +7,8 @@ import azure.functions as func
 
 from functions import names
 from functions.durable_client import DurableOrchestrations
-from functions.http_routes import (
-    BatchRequest,
-    PageQuery,
-    ReceiptQuery,
-    UploadSlotRequest,
-    path_of,
-)
+from functions.http_routes import location_of, path_of
 from functions.http_support import JSON, Call, handle, json_response
-from shared.domain.views import API_PREFIX
 from shared.errors import UnsupportedMediaType
 from shared.wiring import services
 
@@ -47,7 +40,8 @@ async def submit_batch(
             correlation_id=call.correlation_id,
         )
         view = await services().batches.submit(order, DurableOrchestrations(client))
-        return json_response(view, 202, {"Operation-Location": f"{API_PREFIX}/batches/{view.id}"})
+        location = location_of(names.GET_BATCH, view.id)
+        return json_response(view, 202, {"Operation-Location": location})
 
     return await handle(req, act)
 
@@ -56,6 +50,8 @@ def _rows_of(call: Call) -> tuple[Literal["csv", "jsonl"], bytes]:
     """The rows as a file would hold them: JSON items become JSON lines."""
     media_type = call.media_type()
     if media_type == JSON:
+        from functions.http_models import BatchRequest
+
         items = call.body(BatchRequest, BATCH_BODY_BYTES_MAX).items
         return "jsonl", b"\n".join(
             item.model_dump_json(exclude_none=True).encode() for item in items
@@ -71,11 +67,14 @@ async def create_upload_slot(req: func.HttpRequest) -> func.HttpResponse:
     """POST /batches/uploads"""
 
     async def act(call: Call) -> func.HttpResponse:
+        from functions.http_models import UploadSlotRequest
+
         file_name = call.body(UploadSlotRequest).file_name
         slot = await services().upload_slots.create(
             call.known_caller, file_name, call.correlation_id
         )
-        return json_response(slot, 201, {"Location": f"{API_PREFIX}/batches/uploads/{slot.id}"})
+        location = location_of(names.GET_UPLOAD_SLOT, slot.id)
+        return json_response(slot, 201, {"Location": location})
 
     return await handle(req, act)
 
@@ -122,6 +121,8 @@ async def list_batch_items(req: func.HttpRequest) -> func.HttpResponse:
     """GET /batches/{id}/items"""
 
     async def act(call: Call) -> func.HttpResponse:
+        from functions.http_models import PageQuery
+
         query = call.query(PageQuery)
         page = await services().batches.items(
             call.known_caller,
@@ -140,6 +141,8 @@ async def get_batch_receipt(req: func.HttpRequest) -> func.HttpResponse:
     """GET /batches/{id}/receipt"""
 
     async def act(call: Call) -> func.HttpResponse:
+        from functions.http_models import ReceiptQuery
+
         as_csv = call.query(ReceiptQuery).format == "csv"
         body = await services().batch_results.receipt(
             call.known_caller, call.path("id"), as_csv=as_csv

@@ -3,7 +3,7 @@
 import azure.functions as func
 
 from functions import names
-from functions.http_routes import BudgetQuery, path_of
+from functions.http_routes import path_of
 from functions.http_support import Call, handle, json_response
 from shared.wiring import services
 
@@ -16,6 +16,8 @@ async def get_budget(req: func.HttpRequest) -> func.HttpResponse:
     """GET /budgets/{scope}"""
 
     async def act(call: Call) -> func.HttpResponse:
+        from functions.http_models import BudgetQuery
+
         period = call.query(BudgetQuery).period
         return json_response(
             await services().budgets.get(call.known_caller, call.path("scope"), period)

@@ -5,7 +5,6 @@ import azure.functions as func
 from functions import names
 from functions.http_routes import path_of
 from functions.http_support import Call, handle, json_response
-from shared.domain.generations import GenerationRequest
 from shared.wiring import services
 
 bp = func.Blueprint()
@@ -28,6 +27,8 @@ async def estimate(req: func.HttpRequest) -> func.HttpResponse:
     """POST /estimates"""
 
     async def act(call: Call) -> func.HttpResponse:
+        from shared.domain.generations import GenerationRequest
+
         request = call.body(GenerationRequest)
         return json_response(await services().estimates.estimate(call.known_caller, request))
 

@@ -5,10 +5,8 @@ import azure.functions as func
 
 from functions import names
 from functions.durable_client import DurableOrchestrations
-from functions.http_routes import HistoryQuery, path_of
+from functions.http_routes import location_of, path_of
 from functions.http_support import Call, handle, json_response
-from shared.domain.generations import GenerationRequest
-from shared.domain.views import API_PREFIX, TERMINAL
 from shared.wiring import services
 
 WAIT_S_MAX = 100  # the platform ends an HTTP answer at 230 s; clients expect less
@@ -26,6 +24,9 @@ async def submit_generation(
     """POST /generations"""
 
     async def act(call: Call) -> func.HttpResponse:
+        from shared.domain.generations import GenerationRequest
+        from shared.domain.views import TERMINAL
+
         generations = services().generations
         view = await generations.submit(
             call.known_caller,
@@ -38,9 +39,8 @@ async def submit_generation(
             view = await generations.wait(call.known_caller, view.id, wait_s)
         if wait_s and view.status in TERMINAL:
             return json_response(view, 200, {"Preference-Applied": "wait"})
-        location = f"{API_PREFIX}/generations/{view.id}"
-        headers = {"Operation-Location": location, "Retry-After": POLL_AFTER_S}
-        return json_response(view, 202, headers)
+        headers = {"Operation-Location": location_of(names.GET_GENERATION, view.id)}
+        return json_response(view, 202, headers | {"Retry-After": POLL_AFTER_S})
 
     return await handle(req, act)
 
@@ -51,6 +51,8 @@ async def list_generations(req: func.HttpRequest) -> func.HttpResponse:
     """GET /generations"""
 
     async def act(call: Call) -> func.HttpResponse:
+        from functions.http_models import HistoryQuery
+
         query = call.query(HistoryQuery)
         page = await services().generations.history(
             call.known_caller,

@@ -5,7 +5,6 @@ import azure.functions as func
 from functions import names
 from functions.http_routes import path_of
 from functions.http_support import Call, handle, json_response
-from shared.domain.views import HealthView
 from shared.wiring import services
 
 bp = func.Blueprint()
@@ -18,6 +17,8 @@ async def health_live(req: func.HttpRequest) -> func.HttpResponse:
     """GET /health/live"""
 
     async def act(call: Call) -> func.HttpResponse:
+        from shared.domain.views import HealthView
+
         return json_response(HealthView(status="ok"))
 
     return await handle(req, act, public=True)

@@ -3,7 +3,7 @@
 import azure.functions as func
 
 from functions import names
-from functions.http_routes import ContentQuery, ImageLinkView, path_of
+from functions.http_routes import path_of
 from functions.http_support import Call, handle, json_response
 from shared.errors import PayloadTooLarge
 from shared.wiring import services
@@ -30,6 +30,8 @@ async def get_image_content(req: func.HttpRequest) -> func.HttpResponse:
     """GET /images/{id}/content"""
 
     async def act(call: Call) -> func.HttpResponse:
+        from functions.http_models import ContentQuery, ImageLinkView
+
         if call.query(ContentQuery).delivery == "link":
             url, expires_at = await services().images.link(call.known_caller, call.path("id"))
             return json_response(ImageLinkView(url=url, expires_at=expires_at.isoformat()))

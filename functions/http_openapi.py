@@ -1,17 +1,22 @@
-"""OpenAPI 3.1, generated from the route table and the models that check the requests."""
+"""OpenAPI 3.1, generated from the two route tables and the models that check the requests."""
 
 import json
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import azure.functions as func
-from pydantic import BaseModel
 
 from functions import names
-from functions.http_routes import PREFIX, ROUTES, Route, path_of
+from functions.http_routes import ROOT, ROUTES, Route, path_of
 from functions.http_support import JSON, PROBLEM, Call, handle
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from functions.http_operations import Operation
 
 COMMON_ERRORS = (401, 403, 500, 503)
 bp = func.Blueprint()
@@ -52,16 +57,17 @@ async def openapi(req: func.HttpRequest) -> func.HttpResponse:
 @lru_cache(maxsize=1)
 def openapi_document() -> dict[str, Any]:
     """The whole document; built once per worker."""
-    from pydantic.json_schema import models_json_schema  # slow to import, rarely asked for
+    from pydantic.json_schema import models_json_schema
 
-    models = _models()
+    from functions.http_operations import OPERATIONS
+
     references, definitions = models_json_schema(
-        [(model, mode) for model, mode in models], ref_template="#/components/schemas/{model}"
+        _models(OPERATIONS.values()), ref_template="#/components/schemas/{model}"
     )
     paths: dict[str, dict[str, Any]] = {}
     for route in ROUTES:
-        operation = _operation(route, references)
-        paths.setdefault(f"/api/{PREFIX}{route.path}", {})[route.method.lower()] = operation
+        described = _described(route, OPERATIONS[route.name], references)
+        paths.setdefault(ROOT + path_of(route.name), {})[route.method.lower()] = described
     return {
         "openapi": "3.1.0",
         "info": {
@@ -81,44 +87,45 @@ def openapi_document() -> dict[str, Any]:
     }
 
 
-def _models() -> list[tuple[type[BaseModel], Any]]:
-    bodies = {route.body for route in ROUTES if route.body}
-    responses = {route.response for route in ROUTES if route.response}
+def _models(operations: "Iterable[Operation]") -> "list[tuple[type[BaseModel], Any]]":
+    operations = list(operations)
+    bodies = {each.body for each in operations if each.body}
+    responses = {each.response for each in operations if each.response}
     ordered = sorted(bodies, key=lambda model: model.__name__)
     return [(model, "validation") for model in ordered] + [
         (model, "serialization") for model in sorted(responses, key=lambda model: model.__name__)
     ]
 
 
-def _operation(route: Route, references: dict[Any, Any]) -> dict[str, Any]:
-    operation: dict[str, Any] = {
+def _described(route: Route, operation: "Operation", references: dict[Any, Any]) -> dict[str, Any]:
+    described: dict[str, Any] = {
         "operationId": route.name,
-        "summary": route.summary,
-        "parameters": _parameters(route),
-        "responses": _responses(route, references),
+        "summary": operation.summary,
+        "parameters": _parameters(route, operation),
+        "responses": _responses(route, operation, references),
     }
     if route.public:
-        operation["security"] = []
-    if route.body:
-        content: dict[str, Any] = {JSON: {"schema": references[(route.body, "validation")]}}
-        for media_type in route.other_bodies:
+        described["security"] = []
+    if operation.body:
+        content: dict[str, Any] = {JSON: {"schema": references[(operation.body, "validation")]}}
+        for media_type in operation.other_bodies:
             content[media_type] = {"schema": {"type": "string"}}
-        operation["requestBody"] = {"required": True, "content": content}
-    return operation
+        described["requestBody"] = {"required": True, "content": content}
+    return described
 
 
-def _parameters(route: Route) -> list[dict[str, Any]]:
+def _parameters(route: Route, operation: "Operation") -> list[dict[str, Any]]:
     parameters: list[dict[str, Any]] = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
         for name in re.findall(r"{(\w+)}", route.path)
     ]
-    if route.query:
-        schema = route.query.model_json_schema()
+    if operation.query:
+        schema = operation.query.model_json_schema()
         for name, description in schema["properties"].items():
             parameters.append(
                 {"name": name, "in": "query", "required": False, "schema": description}
             )
-    if route.idempotent:
+    if operation.idempotent:
         parameters.append(
             {
                 "name": "Idempotency-Key",
@@ -141,18 +148,18 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
     return parameters
 
 
-def _responses(route: Route, references: dict[Any, Any]) -> dict[str, Any]:
+def _responses(route: Route, operation: "Operation", references: dict[Any, Any]) -> dict[str, Any]:
     schema: Any = {"type": "object"}
-    if route.response:
-        schema = references[(route.response, "serialization")]
+    if operation.response:
+        schema = references[(operation.response, "serialization")]
     content: dict[str, Any] = {JSON: {"schema": schema}}
-    for media_type in route.other_responses:
+    for media_type in operation.other_responses:
         content[media_type] = {"schema": {}}
     responses: dict[str, Any] = {}
-    for status in (route.status, *route.other_statuses):
+    for status in (operation.status, *operation.other_statuses):
         responses[str(status)] = {"description": HTTPStatus(status).phrase, "content": content}
     common = (500,) if route.public else COMMON_ERRORS
-    for status in sorted({*common, *route.errors}):
+    for status in sorted({*common, *operation.errors}):
         responses.setdefault(
             str(status),
             {

@@ -7,12 +7,10 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import azure.functions as func
-from pydantic import BaseModel, ValidationError
 
-from shared.domain.identity import Caller
 from shared.errors import (
     EigError,
     FieldFault,
@@ -29,6 +27,11 @@ from shared.telemetry import (
     new_correlation_id,
 )
 from shared.wiring import services
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel, ValidationError
+
+    from shared.domain.identity import Caller
 
 JSON: Final = "application/json"
 PROBLEM: Final = "application/problem+json"
@@ -47,7 +50,7 @@ HEADERS: Final = {
 }
 _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*(\d{1,4})(?:$|[,;\s])", re.IGNORECASE)
 
-Body = TypeVar("Body", bound=BaseModel)
+Body = TypeVar("Body", bound="BaseModel")
 logger = logging.getLogger("eig.http")
 
 
@@ -57,10 +60,10 @@ class Call:
 
     request: func.HttpRequest
     correlation_id: str
-    caller: Caller | None
+    caller: "Caller | None"
 
     @property
-    def known_caller(self) -> Caller:
+    def known_caller(self) -> "Caller":
         """The caller of a route that is not public."""
         if self.caller is None:
             raise RuntimeError("this route is public and has no caller")
@@ -84,19 +87,14 @@ class Call:
         """The JSON body as a checked model; unknown fields are refused."""
         if self.media_type() != JSON:
             raise UnsupportedMediaType(f"Send the body as {JSON}.")
-        try:
-            return model.model_validate_json(self.raw_body(bytes_max))
-        except ValidationError as error:
-            raise invalid_body(error) from None
+        content = self.raw_body(bytes_max)
+        return _checked(lambda: model.model_validate_json(content))
 
     def query(self, model: type[Body]) -> Body:
         """The query string as a checked model; unknown and repeated parameters are refused."""
         if len(self.request.url) > QUERY_CHARS_MAX:
             raise Invalid("The query string is too long.", code="query_too_long")
-        try:
-            return model.model_validate(dict(self.request.params))
-        except ValidationError as error:
-            raise invalid_body(error) from None
+        return _checked(lambda: model.model_validate(dict(self.request.params)))
 
     def idempotency_key(self) -> str | None:
         """The caller's key for safe repeats; None when none was sent."""
@@ -152,7 +150,7 @@ async def handle(request: func.HttpRequest, act: Act, *, public: bool = False) -
 
 
 def json_response(
-    model: BaseModel, status: int = HTTPStatus.OK, headers: Mapping[str, str] | None = None
+    model: "BaseModel", status: int = HTTPStatus.OK, headers: Mapping[str, str] | None = None
 ) -> func.HttpResponse:
     """A response model as JSON."""
     return func.HttpResponse(
@@ -185,7 +183,17 @@ def problem_response(error: EigError, correlation: str) -> func.HttpResponse:
     )
 
 
-def invalid_body(error: ValidationError) -> Invalid:
+def _checked(validate: Callable[[], Body]) -> Body:
+    """What a validation makes of the request; raises Invalid when it finds faults."""
+    from pydantic import ValidationError
+
+    try:
+        return validate()
+    except ValidationError as error:
+        raise invalid_body(error) from None
+
+
+def invalid_body(error: "ValidationError") -> Invalid:
     """Name each field at fault; what was sent is never repeated."""
     faults = [
         FieldFault("/" + "/".join(str(part) for part in each["loc"]), str(each["msg"]))

@@ -1,27 +1,45 @@
 """The messages that cross a Durable boundary: small, versioned, references only."""
 
-from typing import Any, Literal
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, Final, Self, get_origin
 
-from pydantic import BaseModel, ConfigDict
+VERSION: Final = 1  # of every message; raise it when a field changes its meaning
 
 
-class Payload(BaseModel):
-    """Root of all messages; `to_json` is what travels."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-    version: Literal[1] = 1
+@dataclass(frozen=True)
+class Payload:
+    """Root of all messages: `to_json` is what travels, `read` takes it back and checks it."""
 
     def to_json(self) -> dict[str, Any]:
-        return self.model_dump(mode="json")
+        shown = {k: list(v) if isinstance(v, tuple) else v for k, v in vars(self).items()}
+        return {"version": VERSION, **shown}
+
+    @classmethod
+    def read(cls, data: object) -> Self:
+        """The message in `data`; raises ValueError when it is not exactly one of this class."""
+        if not isinstance(data, dict) or data.get("version") != VERSION:
+            raise ValueError(f"not a {cls.__name__} of version {VERSION}")
+        sent = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+        del sent["version"]
+        known = {field.name: field for field in fields(cls)}
+        missing = {name for name, f in known.items() if f.default is MISSING} - sent.keys()
+        if missing or sent.keys() - known.keys():
+            raise ValueError(f"{cls.__name__} has other fields: {sorted(sent)}")
+        for name, value in sent.items():
+            declared: Any = known[name].type
+            if not isinstance(value, tuple if get_origin(declared) is tuple else declared):
+                raise ValueError(f"{cls.__name__}.{name} is a {type(value).__name__}")
+        return cls(**sent)
 
 
+@dataclass(frozen=True)
 class GenerationInput(Payload):
     """Input of the generation orchestrator."""
 
     generation_id: str
 
 
+@dataclass(frozen=True)
 class BatchInput(Payload):
     """Input of the batch orchestrator; `rows` counts valid and faulty rows."""
 
@@ -29,6 +47,7 @@ class BatchInput(Payload):
     rows: int
 
 
+@dataclass(frozen=True)
 class ChunkInput(Payload):
     """Input of the chunk orchestrator: chunk `number` (0-based) of a batch."""
 
@@ -36,6 +55,7 @@ class ChunkInput(Payload):
     number: int
 
 
+@dataclass(frozen=True)
 class AttemptInput(Payload):
     """Input of the attempt activity; `stop` takes the next marker instead of calling."""
 
@@ -44,6 +64,7 @@ class AttemptInput(Payload):
     stop: bool = False
 
 
+@dataclass(frozen=True)
 class SettleInput(Payload):
     """Input of the settle activity: reports of generations that share one hold."""
 
@@ -51,6 +72,7 @@ class SettleInput(Payload):
     reports: tuple[dict[str, Any], ...]
 
 
+@dataclass(frozen=True)
 class SettleResult(Payload):
     """Answer of the settle activity; `ok` false means: nothing is lost, call again."""
 
@@ -58,6 +80,7 @@ class SettleResult(Payload):
     cancel_requested: bool = False
 
 
+@dataclass(frozen=True)
 class OpenChunkResult(Payload):
     """Answer of the open-chunk activity: the rows to work on."""
 
@@ -66,12 +89,14 @@ class OpenChunkResult(Payload):
     cancel_requested: bool = False
 
 
+@dataclass(frozen=True)
 class FinishInput(Payload):
     """Input of the finish-batch activity."""
 
     batch_id: str
 
 
+@dataclass(frozen=True)
 class FinishResult(Payload):
     """Answer of the finish-batch activity."""
 

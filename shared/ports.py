@@ -165,6 +165,10 @@ class Records(Protocol):
         """Generations whose outcome is unknown, admitted before a moment."""
         ...
 
+    async def unfinished_batches(self, partition: Partition, before: str) -> Sequence[Document]:
+        """Batches admitted before a moment that run or wait for unknown outcomes."""
+        ...
+
     async def outbox(self, partition: Partition, limit: int) -> Sequence[Document]:
         """Audit events that wait to be copied."""
         ...
@@ -243,11 +247,15 @@ class ImageStore(Protocol):
 
 
 class BatchFiles(Protocol):
-    """Plans and results of batches."""
+    """Plans and results of batches.
+
+    A batch id may have several plans when one key was used for several bodies at once; only the
+    plan that the batch record names was reserved.
+    """
 
     async def put_chunk(self, number: int, chunk: BatchChunk) -> None: ...
 
-    async def chunk(self, batch_id: str, number: int) -> BatchChunk: ...
+    async def chunk(self, batch_id: str, plan: str, number: int) -> BatchChunk: ...
 
     async def put_result(
         self, folder: str, name: str, content_type: str, parts: AsyncIterator[bytes]

@@ -7,8 +7,6 @@ Cosmos DB is down; `install()` lets a test put its own services in place.
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from shared.settings import Settings, load_settings
-
 if TYPE_CHECKING:
     from shared.adapters.blob import BlobConnection
     from shared.adapters.cosmos import CosmosConnection
@@ -40,12 +38,13 @@ if TYPE_CHECKING:
     from shared.services.settlements import Settlements
     from shared.services.uploads import UploadSlots
     from shared.services.work import WorkItems
+    from shared.settings import Settings
 
 
 class Services:
     """Every service of the app, each built when it is first asked for."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: "Settings") -> None:
         self.settings = settings
 
     # --- systems ---------------------------------------------------------------------------
@@ -312,6 +311,8 @@ def services() -> Services:
     """The worker's services, built on first use; raises InvariantBroken on unusable settings."""
     global _services  # noqa: PLW0603 - the one global of the app
     if _services is None:
+        from shared.settings import load_settings
+
         _services = Services(load_settings())
     return _services
 

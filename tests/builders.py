@@ -141,6 +141,7 @@ def batch_reservation(batch_id: str, work: list[WorkItem]) -> Reservation:
         created_at=CREATED_AT,
         correlation_id="c-1",
         price_version="p-1",
+        plan="plan-1",
     )
     held = hold(
         work[0],

@@ -1,6 +1,6 @@
 """Plans and results of batches in Blob storage.
 
-batches/{batch id}/{chunk number}.json      results/{batch id}/{file}
+batches/{batch id}/{plan}/{chunk number}.json      results/{batch id}/{file}
 """
 
 from collections import OrderedDict
@@ -16,27 +16,28 @@ CHUNKS_CACHED_MAX = 8  # a worker runs few chunks at a time; a chunk is about 10
 
 
 class BlobBatchFiles:
-    """Implements the BatchFiles port; chunks never change once work has begun, so they cache."""
+    """Implements the BatchFiles port; the chunks of a reserved plan never change, so they cache."""
 
     def __init__(self, connection: BlobConnection) -> None:
         self._connection = connection
-        self._cache: OrderedDict[tuple[str, int], BatchChunk] = OrderedDict()
+        self._cache: OrderedDict[str, BatchChunk] = OrderedDict()
 
     async def put_chunk(self, number: int, chunk: BatchChunk) -> None:
-        blob = self._connection.blob(BATCHES_CONTAINER, f"{chunk.batch_id}/{number:05d}.json")
+        name = _chunk_name(chunk.batch_id, chunk.plan, number)
+        blob = self._connection.blob(BATCHES_CONTAINER, name)
         body = chunk.model_dump_json(exclude_none=True).encode()
         await answered(lambda: blob.upload_blob(body, overwrite=True))
 
-    async def chunk(self, batch_id: str, number: int) -> BatchChunk:
-        key = (batch_id, number)
-        if key in self._cache:
-            self._cache.move_to_end(key)
-            return self._cache[key]
-        body = await self._read(BATCHES_CONTAINER, f"{batch_id}/{number:05d}.json")
+    async def chunk(self, batch_id: str, plan: str, number: int) -> BatchChunk:
+        name = _chunk_name(batch_id, plan, number)
+        if name in self._cache:
+            self._cache.move_to_end(name)
+            return self._cache[name]
+        body = await self._read(BATCHES_CONTAINER, name)
         if body is None:
             raise InvariantBroken("A part of the batch's plan is missing.")
         chunk = BatchChunk.model_validate_json(body)
-        self._cache[key] = chunk
+        self._cache[name] = chunk
         while len(self._cache) > CHUNKS_CACHED_MAX:
             self._cache.popitem(last=False)
         return chunk
@@ -67,3 +68,7 @@ class BlobBatchFiles:
             return await answered(download)
         except ResourceNotFoundError:
             return None
+
+
+def _chunk_name(batch_id: str, plan: str, number: int) -> str:
+    return f"{batch_id}/{plan}/{number:05d}.json"

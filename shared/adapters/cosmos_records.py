@@ -34,7 +34,6 @@ from shared.ports import Page
 if TYPE_CHECKING:
     from azure.cosmos.aio import ContainerProxy
 
-SWEEP_HOLDS_MAX = 500  # holds looked at in one sweep of one partition; the next run goes on
 RESOLUTIONS_PER_PAGE = 500
 _CONFLICT, _NOT_FOUND = 409, 404
 
@@ -148,8 +147,7 @@ class CosmosRecords:
     async def open_holds(self, partition: Partition, before: str) -> Sequence[Hold]:
         documents = await self._query(
             partition,
-            "STARTSWITH(c.id, 'h:') AND c.open_rows > 0 AND c.created_at < @before"
-            f" ORDER BY c.created_at OFFSET 0 LIMIT {SWEEP_HOLDS_MAX}",
+            "STARTSWITH(c.id, 'h:') AND c.open_rows > 0 AND c.created_at < @before",
             {"@before": before},
         )
         return [read_hold(document) for document in documents]
@@ -157,8 +155,15 @@ class CosmosRecords:
     async def unknown_generations(self, partition: Partition, before: str) -> Sequence[Document]:
         return await self._query(
             partition,
-            "c.type = 'generation' AND c.status = 'indeterminate' AND c.created_at < @before"
-            f" ORDER BY c.created_at OFFSET 0 LIMIT {SWEEP_HOLDS_MAX}",
+            "c.type = 'generation' AND c.status = 'indeterminate' AND c.created_at < @before",
+            {"@before": before},
+        )
+
+    async def unfinished_batches(self, partition: Partition, before: str) -> Sequence[Document]:
+        return await self._query(
+            partition,
+            "STARTSWITH(c.id, 'batch:') AND c.status IN ('running', 'indeterminate')"
+            " AND c.created_at < @before",
             {"@before": before},
         )
 

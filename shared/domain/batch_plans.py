@@ -52,6 +52,7 @@ class BatchChunk(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     batch_id: str
+    plan: str
     tenant_id: str
     department_id: str
     user_key: str
@@ -121,6 +122,7 @@ def batch_record(
     created_at: str,
     correlation_id: str,
     price_version: str,
+    plan: str,
 ) -> dict[str, Any]:
     """The batch document at admission; `problem` is set when a file is refused as a whole."""
     return {
@@ -140,6 +142,7 @@ def batch_record(
         "quoted_usd_micros": totals.usd_micros,
         "quoted_micros": totals.amount_micros,
         "price_version": price_version,
+        "plan": plan,
         "counts": dict.fromkeys(COUNTED_STATUSES, 0),
         "images": 0,
         "spent_micros": 0,

@@ -64,24 +64,24 @@ class Attempts:
             self.gate.leave(item.provider)
 
     async def stop(self, item: WorkItem, owner: MarkerOwner) -> AttemptReport:
-        """Take the next marker, so that no call can follow; or report the attempt that stands."""
+        """Take the next free marker, so that no call can follow, and report how it stands.
+
+        An attempt that a worker began after another proves that the earlier one was not billed.
+        """
+        report = self._canceled(item, 1)
         for attempt in range(1, ATTEMPTS_MAX + 1):
             marker = self._marker(item, attempt, owner)
             standing = await self.ledger.begin_attempt(marker)
             if standing.holder == marker.holder:
-                return self._canceled(item, attempt)
+                return report if report.ending == "unknown" else self._canceled(item, attempt)
             report = await self.evidence(item, standing)
-            if report.ending != "retry":
+            if report.ending not in ("retry", "unknown"):
                 return report
         return report
 
     def postponed(self, generation_id: str, attempt: int) -> AttemptReport:
         """The report after a fault of ours: run the same attempt again, its marker protects it."""
         return self._again(generation_id, attempt, STORE_RETRY_S, "internal")
-
-    async def close(self, item: WorkItem, attempt: int) -> None:
-        """Take the marker of an attempt that shall never run."""
-        await self.ledger.begin_attempt(self._marker(item, attempt, "sweeper"))
 
     async def evidence(self, item: WorkItem, marker: AttemptMarker) -> AttemptReport:
         """How an attempt that was begun elsewhere ended, from what it left behind; never calls."""

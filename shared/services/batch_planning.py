@@ -1,7 +1,7 @@
 """Turns rows into a plan: price each valid row, keep chunk after chunk, list what is wrong."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -32,32 +32,41 @@ class BatchPlanning:
     files: BatchFiles
     catalogue: PriceCatalogue
 
-    async def plan(
-        self,
-        caller: Caller,
-        batch_id: str,
-        rows: Iterator[BatchRow],
-        *,
-        created_at: str,
-        correlation_id: str,
-    ) -> BatchTotals:
+    def header(
+        self, caller: Caller, *, batch_id: str, plan: str, created_at: str, correlation_id: str
+    ) -> BatchChunk:
+        """A chunk without rows: what all chunks of this plan have in common."""
+        rate = self.catalogue.exchange_rate
+        return BatchChunk(
+            batch_id=batch_id,
+            plan=plan,
+            tenant_id=caller.tenant_id,
+            department_id=caller.department_id,
+            user_key=caller.key,
+            actor_role=CLAIM_BY_ROLE[caller.role],
+            correlation_id=correlation_id,
+            created_at=created_at,
+            price_version=self.catalogue.version,
+            exchange_rate_version=rate.version,
+            aud_per_usd_micros=rate.aud_per_usd_micros,
+            rows=(),
+        )
+
+    async def plan(self, header: BatchChunk, rows: Iterator[BatchRow]) -> BatchTotals:
         """Write the plan and its errors.csv, chunk by chunk; raise Invalid if no row is valid."""
         totals, number = NO_ROWS, 0
         faulty: list[BatchRow] = []
         while taken := await asyncio.to_thread(lambda: list(islice(rows, CHUNK_ROWS))):
             planned = [self._planned(row) for row in taken]
             faulty += [
-                BatchRow(row.row, row.line, row.item_id, None, _faults(plan))
-                for row, plan in zip(taken, planned, strict=True)
-                if plan.faults
+                BatchRow(row.row, row.line, row.item_id, None, _faults(checked))
+                for row, checked in zip(taken, planned, strict=True)
+                if checked.faults
             ]
-            chunk = self._chunk(caller, batch_id, planned, created_at, correlation_id)
+            chunk = header.model_copy(update={"rows": tuple(planned)})
             await self.files.put_chunk(number, chunk)
             totals, number = _added(totals, totals_of(planned)), number + 1
-        if faulty:
-            await self.files.put_result(
-                batch_id, ERRORS_FILE, "text/csv; charset=utf-8", _parts(errors_csv(faulty))
-            )
+        await self.write_errors(header.batch_id, faulty)
         if totals.valid_rows == 0:
             raise Invalid(
                 "No row of the batch is valid, so nothing was started.",
@@ -69,6 +78,12 @@ class BatchPlanning:
                 ][:FAULTS_SHOWN_MAX],
             )
         return totals
+
+    async def write_errors(self, batch_id: str, faulty: Sequence[BatchRow]) -> None:
+        """Write errors.csv beside the results, if there is anything to say."""
+        if faulty:
+            lines = _parts(errors_csv(faulty))
+            await self.files.put_result(batch_id, ERRORS_FILE, "text/csv; charset=utf-8", lines)
 
     def _planned(self, row: BatchRow) -> PlannedRow:
         if row.request is None:
@@ -82,32 +97,9 @@ class BatchPlanning:
         priced = PlannedQuote(usd_micros=quote.usd_micros, amount_micros=quote.amount_micros)
         return PlannedRow(row=row.row, item_id=row.item_id, request=row.request, quote=priced)
 
-    def _chunk(
-        self,
-        caller: Caller,
-        batch_id: str,
-        rows: list[PlannedRow],
-        created_at: str,
-        correlation_id: str,
-    ) -> BatchChunk:
-        rate = self.catalogue.exchange_rate
-        return BatchChunk(
-            batch_id=batch_id,
-            tenant_id=caller.tenant_id,
-            department_id=caller.department_id,
-            user_key=caller.key,
-            actor_role=CLAIM_BY_ROLE[caller.role],
-            correlation_id=correlation_id,
-            created_at=created_at,
-            price_version=self.catalogue.version,
-            exchange_rate_version=rate.version,
-            aud_per_usd_micros=rate.aud_per_usd_micros,
-            rows=tuple(rows),
-        )
 
-
-def _faults(plan: PlannedRow) -> tuple[FieldFault, ...]:
-    return tuple(FieldFault(fault.field, fault.message) for fault in plan.faults)
+def _faults(row: PlannedRow) -> tuple[FieldFault, ...]:
+    return tuple(FieldFault(fault.field, fault.message) for fault in row.faults)
 
 
 def _added(left: BatchTotals, right: BatchTotals) -> BatchTotals:

@@ -1,5 +1,6 @@
 """Batches: one plan, one reservation, rows settled one by one, a receipt at the end."""
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -26,6 +27,7 @@ from shared.services.batch_planning import NO_ROWS, BatchPlanning
 
 NO_SUCH = "There is no such batch."
 ITEMS_PER_PAGE_MAX = 100
+PLAN_HEX_DIGITS = 16  # tells apart the few bodies that one key may have been used for
 
 RowReader = Callable[[], Iterator[BatchRow]]
 
@@ -59,13 +61,14 @@ class Batches:
         standing = await self._standing(order)
         if standing is None:
             created_at = self.clock.now().isoformat()
-            totals = await self.planning.plan(
+            header = self.planning.header(
                 order.caller,
-                order.batch_id,
-                order.read_rows(),
+                batch_id=order.batch_id,
+                plan=self._plan_of(order),
                 created_at=created_at,
                 correlation_id=order.correlation_id,
             )
+            totals = await self.planning.plan(header, order.read_rows())
             reservation = self._reservation(order, totals, created_at)
             await self.admission.reserve(order.caller, reservation)
             standing = reservation.record
@@ -125,7 +128,7 @@ class Batches:
         }
         items: list[BatchItemView] = []
         for number in range(chunk_of(first), chunk_of(last) + 1):
-            chunk = await self.files.chunk(batch_id, number)
+            chunk = await self.files.chunk(batch_id, batch["plan"], number)
             for row in chunk.rows:
                 if first <= row.row <= last:
                     items.append(_item_view(row, records.get(row.row)))
@@ -155,6 +158,12 @@ class Batches:
                 "This Idempotency-Key was used for another batch; send a new key."
             )
         return batch
+
+    def _plan_of(self, order: BatchOrder) -> str:
+        """Where the plan of these very rows at these very prices is kept."""
+        catalogue = self.catalogue
+        seed = (order.content_hash, catalogue.version, catalogue.exchange_rate.version)
+        return hashlib.sha256("|".join(seed).encode()).hexdigest()[:PLAN_HEX_DIGITS]
 
     def _reservation(self, order: BatchOrder, totals: BatchTotals, created_at: str) -> Reservation:
         caller = order.caller
@@ -188,6 +197,7 @@ class Batches:
             created_at=created_at,
             correlation_id=order.correlation_id,
             price_version=self.catalogue.version,
+            plan=self._plan_of(order),
         )
 
     def _event(

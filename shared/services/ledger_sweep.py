@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared.domain.attempts import AttemptReport
 from shared.domain.audit_events import AuditEvent
-from shared.domain.ids import Partition, operation_of, period_of, previous_period, row_of
-from shared.domain.ledger import ATTEMPTS_MAX, Document, Hold
+from shared.domain.ids import Partition, period_of, previous_period
+from shared.domain.ledger import Document, Hold
 from shared.domain.settlements import expired_report
-from shared.domain.work import WorkItem, read_work_item
-from shared.errors import EigError
+from shared.domain.work import read_work_item
 from shared.ports import Clock, Directory, Ledger, Orchestrations, Records
 from shared.services.attempts import Attempts
 from shared.services.batch_results import BatchResults
@@ -38,6 +36,7 @@ class SweepReport:
     released: int = 0
     resolved: int = 0
     booked_at_maximum: int = 0
+    finished: int = 0
     errors: int = 0
 
 
@@ -73,14 +72,16 @@ class LedgerSweep:
                 await self._guarded(report, self._revive(hold, now, orchestrations, report))
             for record in await self.records.unknown_generations(partition, before):
                 await self._guarded(report, self._resolve(record, now, report))
+            for batch in await self.records.unfinished_batches(partition, before):
+                await self._guarded(report, self._finish(batch, orchestrations, report))
         return report
 
     async def _guarded(self, report: SweepReport, step: Coroutine[Any, Any, None]) -> None:
         try:
             await step
-        except EigError as error:  # one bad hold must not keep the others from their end
+        except Exception:  # one bad hold must not keep the others from their end
             report.errors += 1
-            logger.exception("sweep step failed", extra={"code": error.problem_code})
+            logger.exception("sweep step failed")
 
     async def _revive(
         self, hold: Hold, now: datetime, orchestrations: Orchestrations, report: SweepReport
@@ -105,42 +106,31 @@ class LedgerSweep:
             report.restarted += 1
             return
         stopped = await self.attempts.stop(read_work_item(record), "sweeper")
-        await self.settlements.settle(hold.operation_id, [_ended(stopped)])
+        await self.settlements.settle(hold.operation_id, [stopped])
         report.released += 1
 
     async def _resolve(self, record: Document, now: datetime, report: SweepReport) -> None:
         item = read_work_item(record)
-        marker = await self.records.attempt(item.generation_id, record["attempts"])
-        if marker is None:
-            return
-        found = _ended(await self.attempts.evidence(item, marker))
+        found = await self.attempts.stop(item, "sweeper")
         if found.ending == "unknown":
             age = now - datetime.fromisoformat(record["created_at"])
             if age <= self.times.unknown_horizon:
                 return
-            found = await self._expire(item, marker.attempt)
+            found = expired_report(item, found.attempt)
             report.booked_at_maximum += 1
         await self.settlements.settle(item.operation_id, [found])
         report.resolved += 1
-        if row_of(item.generation_id) is not None:
-            await self._refinish(operation_of(item.generation_id))
 
-    async def _expire(self, item: WorkItem, attempt: int) -> AttemptReport:
-        if attempt < ATTEMPTS_MAX:  # nobody may start another attempt on money that is booked
-            await self.attempts.close(item, attempt + 1)
-        return expired_report(item, attempt)
-
-    async def _refinish(self, batch_id: str) -> None:
-        batch = await self.records.batch(batch_id)
-        if batch is not None and batch["status"] == "indeterminate":
+    async def _finish(
+        self, batch: Document, orchestrations: Orchestrations, report: SweepReport
+    ) -> None:
+        """Close a batch whose last row ended after its orchestration did."""
+        counts = batch["counts"]
+        ended = sum(counts.values()) - counts["indeterminate"]
+        batch_id = batch["batch_id"]
+        if ended == batch["valid_rows"] and not await orchestrations.is_running(batch_id):
             await self.results.finish(batch_id)
-
-
-def _ended(report: AttemptReport) -> AttemptReport:
-    """Here nobody will retry: a retryable end is an end."""
-    if report.ending == "retry":
-        return report.model_copy(update={"ending": "ended", "retry_after_s": None})
-    return report
+            report.finished += 1
 
 
 def _expiry(hold: Hold, now: datetime) -> AuditEvent:

@@ -1,13 +1,19 @@
-"""The route table, the triggers and OpenAPI say the same."""
+"""The triggers, the two route tables, the host's prefix and OpenAPI say the same."""
 
+import json
 import re
 from functools import cache
-from typing import Any
+from pathlib import Path
+from typing import Any, get_type_hints
 
 import function_app
 from functions import names
 from functions.http_openapi import openapi_document
-from functions.http_routes import BY_NAME, ROUTES, path_of
+from functions.http_operations import OPERATIONS
+from functions.http_routes import BY_NAME, PREFIX, ROOT, ROUTES, location_of, path_of
+from shared.domain.views import API_PREFIX
+
+HOST_JSON = Path(__file__).resolve().parents[2] / "host.json"
 
 
 @cache
@@ -30,6 +36,31 @@ def test_each_route_has_its_trigger_and_the_other_way_round() -> None:
     for route in ROUTES:
         assert triggers[route.name]["route"] == path_of(route.name)
         assert [str(m.name) for m in triggers[route.name]["methods"]] == [route.method]
+
+
+def test_each_route_says_what_it_takes_and_answers_and_the_other_way_round() -> None:
+    assert [route.name for route in ROUTES] == list(OPERATIONS)
+
+
+def test_every_route_stands_in_the_table_once() -> None:
+    assert len(BY_NAME) == len(ROUTES)
+    assert len({(route.method, route.path) for route in ROUTES}) == len(ROUTES)
+
+
+def test_addresses_begin_with_the_prefix_of_the_host() -> None:
+    prefix = json.loads(HOST_JSON.read_text("utf-8"))["extensions"]["http"]["routePrefix"]
+    assert f"/{prefix}/" == ROOT
+    assert f"{API_PREFIX}/" == ROOT + PREFIX
+
+
+def test_a_location_is_the_address_of_its_route() -> None:
+    assert location_of(names.GET_UPLOAD_SLOT, "x") == "/api/v1/batches/uploads/x"
+
+
+def test_type_hints_of_every_trigger_resolve() -> None:
+    # The Functions worker reads them when it indexes; a name it cannot resolve fails the app.
+    for each in indexed().values():
+        assert get_type_hints(each.get_user_function()) is not None
 
 
 def test_every_trigger_is_anonymous_at_the_host_because_our_edge_checks_tokens() -> None:
@@ -56,6 +87,22 @@ def test_openapi_lists_every_route_and_nothing_else() -> None:
     assert listed == {(route.method, f"/api/{path_of(route.name)}") for route in ROUTES}
 
 
+def test_openapi_asks_for_a_token_except_on_public_routes() -> None:
+    paths = openapi_document()["paths"]
+    for route in ROUTES:
+        described = paths[f"/api/{path_of(route.name)}"][route.method.lower()]
+        assert (described.get("security") == []) == route.public
+
+
+def test_openapi_names_every_status_of_a_route() -> None:
+    paths = openapi_document()["paths"]
+    for route in ROUTES:
+        operation = OPERATIONS[route.name]
+        described = paths[f"/api/{path_of(route.name)}"][route.method.lower()]["responses"]
+        expected = {operation.status, *operation.other_statuses, *operation.errors}
+        assert {str(status) for status in expected} <= set(described)
+
+
 def test_every_openapi_reference_resolves() -> None:
     document = openapi_document()
     references = set(re.findall(r"'\$ref': '#/components/schemas/([^']+)'", str(document)))
@@ -63,4 +110,5 @@ def test_every_openapi_reference_resolves() -> None:
 
 
 def test_every_post_that_costs_takes_an_idempotency_key() -> None:
-    assert {r.name for r in ROUTES if r.idempotent} == {names.SUBMIT_GENERATION, names.SUBMIT_BATCH}
+    idempotent = {name for name, operation in OPERATIONS.items() if operation.idempotent}
+    assert idempotent == {names.SUBMIT_GENERATION, names.SUBMIT_BATCH}

@@ -9,14 +9,14 @@ class FakeBatchFiles:
     """Chunks by batch and number, results by path; the last writer wins."""
 
     def __init__(self) -> None:
-        self.chunks: dict[tuple[str, int], BatchChunk] = {}
+        self.chunks: dict[tuple[str, str, int], BatchChunk] = {}
         self.results: dict[str, bytes] = {}
 
     async def put_chunk(self, number: int, chunk: BatchChunk) -> None:
-        self.chunks[chunk.batch_id, number] = chunk
+        self.chunks[chunk.batch_id, chunk.plan, number] = chunk
 
-    async def chunk(self, batch_id: str, number: int) -> BatchChunk:
-        return self.chunks[batch_id, number]
+    async def chunk(self, batch_id: str, plan: str, number: int) -> BatchChunk:
+        return self.chunks[batch_id, plan, number]
 
     async def put_result(
         self, folder: str, name: str, content_type: str, parts: AsyncIterator[bytes]

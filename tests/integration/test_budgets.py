@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from devhost.local_settings import people
-from tests.integration.api import Person, order
+from tests.integration.api import Json, Person, order
 from tests.integration.cloud import Cloud, organisation
 
 DEPARTMENT = "atelier"
@@ -16,16 +16,19 @@ CROWD = 24
 AFFORDABLE = 5  # generations that the small limits below pay for
 
 
-async def quote_micros(person: Person, **fields: object) -> int:
-    """What one cheap generation reserves; all prompts here have the same length."""
-    estimate = (await person.post("/estimates", order(**fields))).json()  # type: ignore[arg-type]
+SLOW = "slow seconds=2"  # so that nothing is settled while the crowd is asking
+
+
+async def quote_micros(person: Person, body: Json) -> int:
+    """What a generation reserves; the length of the prompt counts, its text does not."""
+    estimate = (await person.post("/estimates", body)).json()
     return int(estimate["quote"]["amount_micros"])
 
 
 @pytest.fixture(scope="module")
 async def atelier(own_cloud: Cloud, ava: Person) -> list[Person]:
     """Two people whose department can pay for twice what the first of them can."""
-    one = await quote_micros(ava)
+    one = await quote_micros(ava, order(scenario=SLOW))
     file = organisation(DEPARTMENT, 2 * AFFORDABLE * one, [AFFORDABLE * one, 100 * one])
     await own_cloud.seed(file)
     return [
@@ -108,7 +111,7 @@ async def test_period_that_is_no_month_answers_422(ava: Person, period: str) -> 
 async def test_refusal_names_scope_need_and_what_is_left(atelier: list[Person]) -> None:
     first, _ = atelier
     available = (await first.get("/budgets/user:me")).json()["available_micros"]
-    needed = await quote_micros(first, count=10)
+    needed = await quote_micros(first, order(count=10))
     assert (await first.post("/estimates", order(count=10))).json()["fits_budget"] is False
     problem = (await first.post("/generations", order(count=10))).problem(402, "budget_exceeded")
     assert problem["scope"].startswith("user:")
@@ -133,7 +136,7 @@ async def test_batch_over_budget_is_refused_as_a_whole(
 
 async def test_crowd_gets_exactly_what_the_limits_pay_for(atelier: list[Person]) -> None:
     async def one(person: Person) -> int:
-        answer = await person.post("/generations", order(scenario="slow seconds=2"))
+        answer = await person.post("/generations", order(scenario=SLOW))
         if answer.status != 202:
             answer.problem(402, "budget_exceeded")
         return answer.status
@@ -151,7 +154,7 @@ async def test_crowd_gets_exactly_what_the_limits_pay_for(atelier: list[Person])
 async def test_refused_key_may_be_used_again_once_there_is_money(
     own_cloud: Cloud, ava: Person
 ) -> None:
-    one = await quote_micros(ava)
+    one = await quote_micros(ava, order(scenario=SLOW))
     file = organisation("garage", 10 * one, [3 * one // 2])
     await own_cloud.seed(file)
     person = await own_cloud.minted(

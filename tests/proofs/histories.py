@@ -24,7 +24,7 @@ ROWS_MAX, INTENTS_MAX, PEOPLE_MAX = 6, 5, 3
 STARTS_S_MAX = (0.05, 60.0)  # all at once, so that they race, or spread over a minute
 TIMER_S = 35.0  # the sweep and the relay also run while things go wrong
 AMPLE_MICROS = 10_000_000
-LIMIT_MICROS = (30_000, 300_000)  # tight: some requests fit, some do not
+LIMITS_MICROS = ((30_000, 120_000), (30_000, 300_000))  # tight: some requests fit, some do not
 PAUSES_S = (  # after the faults: each sweep finds what the one before has left
     TIMES.grace.total_seconds() + 60,
     TIMES.restart_until.total_seconds(),
@@ -59,15 +59,16 @@ def run_history(seed: int, variant: Variant | None = None) -> Verdict:
     """A random history; the seed is all that decides it."""
     chance = random.Random(seed)
     chaos = Chaos(chance.getrandbits(32), rate=chance.choice(RATES))
-    start_s_max = chance.choice(STARTS_S_MAX)
-    people = 1 if start_s_max < 1 else PEOPLE_MAX
+    start_s_max, limits_micros, people = chance.choice(
+        tuple(zip(STARTS_S_MAX, LIMITS_MICROS, (1, PEOPLE_MAX), strict=True))
+    )
     callers = [caller(n, chance.choice(DEPARTMENTS)) for n in range(people)]
     intents = [
         _intent(chance, callers, n, start_s_max) for n in range(chance.randint(1, INTENTS_MAX))
     ]
     world = World(
         chaos,
-        _directory(chance, callers),
+        _directory(chance, callers, limits_micros),
         catalogue(),
         random_script(chaos.random, catalogue()),
         variant or Variant(),
@@ -134,13 +135,15 @@ async def _relay(world: World) -> None:
     await world.relay.run(await world.sweep.partitions())
 
 
-def _directory(chance: random.Random, callers: Sequence[Caller]) -> FakeDirectory:
+def _directory(
+    chance: random.Random, callers: Sequence[Caller], limits_micros: tuple[int, int]
+) -> FakeDirectory:
     users = {
-        each.key: DirectoryUser(each.department_id, chance.randint(*LIMIT_MICROS))
+        each.key: DirectoryUser(each.department_id, chance.randint(*limits_micros))
         for each in callers
     }
     limits = {
-        each.department_id: chance.randint(*LIMIT_MICROS) * 2
+        each.department_id: chance.randint(*limits_micros) * 2
         for each in sorted(callers, key=lambda c: c.department_id)
     }
     return FakeDirectory(users, limits)

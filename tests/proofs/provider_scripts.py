@@ -89,8 +89,9 @@ def _usage(
     catalogue: PriceCatalogue,
     request: GenerationRequest,
 ) -> Usage:
-    if order.run_seconds_max:
-        return Usage(seconds=Decimal(chance.randint(0, order.run_seconds_max * 10)) / 10)
+    seconds_max = catalogue.run_seconds_max(order.model)
+    if seconds_max:
+        return Usage(seconds=Decimal(chance.randint(0, seconds_max * 10)) / 10)
     if order.model == "gpt-image-2":
         output = catalogue.billed_usd_micros(request, Billed.OUTPUT, None)
         return Usage(

@@ -5,7 +5,13 @@ from typing import Any
 import pytest
 
 from shared.domain.attempts import Billed, Usage
-from shared.domain.prices import INPUT_TOKENS_OVERHEAD, PriceCatalogue, order_for, parse_catalogue
+from shared.domain.prices import (
+    INPUT_TOKENS_OVERHEAD,
+    RUN_SECONDS_MAX,
+    PriceCatalogue,
+    order_for,
+    parse_catalogue,
+)
 from shared.errors import Invalid, InvariantBroken
 from tests.builders import catalogue, request, single_id
 
@@ -137,5 +143,5 @@ def test_order_carries_the_providers_own_words() -> None:
         "16:9",
     )
     assert (order.attempt, order.count, order.seed, order.output_format) == (3, 2, 7, "webp")
-    assert order.run_seconds_max == 0
+    assert order.run_seconds_max == RUN_SECONDS_MAX
     assert order_for(single_id(), 1, request("sdxl"), catalogue(), "hash").run_seconds_max == 60

@@ -1,0 +1,107 @@
+"""What requests must look like: bodies and query strings, checked and described in OpenAPI.
+
+Only handlers and OpenAPI import this, on first use: importing the app loads no pydantic.
+"""
+
+from datetime import date
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.domain.generations import GenerationRequest
+from shared.domain.history import GenerationFilter
+from shared.domain.identity import Caller
+from shared.domain.views import ShownStatus
+
+BATCH_ITEMS_MAX: Final = 1_000  # of a JSON body; larger batches are files
+PAGE_MAX: Final = 100
+
+
+class Query(BaseModel):
+    """Root of all query strings."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+
+class HistoryQuery(Query):
+    """What a history listing is narrowed to."""
+
+    status: ShownStatus | None = None
+    provider: Literal["azure_openai", "replicate"] | None = None
+    user: str | None = Field(
+        default=None, pattern=r"^[0-9a-f-]{36}$", description="object id of the person who asked"
+    )
+    batch_id: str | None = Field(default=None, max_length=100)
+    since: date | None = None
+    until: date | None = Field(default=None, description="exclusive")
+    limit: int = Field(default=20, ge=1, le=PAGE_MAX)
+    continuation: str | None = Field(default=None, max_length=4_096)
+
+    def wanted(self, caller: Caller) -> GenerationFilter:
+        """The filter over stored records; `until` and `since` compare as ISO 8601 text."""
+        return GenerationFilter(
+            tenant_id=caller.tenant_id,
+            status=self.status,
+            provider=self.provider,
+            user_key=f"{caller.tenant_id}.{self.user}" if self.user else None,
+            batch_id=self.batch_id,
+            since=self.since.isoformat() if self.since else None,
+            until=self.until.isoformat() if self.until else None,
+        )
+
+
+class PageQuery(Query):
+    """One page of a listing."""
+
+    limit: int = Field(default=PAGE_MAX, ge=1, le=PAGE_MAX)
+    continuation: str | None = Field(default=None, max_length=16)
+
+
+class ContentQuery(Query):
+    """How picture bytes are handed out."""
+
+    delivery: Literal["bytes", "link"] = "bytes"
+
+
+class ReceiptQuery(Query):
+    """The form of a receipt."""
+
+    format: Literal["json", "csv"] = "json"
+
+
+class BudgetQuery(Query):
+    """Which period of a budget."""
+
+    period: str | None = Field(default=None, pattern=r"^\d{6}$", examples=["202611"])
+
+
+class BatchItem(GenerationRequest):
+    """One row of a JSON batch."""
+
+    id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_.-]{1,64}$")
+
+
+class BatchRequest(BaseModel):
+    """A batch as a JSON body."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    items: tuple[BatchItem, ...] = Field(min_length=1, max_length=BATCH_ITEMS_MAX)
+
+
+class UploadSlotRequest(BaseModel):
+    """The file that will be put into the slot."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    file_name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\.(csv|jsonl|ndjson)$",
+        examples=["storyboard.csv"],
+    )
+
+
+class ImageLinkView(BaseModel):
+    """A short-lived link to one picture."""
+
+    url: str
+    expires_at: str
