@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from shared.services.attempts import Attempts
     from shared.services.audit_relay import AuditRelay
     from shared.services.batch_bodies import BatchBodies
+    from shared.services.batch_planning import BatchPlanning
     from shared.services.batch_results import BatchResults
     from shared.services.batches import Batches
     from shared.services.budgets import Budgets
@@ -201,8 +202,13 @@ class Services:
         )
 
     @cached_property
-    def batches(self) -> "Batches":
+    def batch_planning(self) -> "BatchPlanning":
         from shared.services.batch_planning import BatchPlanning
+
+        return BatchPlanning(self.batch_files, self.catalogue)
+
+    @cached_property
+    def batches(self) -> "Batches":
         from shared.services.batches import Batches
 
         return Batches(
@@ -210,7 +216,7 @@ class Services:
             ledger=self.ledger,
             records=self.records,
             files=self.batch_files,
-            planning=BatchPlanning(self.batch_files, self.catalogue),
+            planning=self.batch_planning,
             catalogue=self.catalogue,
             clock=self.clock,
         )
@@ -225,7 +231,9 @@ class Services:
     def batch_results(self) -> "BatchResults":
         from shared.services.batch_results import BatchResults
 
-        return BatchResults(self.batches, self.records, self.batch_files, self.clock)
+        return BatchResults(
+            self.batches, self.batch_planning, self.records, self.batch_files, self.clock
+        )
 
     @cached_property
     def upload_slots(self) -> "UploadSlots":

@@ -40,6 +40,7 @@ class PlannedRow(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     row: Annotated[int, Field(ge=1)]
+    line: int = 0  # where it began in the file; kept for faulty rows
     item_id: str
     request: GenerationRequest | None = None
     quote: PlannedQuote | None = None

@@ -75,7 +75,7 @@ class HistoryCursor:
             known = department_id in departments and window.oldest <= period <= window.newest
             if not known or not (token is None or isinstance(token, str)):
                 raise ValueError("not ours")
-        except (ValueError, TypeError) as fault:
+        except (ValueError, TypeError, RecursionError) as fault:
             raise Invalid(
                 "The continuation token is not one of this listing's; start again without it.",
                 faults=[FieldFault("/continuation", "use the value of the last answer unchanged")],

@@ -18,10 +18,10 @@ DEPARTMENT_ID_PATTERN = r"[a-z][a-z0-9]{1,23}"
 BATCH_ROWS_MAX = 50_000  # rows of one batch file; row numbers are printed with five digits
 CHUNK_ROWS = 100  # rows of one sub-orchestration: its replay costs about 7 ms
 _OPERATION = re.compile(
-    rf"^(?P<period>\d{{6}})-(?P<department>{DEPARTMENT_ID_PATTERN})-[0-9a-f]{{32}}$"
+    rf"(?P<period>[0-9]{{6}})-(?P<department>{DEPARTMENT_ID_PATTERN})-[0-9a-f]{{32}}"
 )
-_GENERATION = re.compile(r"^(?P<operation>[^._]+)(?:\.(?P<row>\d{5}))?$")
-_IMAGE = re.compile(r"^(?P<generation>[^_]+)_(?P<index>\d)$")
+_GENERATION = re.compile(r"(?P<operation>[^._]+)(?:\.(?P<row>[0-9]{5}))?")
+_IMAGE = re.compile(r"(?P<generation>[^_]+)_(?P<index>[0-9])")
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,9 @@ def image_id(generation_id: str, index: int) -> str:
 
 def partition_of(any_id: str) -> Partition | None:
     """Read the partition out of an operation, generation or image id; None if it is malformed."""
-    image = _IMAGE.match(any_id)
-    generation = _GENERATION.match(image["generation"] if image else any_id)
-    operation = _OPERATION.match(generation["operation"]) if generation else None
+    image = _IMAGE.fullmatch(any_id)
+    generation = _GENERATION.fullmatch(image["generation"] if image else any_id)
+    operation = _OPERATION.fullmatch(generation["operation"]) if generation else None
     if operation is None:
         return None
     return Partition(department_id=operation["department"], period=operation["period"])
@@ -97,7 +97,7 @@ def partition_of(any_id: str) -> Partition | None:
 
 def split_image_id(any_id: str) -> tuple[str, int] | None:
     """Split an image id into (generation id, index); None if it is malformed."""
-    match = _IMAGE.match(any_id)
+    match = _IMAGE.fullmatch(any_id)
     if match is None or partition_of(any_id) is None:
         return None
     return match["generation"], int(match["index"])

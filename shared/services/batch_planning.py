@@ -58,11 +58,7 @@ class BatchPlanning:
         faulty: list[BatchRow] = []
         while taken := await asyncio.to_thread(lambda: list(islice(rows, CHUNK_ROWS))):
             planned = [self._planned(row) for row in taken]
-            faulty += [
-                BatchRow(row.row, row.line, row.item_id, None, _faults(checked))
-                for row, checked in zip(taken, planned, strict=True)
-                if checked.faults
-            ]
+            faulty += [faulty_row(row) for row in planned if row.faults]
             chunk = header.model_copy(update={"rows": tuple(planned)})
             await self.files.put_chunk(number, chunk)
             totals, number = _added(totals, totals_of(planned)), number + 1
@@ -88,18 +84,20 @@ class BatchPlanning:
     def _planned(self, row: BatchRow) -> PlannedRow:
         if row.request is None:
             faults = tuple(PlannedFault(field=f.field, message=f.message) for f in row.faults)
-            return PlannedRow(row=row.row, item_id=row.item_id, faults=faults)
+            return PlannedRow(row=row.row, line=row.line, item_id=row.item_id, faults=faults)
         try:
             quote = self.catalogue.quote(row.request)
         except Invalid as unpriced:
             fault = PlannedFault(field="/model", message=unpriced.detail)
-            return PlannedRow(row=row.row, item_id=row.item_id, faults=(fault,))
+            return PlannedRow(row=row.row, line=row.line, item_id=row.item_id, faults=(fault,))
         priced = PlannedQuote(usd_micros=quote.usd_micros, amount_micros=quote.amount_micros)
         return PlannedRow(row=row.row, item_id=row.item_id, request=row.request, quote=priced)
 
 
-def _faults(row: PlannedRow) -> tuple[FieldFault, ...]:
-    return tuple(FieldFault(fault.field, fault.message) for fault in row.faults)
+def faulty_row(row: PlannedRow) -> BatchRow:
+    """A planned row that cannot be carried out, as errors.csv lists it."""
+    faults = tuple(FieldFault(fault.field, fault.message) for fault in row.faults)
+    return BatchRow(row.row, row.line, row.item_id, None, faults)
 
 
 def _added(left: BatchTotals, right: BatchTotals) -> BatchTotals:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from shared.domain.audit_events import AuditEvent
 from shared.domain.batch_files import spreadsheet_safe
 from shared.domain.identity import Caller
-from shared.domain.ids import CHUNK_ROWS
+from shared.domain.ids import CHUNK_ROWS, chunks_of
 from shared.domain.ledger import Document
 from shared.domain.settlements import SYSTEM_ACTOR
 from shared.domain.views import (
@@ -20,6 +20,7 @@ from shared.domain.views import (
 )
 from shared.errors import Conflict
 from shared.ports import BatchFiles, Clock, Records
+from shared.services.batch_planning import BatchPlanning, faulty_row
 from shared.services.batches import Batches
 
 RECEIPT_JSON, RECEIPT_CSV, RESULTS = "receipt.json", "receipt.csv", "results.jsonl"
@@ -30,6 +31,7 @@ class BatchResults:
     """Closes batches and hands out their receipts."""
 
     batches: Batches
+    planning: BatchPlanning
     records: Records
     files: BatchFiles
     clock: Clock
@@ -49,6 +51,7 @@ class BatchResults:
         await self.files.put_result(
             batch_id, RECEIPT_CSV, "text/csv; charset=utf-8", _one(_receipt_csv(receipt.lines))
         )
+        await self._write_errors(batch)
         status = _final_status(batch)
         event = AuditEvent(
             action=f"batch.{status}",
@@ -70,6 +73,18 @@ class BatchResults:
         if body is None:
             raise Conflict("The batch has no receipt yet.", code="no_receipt")
         return body
+
+    async def _write_errors(self, batch: Document) -> None:
+        """Again from the plan that was reserved: another body under the same key may have tried."""
+        if not batch["invalid_rows"]:
+            return
+        faulty = [
+            faulty_row(row)
+            for number in range(chunks_of(batch["rows"]))
+            for row in (await self.files.chunk(batch["batch_id"], batch["plan"], number)).rows
+            if row.faults
+        ]
+        await self.planning.write_errors(batch["batch_id"], faulty)
 
     async def _receipt(self, batch: Document, now: str) -> ReceiptView:
         lines = [

@@ -36,11 +36,14 @@ class ProviderGate:
         wait_s = self._token_wait_s(provider)
         if wait_s > 0:
             return wait_s
+        self._tokens[provider] -= 1  # before the wait, so that others see it is taken
         try:
             await asyncio.wait_for(self._slots[provider].acquire(), SLOT_WAIT_S)
-        except TimeoutError:
-            return SLOT_WAIT_S
-        self._tokens[provider] -= 1
+        except BaseException as stopped:
+            self._tokens[provider] += 1
+            if isinstance(stopped, TimeoutError):
+                return SLOT_WAIT_S
+            raise
         return None
 
     def leave(self, provider: str) -> None:

@@ -74,6 +74,44 @@ async def check_books(cloud: Cloud) -> None:
         check_invoice(entries, await cloud.invoice_lines())
 
 
+async def check_trail(cloud: Cloud) -> None:
+    """Runs the audit relay until its outbox is empty, then checks the whole log."""
+
+    async def outbox() -> list[Json]:
+        await cloud.fire("AuditRelay")
+        return await cloud.documents("ledger", "c.type = 'outbox'")
+
+    await until(outbox, lambda waiting: not waiting)
+    slots = await cloud.documents("ledger", "c.type = 'slot'")
+    check_audit(await read_partitions(cloud), await cloud.documents("audit"), slots)
+
+
+def check_audit(partitions: dict[str, Partition], documents: list[Json], slots: list[Json]) -> None:
+    """Each change of state that the ledger shows has its event, and no event is there twice."""
+    events = [document["event"] for document in documents]
+    assert max(Counter(event["event_id"] for event in events).values(), default=1) == 1
+    found = Counter((event["object_id"], event["action"]) for event in events)
+    expected = Counter((slot["slot_id"], "slot.created") for slot in slots)
+    for partition in partitions.values():
+        batches = {batch["batch_id"]: batch for batch in partition.batches}
+        for operation_id in partition.holds:
+            kind = "batch" if operation_id in batches else "generation"
+            expected[(operation_id, f"{kind}.admitted")] += 1
+        for entry in partition.resolutions:
+            expected[(entry["generation_id"], "generation.closed")] += 1
+        for batch in batches.values():
+            if batch["status"] != "running":
+                expected[(batch["batch_id"], f"batch.{batch['status']}")] += 1
+            if batch["cancel_requested"]:
+                expected[(batch["batch_id"], "batch.cancel_requested")] += 1
+    assert expected <= found, expected - found
+    others = {action for _, action in found - expected}
+    assert all(
+        action.startswith(("admission.denied.", "generation.indeterminate", "batch.indeterminate"))
+        for action in others
+    ), others
+
+
 def check_budgets(key: str, partition: Partition) -> None:
     """I1, I2, I3: counters are the sums of the entries, within the limit, never negative."""
     by_hold: Counter[str] = Counter()

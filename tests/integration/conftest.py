@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.integration.api import Person
-from tests.integration.books import check_books, wait_until_settled
+from tests.integration.books import check_books, check_trail, wait_until_settled
 from tests.integration.cloud import Cloud, open_cloud
 
 
@@ -26,6 +26,7 @@ async def _books_balance(cloud: Cloud) -> AsyncIterator[None]:
     if cloud.cosmos is not None:
         await wait_until_settled(cloud)
         await check_books(cloud)
+        await check_trail(cloud)
 
 
 @pytest.fixture(scope="session")

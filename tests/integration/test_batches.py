@@ -152,9 +152,7 @@ async def test_results_file_holds_each_row_that_was_carried_out(
     assert shown == [item["generation"] for item in items if item["generation"]]
 
 
-async def test_receipt_equals_ledger_and_invoice(
-    ledger: Cloud, finn: Person, mixed: Json
-) -> None:
+async def test_receipt_equals_ledger_and_invoice(ledger: Cloud, finn: Person, mixed: Json) -> None:
     receipt = (await finn.get(f"/batches/{mixed['id']}/receipt")).json()
     entries = await ledger.documents(
         "ledger", "c.type = 'resolution' AND c.operation_id = @batch", batch=mixed["id"]
@@ -219,9 +217,7 @@ async def test_batch_without_a_valid_row_answers_422(finn: Person) -> None:
 async def test_csv_body_that_cannot_be_read_answers_422(
     finn: Person, content: bytes, code: str
 ) -> None:
-    answer = await finn.send(
-        "POST", "/batches", data=content, headers={"Content-Type": "text/csv"}
-    )
+    answer = await finn.send("POST", "/batches", data=content, headers={"Content-Type": "text/csv"})
     answer.problem(422, code)
 
 
@@ -260,9 +256,7 @@ async def test_batch_of_several_chunks_runs_to_its_end(finn: Person) -> None:
     assert [item["row"] for item in items] == list(range(1, 231))
 
 
-async def test_rate_limited_rows_are_tried_again_and_cost_once(
-    ledger: Cloud, finn: Person
-) -> None:
+async def test_rate_limited_rows_are_tried_again_and_cost_once(ledger: Cloud, finn: Person) -> None:
     rows = [
         order(scenario="rate_limited retry_after_s=1 times=1") if n % 3 else order("sdxl")
         for n in range(12)

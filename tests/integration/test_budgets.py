@@ -121,9 +121,7 @@ async def test_refusal_names_scope_need_and_what_is_left(atelier: list[Person]) 
     assert after["available_micros"] == available
 
 
-async def test_batch_over_budget_is_refused_as_a_whole(
-    cloud: Cloud, atelier: list[Person]
-) -> None:
+async def test_batch_over_budget_is_refused_as_a_whole(cloud: Cloud, atelier: list[Person]) -> None:
     first, _ = atelier
     calls = len(await cloud.submissions())
     items = [order() for _ in range(AFFORDABLE + 1)]

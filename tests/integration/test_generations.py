@@ -51,9 +51,7 @@ async def test_prefer_wait_answers_with_the_finished_result(ava: Person) -> None
 
 async def test_prefer_wait_that_runs_out_answers_202(ava: Person) -> None:
     started_s = time.monotonic()
-    answer = await ava.post(
-        "/generations", order(scenario="slow seconds=4"), {"Prefer": "wait=1"}
-    )
+    answer = await ava.post("/generations", order(scenario="slow seconds=4"), {"Prefer": "wait=1"})
     shown = answer.json(202)
     assert time.monotonic() - started_s < 4
     assert answer.headers["Operation-Location"].endswith(shown["id"])
@@ -107,9 +105,7 @@ async def test_seed_and_negative_prompt_reach_the_model(ava: Person) -> None:
     assert generation["images"][0]["seed"] == 4711
 
 
-async def test_auto_size_and_quality_never_cost_more_than_quoted(
-    cloud: Cloud, ava: Person
-) -> None:
+async def test_auto_size_and_quality_never_cost_more_than_quoted(cloud: Cloud, ava: Person) -> None:
     body = order(scenario="worst_case_auto", size="auto", quality="auto")
     generation = await ava.generate(body)
     assert generation["status"] == "succeeded"
@@ -176,9 +172,7 @@ async def test_retryable_failures_take_new_attempts_until_one_succeeds(
     )
 
 
-async def test_retryable_failure_that_stays_fails_free_of_charge(
-    cloud: Cloud, ava: Person
-) -> None:
+async def test_retryable_failure_that_stays_fails_free_of_charge(cloud: Cloud, ava: Person) -> None:
     generation = await ava.generate(order(scenario="rate_limited retry_after_s=1"))
     assert generation["status"] == "failed"
     assert generation["failure"]["code"] == "rate_limited"

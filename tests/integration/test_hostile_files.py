@@ -37,7 +37,11 @@ HOSTILE: dict[str, tuple[str, bytes, str]] = {
     "line_of_10_mb": ("rows.csv", LINE_OF_10_MB, "line_too_long"),
     "jsonl_line_of_10_mb": ("rows.jsonl", b'{"prompt":"' + b"x" * 10_485_760, "line_too_long"),
     "too_many_rows": ("rows.csv", ROWS_OVER_THE_LIMIT, "too_many_rows"),
-    "wrong_columns": ("rows.csv", b"id,model,prompt,department\na,sdxl,x,design\n", "columns_unknown"),
+    "wrong_columns": (
+        "rows.csv",
+        b"id,model,prompt,department\na,sdxl,x,design\n",
+        "columns_unknown",
+    ),
     "missing_columns": ("rows.csv", b"id,model\na,sdxl\n", "columns_missing"),
     "repeated_columns": ("rows.csv", b"id,model,prompt,prompt\na,sdxl,x,y\n", "columns_duplicate"),
     "open_quote": ("rows.csv", HEADER + b'a,sdxl,"x\n', "csv_malformed"),

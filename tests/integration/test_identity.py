@@ -37,7 +37,15 @@ async def test_no_token_answers_401(nobody: Person, route: Route) -> None:
 
 @pytest.mark.parametrize(
     "authorization",
-    ["", "Bearer", "Bearer ", "Bearer a.b.c", "Bearer abc", "Basic YXZhOng=", "Bearer " + "a" * 7000],
+    [
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer a.b.c",
+        "Bearer abc",
+        "Basic YXZhOng=",
+        "Bearer " + "a" * 7000,
+    ],
     ids=lambda value: value[:12],
 )
 async def test_no_usable_token_answers_401(nobody: Person, authorization: str) -> None:

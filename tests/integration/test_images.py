@@ -23,9 +23,7 @@ async def test_image_is_described(ava: Person, picture: Json) -> None:
     assert picture["content_url"] == f"/api/v1/images/{picture['id']}/content"
 
 
-async def test_image_content_is_the_bytes_that_the_ledger_names(
-    ava: Person, picture: Json
-) -> None:
+async def test_image_content_is_the_bytes_that_the_ledger_names(ava: Person, picture: Json) -> None:
     answer = await ava.get(f"/images/{picture['id']}/content")
     assert answer.status == 200
     assert hashlib.sha256(answer.content).hexdigest() == picture["sha256"]

@@ -126,9 +126,7 @@ async def deliver(cloud: Cloud, slot: Json) -> int:
         return response.status
 
 
-async def test_deliveries_at_the_same_time_are_one_batch(
-    own_cloud: Cloud, finn: Person
-) -> None:
+async def test_deliveries_at_the_same_time_are_one_batch(own_cloud: Cloud, finn: Person) -> None:
     slot = await slot_for(finn)
     rows = [order() for _ in range(5)]
     assert await put(own_cloud, slot["upload_url"], as_csv(rows)) == 201

@@ -129,7 +129,9 @@ class World:
             catalogue=self.catalogue,
             clock=self.clock,
         )
-        self.results = BatchResults(self.batches, self.records, self.files, self.clock)
+        self.results = BatchResults(
+            self.batches, self.batches.planning, self.records, self.files, self.clock
+        )
         self.sweep = LedgerSweep(
             ledger=self.ledger,
             records=self.records,

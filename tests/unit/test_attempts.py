@@ -284,13 +284,6 @@ async def test_stop_while_the_provider_works_is_unknown() -> None:
     assert (await bench.attempts.stop(bench.work, "sweeper")).ending == "unknown"
 
 
-async def test_close_takes_a_marker_that_nobody_may_use_any_more() -> None:
-    bench = Bench()
-    await bench.attempts.close(bench.work, 2)
-    assert (await bench.run(2)).ending == "canceled"
-    assert bench.calls == 0
-
-
 async def test_evidence_of_a_resumed_job_that_stays_lost_is_unknown_with_its_id() -> None:
     bench = Bench(jobs=True, provider_faults=ScriptedFaults("resume", *[Fault.LOST] * 2))
     report = await bench.run()

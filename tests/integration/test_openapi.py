@@ -1,0 +1,73 @@
+"""The OpenAPI document is what the API does: every route, and every answer to strange requests."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+from functions.http_routes import PREFIX, ROUTES
+from tests.integration.api import Person
+from tests.integration.cloud import Cloud
+
+EXAMPLES_MAX = 12  # per operation and phase: about half a minute in all
+RUN_TIMEOUT_S = 120.0
+CHECKS = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "negative_data_rejection",
+)
+
+
+async def test_document_lists_exactly_the_routes(nobody: Person) -> None:
+    document = (await nobody.get("/openapi.json")).json()
+    listed = {
+        (method.upper(), path)
+        for path, operations in document["paths"].items()
+        for method in operations
+    }
+    assert listed == {(route.method, f"/api/{PREFIX}{route.path}") for route in ROUTES}
+    assert document["openapi"].startswith("3.1")
+
+
+async def test_document_has_an_example_for_each_body(nobody: Person) -> None:
+    document = (await nobody.get("/openapi.json")).json()
+    request = document["components"]["schemas"]["GenerationRequest"]
+    assert request["properties"]["model"]["examples"]
+    assert request["properties"]["prompt"]["examples"]
+    assert request["additionalProperties"] is False
+
+
+async def test_api_keeps_to_its_document_whatever_is_sent(cloud: Cloud, tmp_path: Path) -> None:
+    # The Super Admin's small budget bounds what the accepted requests cost.
+    person = await cloud.person("sam")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "schemathesis.cli",
+        "run",
+        f"{cloud.api_url}/openapi.json",
+        "--url",
+        cloud.host_url,
+        "--header",
+        f"Authorization: Bearer {person.token}",
+        "--checks",
+        ",".join(CHECKS),
+        "--phases",
+        "examples,coverage,fuzzing",
+        "--max-examples",
+        str(EXAMPLES_MAX),
+        "--workers",
+        "2",
+        "--warnings",
+        "off",
+        "--no-color",
+        cwd=tmp_path,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await asyncio.wait_for(process.communicate(), RUN_TIMEOUT_S)
+    assert process.returncode == 0, output.decode(errors="replace")[-12_000:]
