@@ -64,7 +64,9 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         azure_openai_timeout_s=reader.number("EIG_AZURE_OPENAI_TIMEOUT_S", 180),
         replicate_endpoint=reader.text("EIG_REPLICATE_ENDPOINT", "https://api.replicate.com/v1"),
         replicate_token=reader.required("EIG_REPLICATE_TOKEN"),
-        replicate_output_hosts=reader.words("EIG_REPLICATE_OUTPUT_HOSTS", "replicate.delivery"),
+        replicate_output_hosts=reader.words(
+            "EIG_REPLICATE_OUTPUT_HOSTS", "replicate.delivery *.replicate.delivery"
+        ),
         replicate_concurrent_max=reader.number("EIG_REPLICATE_CONCURRENT_MAX", 16),
         replicate_starts_per_minute=reader.number("EIG_REPLICATE_STARTS_PER_MINUTE", 600),
         replicate_poll_interval_s=reader.number("EIG_REPLICATE_POLL_INTERVAL_MS", 1_000) / 1_000,

@@ -63,6 +63,17 @@ class Attempts:
         finally:
             self.gate.leave(item.provider)
 
+    async def cancel(self, item: WorkItem) -> AttemptReport | None:
+        """Take the next marker if no call is under way; None when the provider has the work."""
+        for attempt in range(1, ATTEMPTS_MAX + 1):
+            marker = self._marker(item, attempt, "canceller")
+            standing = await self.ledger.begin_attempt(marker)
+            if standing.holder == marker.holder or standing.owner != "worker":
+                return self._canceled(item, attempt)
+            if standing.outcome is None or standing.outcome["ending"] != "retry":
+                return None
+        return None
+
     async def stop(self, item: WorkItem, owner: MarkerOwner) -> AttemptReport:
         """Take the next free marker, so that no call can follow, and report how it stands.
 
@@ -74,7 +85,10 @@ class Attempts:
             standing = await self.ledger.begin_attempt(marker)
             if standing.holder == marker.holder:
                 return report if report.ending == "unknown" else self._canceled(item, attempt)
-            report = await self.evidence(item, standing)
+            found = await self.evidence(item, standing)
+            if found.ending == "canceled" and report.ending == "unknown":
+                return report  # an earlier stop took this marker: the attempt before it decides
+            report = found
             if report.ending not in ("retry", "unknown"):
                 return report
         return report

@@ -101,8 +101,8 @@ class Generations:
         if record["status"] != "queued":
             raise Conflict("It has ended already.", code="already_ended")
         item = await self.work.find(generation_id)
-        report = await self.attempts.stop(item, "canceller")
-        if report.ending != "canceled":
+        report = await self.attempts.cancel(item)
+        if report is None:
             raise Conflict("The provider is working on it already.", code="already_submitted")
         await self.settlements.settle(item.operation_id, [report])
         return await self.get(caller, generation_id)

@@ -5,6 +5,7 @@ Read through the official Cosmos DB SDK, with none of the app's code.
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
@@ -70,8 +71,7 @@ async def check_books(cloud: Cloud) -> None:
         check_holds(partition)
         check_batches(partition)
     if cloud.simulators_url:
-        entries = [entry for each in partitions.values() for entry in each.resolutions]
-        check_invoice(entries, await cloud.invoice_lines())
+        check_invoice(partitions, await cloud.invoice_lines())
 
 
 async def check_trail(cloud: Cloud) -> None:
@@ -166,24 +166,25 @@ def check_batches(partition: Partition) -> None:
         assert batch["images"] == sum(entry["images"] for entry in entries)
 
 
-def check_invoice(entries: list[Json], lines: list[Json]) -> None:
+def check_invoice(partitions: dict[str, Partition], lines: list[Json]) -> None:
     """I4: each entry is what the provider billed for it; only what is unknown is booked higher."""
-    invoiced = invoiced_usd_micros(lines)
-    by_reference: dict[str, Json] = {}
-    for entry in entries:
-        by_reference[entry["generation_id"]] = entry
-        if entry["job_id"]:
-            by_reference[entry["job_id"]] = entry
-    for reference, billed in invoiced.items():
-        entry = by_reference.get(reference)
-        assert entry is not None, f"{reference} was billed {billed} and is in no entry"
+    entries: dict[str, Json] = {}  # by generation id, by job id, and by prompt if both were lost
+    for partition in partitions.values():
+        for entry in partition.resolutions:
+            prompt = partition.generations[entry["generation_id"]]["request"]["prompt"]
+            entries[hashlib.sha256(prompt.encode()).hexdigest()] = entry
+            entries[entry["generation_id"]] = entry
+            if entry["job_id"]:
+                entries[entry["job_id"]] = entry
+    billed: Counter[str] = Counter()
+    for line in lines:
+        entry = entries.get(reference_of(line)) or entries[line["prompt_sha256"]]
+        billed[entry["generation_id"]] += line["usd_micros"]
+    for entry in entries.values():
         if booked_at_maximum(entry):
-            assert billed <= entry["usd_micros"], entry
+            assert billed[entry["generation_id"]] <= entry["usd_micros"], entry
         else:
-            assert billed == entry["usd_micros"], entry
-    for entry in entries:
-        known = {entry["generation_id"], entry["job_id"]} & set(invoiced)
-        assert known or booked_at_maximum(entry) or entry["usd_micros"] == 0, entry
+            assert billed[entry["generation_id"]] == entry["usd_micros"], entry
 
 
 def booked_at_maximum(entry: Json) -> bool:
@@ -192,9 +193,13 @@ def booked_at_maximum(entry: Json) -> bool:
 
 
 def invoiced_usd_micros(lines: list[Json]) -> Counter[str]:
-    """What was billed by generation id (Azure OpenAI) or job id (Replicate)."""
+    """What was billed, by the reference of `reference_of`."""
     totals: Counter[str] = Counter()
     for line in lines:
-        generation_id = (line["client_request_id"] or "").rpartition(":")[0]
-        totals[line["job_id"] or generation_id] += line["usd_micros"]
+        totals[reference_of(line)] += line["usd_micros"]
     return totals
+
+
+def reference_of(line: Json) -> str:
+    """Whom an invoice line bills: a job id (Replicate) or a generation id (Azure OpenAI)."""
+    return str(line["job_id"] or (line["client_request_id"] or "").rpartition(":")[0])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -141,13 +140,10 @@ async def test_no_orchestration_history_holds_a_canary(
     own_cloud: Cloud, released: list[str]
 ) -> None:
     assert own_cloud.stack is not None
-    files = [path for path in _files(own_cloud.stack.options.directory / "host")]
+    folder = own_cloud.stack.options.directory / "host"
+    files = [path for path in folder.rglob("*") if path.is_file()]
     assert files
     for path in files:
         content = path.read_bytes()
         for word in released:
             assert word.encode() not in content, path.name
-
-
-def _files(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file()]

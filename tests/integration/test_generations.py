@@ -256,7 +256,8 @@ async def test_cancel_at_once_either_stops_the_call_or_says_too_late(
 async def test_cancel_while_the_provider_works_is_too_late(ava: Person) -> None:
     shown = await ava.submit(order(scenario="slow seconds=2"))
     await until(lambda: ava.generation(shown["id"]), lambda g: g["status"] == "running", 10)
-    (await ava.delete(f"/generations/{shown['id']}")).problem(409, "already_submitted")
+    for _ in range(3):  # asking again does not make it less paid for
+        (await ava.delete(f"/generations/{shown['id']}")).problem(409, "already_submitted")
     assert (await ava.ended_generation(shown["id"]))["status"] == "succeeded"
 
 

@@ -86,7 +86,7 @@ class SimulatedOrchestrations:
     async def _batch(self, batch_id: str) -> None:
         world = self._world
         try:
-            rows = list(await world.work.valid_rows(batch_id, 0))
+            rows = list(await self._activity("open", lambda: world.work.valid_rows(batch_id, 0)))
             for start in range(0, len(rows), WAVE_ROWS):
                 stopping = await self._activity(
                     "is_cancelled", lambda: world.batches.is_cancel_requested(batch_id)

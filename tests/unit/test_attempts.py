@@ -14,7 +14,7 @@ from shared.domain.attempts import (
     Unknown,
     Usage,
 )
-from shared.domain.ledger import ATTEMPTS_MAX
+from shared.domain.ledger import ATTEMPTS_MAX, MarkerOwner
 from shared.services.attempts import RETRY_AFTER_S_MAX, STORE_RETRY_S, Attempts
 from shared.services.provider_gate import GateLimit, ProviderGate
 from tests.builders import catalogue, item, marker, request
@@ -281,6 +281,14 @@ async def test_stop_after_a_busy_answer_takes_the_next_marker() -> None:
 async def test_stop_while_the_provider_works_is_unknown() -> None:
     bench = Bench()
     await bench.attempts.ledger.begin_attempt(marker(bench.work))
+    assert (await bench.attempts.stop(bench.work, "sweeper")).ending == "unknown"
+
+
+@pytest.mark.parametrize("owner", ["canceller", "sweeper"])
+async def test_stop_of_an_unknown_attempt_again_is_still_unknown(owner: MarkerOwner) -> None:
+    bench = Bench(provider_faults=ScriptedFaults("generate", Fault.LOST))
+    await bench.run(1)  # paid for, and the answer was lost
+    assert (await bench.attempts.stop(bench.work, owner)).ending == "unknown"
     assert (await bench.attempts.stop(bench.work, "sweeper")).ending == "unknown"
 
 
