@@ -3,10 +3,11 @@
 Only handlers and OpenAPI import this, on first use: importing the app loads no pydantic.
 """
 
+import re
 from datetime import date
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from shared.domain.generations import GenerationRequest
 from shared.domain.history import GenerationFilter
@@ -15,6 +16,7 @@ from shared.domain.views import ShownStatus
 
 BATCH_ITEMS_MAX: Final = 1_000  # of a JSON body; larger batches are files
 PAGE_MAX: Final = 100
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 class Query(BaseModel):
@@ -36,6 +38,14 @@ class HistoryQuery(Query):
     until: date | None = Field(default=None, description="exclusive")
     limit: int = Field(default=20, ge=1, le=PAGE_MAX)
     continuation: str | None = Field(default=None, max_length=4_096)
+
+    @field_validator("since", "until", mode="before")
+    @classmethod
+    def _is_day(cls, value: object) -> object:
+        """Days only: pydantic would also read a number as seconds since 1970."""
+        if isinstance(value, str) and _DAY.fullmatch(value) is None:
+            raise ValueError("write it as yyyy-mm-dd")
+        return value
 
     def wanted(self, caller: Caller) -> GenerationFilter:
         """The filter over stored records; `until` and `since` compare as ISO 8601 text."""
@@ -72,7 +82,9 @@ class ReceiptQuery(Query):
 class BudgetQuery(Query):
     """Which period of a budget."""
 
-    period: str | None = Field(default=None, pattern=r"^\d{6}$", examples=["202611"])
+    period: str | None = Field(
+        default=None, pattern=r"^[0-9]{4}(0[1-9]|1[0-2])$", examples=["202611"]
+    )
 
 
 class BatchItem(GenerationRequest):

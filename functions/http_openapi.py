@@ -141,8 +141,9 @@ def _parameters(route: Route, operation: "Operation") -> list[dict[str, Any]]:
                 "name": "Prefer",
                 "in": "header",
                 "required": False,
-                "description": "wait=N answers with the finished result within N seconds (<= 100)",
-                "schema": {"type": "string", "pattern": "^wait=[0-9]{1,3}$"},
+                "description": "wait=N answers with the finished result within N seconds (<= 100);"
+                " other preferences are ignored",
+                "schema": {"type": "string", "examples": ["wait=60"]},
             }
         )
     return parameters

@@ -136,8 +136,8 @@ class CosmosLedger:
     async def resolve(self, operation_id: str, resolutions: Sequence[Resolution]) -> None:
         partition = partition_for(operation_id)
         hold = await self.hold(operation_id)
-        if hold is None:
-            raise InvariantBroken("There is no hold to resolve (I8).")
+        if hold is None:  # nothing is resolved without one (I8); a replica may lag behind
+            raise Unavailable("The hold could not be read yet.")
         rows = list(resolutions)
         while rows:  # each turn ends, drops a row, or learns that a record exists: it terminates
             operations = resolve_operations(operation_id, hold.scopes, rows)

@@ -40,7 +40,7 @@ _GUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "localhost"})
 _TOKEN_TYPES: Final = frozenset({"jwt", "at+jwt"})
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("eig.identity")
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class EntraTokenVerifier:
             claims, rule = await self._verified_claims(token)
             role = _role(claims)
         except _RefusedError as refused:
-            _log.info("access token refused: %s", refused.reason)
+            _log.info("access token refused", extra={"code": refused.reason})
             raise Unauthenticated("The access token is not valid.") from None
         if role is None:
             raise PolicyDenied("Your account has no role in this application.")
@@ -158,7 +158,7 @@ class _SigningKeys:
             keys = await self._published_keys()
         except (aiohttp.ClientError, TimeoutError, _DocumentError) as error:
             self._failed_at = asked_at
-            _log.warning("signing keys of an issuer not available: %s", type(error).__name__)
+            _log.warning("signing keys of an issuer not available", exc_info=error)
             raise _no_keys() from None
         self._keys, self._fetched_at, self._failed_at = keys, asked_at, None
 

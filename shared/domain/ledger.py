@@ -324,7 +324,16 @@ def _record_operations(partition: Partition, r: Resolution) -> list[Operation]:
 
 
 def _record_patch(record: Document, predicate: str | None = None) -> Patch:
-    changed = ("status", "cost", "failure", "images", "attempts", "completed_at", "provider_refs")
+    changed = (
+        "status",
+        "cost",
+        "failure",
+        "images",
+        "attempts",
+        "completed_at",
+        "unknown_since",
+        "provider_refs",
+    )
     sets = tuple({"op": "set", "path": f"/{name}", "value": record[name]} for name in changed)
     return Patch(record["id"], sets, predicate)
 

@@ -52,10 +52,11 @@ def resolution_for(item: WorkItem, report: AttemptReport, closed_at: str) -> Res
     )
 
 
-def unknown_record(item: WorkItem, report: AttemptReport) -> Document:
+def unknown_record(item: WorkItem, report: AttemptReport, occurred_at: str) -> Document:
     """The generation record while nobody knows whether the provider worked."""
     return item.record() | {
         "status": "indeterminate",
+        "unknown_since": occurred_at,
         "attempts": report.attempt,
         "failure": {
             "code": OUTCOME_UNKNOWN,

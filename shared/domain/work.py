@@ -60,6 +60,7 @@ class WorkItem:
             "images": [],
             "attempts": 0,
             "completed_at": None,
+            "unknown_since": None,
             "provider_refs": None,
         }
 

@@ -50,6 +50,7 @@ class Attempts:
         if wait_s is not None:
             return self._again(item.generation_id, attempt, wait_s, "provider_gate")
         try:
+            order = self._order(item, attempt)  # first: an order that fails leaves no marker
             marker = self._marker(item, attempt, "worker")
             try:
                 standing = await self.ledger.begin_attempt(marker)
@@ -57,7 +58,6 @@ class Attempts:
                 return self._again(item.generation_id, attempt, STORE_RETRY_S, "ledger_unavailable")
             if standing.holder != marker.holder:
                 return await self.evidence(item, standing)
-            order = self._order(item, attempt)
             outcome = await self.providers[item.provider].generate(order, self._recorder(standing))
             return await self._conclude(item, standing, outcome)
         finally:

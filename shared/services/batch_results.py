@@ -139,7 +139,7 @@ def _receipt_csv(lines: Sequence[ReceiptLine]) -> bytes:
 def _final_status(batch: Document) -> str:
     if batch["counts"]["indeterminate"]:
         return "indeterminate"
-    return "canceled" if batch["cancel_requested"] else "completed"
+    return "canceled" if batch["counts"]["canceled"] else "completed"
 
 
 async def _one(body: bytes) -> AsyncIterator[bytes]:

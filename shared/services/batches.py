@@ -20,7 +20,15 @@ from shared.domain.views import (
     generation_view,
 )
 from shared.domain.work import owner_of
-from shared.errors import Conflict, FieldFault, IdempotencyKeyReused, Invalid, NotFound, Rejected
+from shared.errors import (
+    Conflict,
+    FieldFault,
+    IdempotencyKeyReused,
+    Invalid,
+    NotFound,
+    Rejected,
+    Unavailable,
+)
 from shared.ports import BatchFiles, Clock, Ledger, Orchestrations, Records
 from shared.services.admission import Admission
 from shared.services.batch_planning import NO_ROWS, BatchPlanning
@@ -148,12 +156,17 @@ class Batches:
     async def is_cancel_requested(self, batch_id: str) -> bool:
         """Whether no further wave may start."""
         batch = await self.records.batch(batch_id)
-        return batch is None or bool(batch["cancel_requested"])
+        if batch is None:  # the read lags: nobody may take that for a cancel
+            raise Unavailable("The batch could not be read yet.")
+        return bool(batch["cancel_requested"])
 
     async def _standing(self, order: BatchOrder) -> Document | None:
         batch = await self.records.batch(order.batch_id)
         hold = await self.ledger.hold(order.batch_id) if batch else None
-        if hold is not None and hold.request_hash != order.content_hash:
+        if hold is None:
+            # A rejected batch has none. Otherwise the read lags, and `reserve` decides.
+            return batch if batch and batch["status"] == "rejected" else None
+        if hold.request_hash != order.content_hash:
             raise IdempotencyKeyReused(
                 "This Idempotency-Key was used for another batch; send a new key."
             )

@@ -14,7 +14,7 @@ from shared.domain.ledger import Document, Hold, Reservation
 from shared.domain.prices import PriceCatalogue
 from shared.domain.views import TERMINAL, GenerationList, GenerationView, generation_view
 from shared.domain.work import WorkItem, owner_of
-from shared.errors import Conflict, NotFound
+from shared.errors import Conflict, NotFound, Unavailable
 from shared.ports import (
     Clock,
     Directory,
@@ -143,7 +143,7 @@ class Generations:
     async def _replay(self, generation_id: str, orchestrations: Orchestrations) -> GenerationView:
         record = await self.records.generation(generation_id)
         if record is None:
-            raise NotFound(NO_SUCH)
+            raise Unavailable("The generation could not be read yet.", retry_after_s=1)
         if record["status"] == "queued":  # the first answer may have died before the start
             await orchestrations.start_generation(generation_id)
         return generation_view(record)

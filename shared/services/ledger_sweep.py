@@ -113,7 +113,7 @@ class LedgerSweep:
         item = read_work_item(record)
         found = await self.attempts.stop(item, "sweeper")
         if found.ending == "unknown":
-            age = now - datetime.fromisoformat(record["created_at"])
+            age = now - datetime.fromisoformat(record["unknown_since"])
             if age <= self.times.unknown_horizon:
                 return
             found = expired_report(item, found.attempt)

@@ -30,7 +30,7 @@ class Settlements:
             item = await self.work.find(report.generation_id)
             if report.ending == "unknown":
                 await self.ledger.note_unknown(
-                    unknown_record(item, report), unknown_event(item, report, now)
+                    unknown_record(item, report, now), unknown_event(item, report, now)
                 )
             else:
                 resolutions.append(resolution_for(item, report, now))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from shared.domain.batch_plans import BatchChunk
 from shared.domain.ids import CHUNK_ROWS, chunk_of, operation_of, row_of
 from shared.domain.work import WorkItem, read_work_item
-from shared.errors import InvariantBroken
+from shared.errors import Unavailable
 from shared.ports import BatchFiles, Records
 
 PLANS_CACHED_MAX = 1_000  # names only; the plan of a reserved batch never changes
@@ -21,12 +21,12 @@ class WorkItems:
         self._plans: OrderedDict[str, str] = OrderedDict()
 
     async def find(self, generation_id: str) -> WorkItem:
-        """Raise InvariantBroken when nothing was admitted under this id."""
+        """Raise Unavailable while nothing can be read under this id."""
         row = row_of(generation_id)
         if row is None:
             record = await self._records.generation(generation_id)
             if record is None:
-                raise InvariantBroken("There is no admitted generation with this id.")
+                raise Unavailable("The generation could not be read yet.")
             return read_work_item(record)
         chunk = await self._chunk(operation_of(generation_id), chunk_of(row))
         return chunk.work_item(chunk.rows[(row - 1) % CHUNK_ROWS])
@@ -41,7 +41,7 @@ class WorkItems:
         if plan is None:
             batch = await self._records.batch(batch_id)
             if batch is None:
-                raise InvariantBroken("There is no admitted batch with this id.")
+                raise Unavailable("The batch could not be read yet.")
             plan = self._plans[batch_id] = str(batch["plan"])
             while len(self._plans) > PLANS_CACHED_MAX:
                 self._plans.popitem(last=False)

@@ -123,6 +123,7 @@ class FakeContainer:
     def __init__(self, faults: Faults | None = None) -> None:
         self.partitions: dict[str, dict[str, Item]] = {}
         self.after_commit: Commit = lambda partition_key, changed: None
+        self._previous: dict[tuple[str, str], Item | None] = {}
         self._faults: Faults = faults or NoFaults()
 
     def peek(self, partition_key: str, item_id: str) -> Item | None:
@@ -168,13 +169,16 @@ class FakeContainer:
         return await self._carried_out("create", apply)
 
     async def read_item(self, item: str, partition_key: str) -> Item:
-        def apply() -> Item:
-            standing = self.peek(partition_key, item)
+        def answer(standing: Item | None) -> Item:
             if standing is None:
                 raise _not_found(status_code=NOT_FOUND, message=item)
             return _copy(standing)
 
-        return await self._carried_out("read", apply)
+        return await self._carried_out(
+            "read",
+            lambda: answer(self.peek(partition_key, item)),
+            stale=lambda: answer(self._before_last_change(partition_key, item)),
+        )
 
     async def patch_item(
         self,
@@ -222,15 +226,25 @@ class FakeContainer:
     def _commit(self, partition_key: str, transaction: _Transaction) -> None:
         partition = self.partitions.setdefault(partition_key, {})
         for item_id, document in transaction.changed.items():
+            self._previous[partition_key, item_id] = partition.get(item_id)
             if document is None:
                 del partition[item_id]
             else:
                 partition[item_id] = document
         self.after_commit(partition_key, transaction.changed)
 
-    async def _carried_out(self, call: str, apply: Callable[[], T]) -> T:
+    def _before_last_change(self, partition_key: str, item_id: str) -> Item | None:
+        if (partition_key, item_id) in self._previous:
+            return self._previous[partition_key, item_id]
+        return self.peek(partition_key, item_id)
+
+    async def _carried_out(
+        self, call: str, apply: Callable[[], T], stale: Callable[[], T] | None = None
+    ) -> T:
         fault = await self._faults.next(call)
-        if fault is Fault.NONE:
+        if fault is Fault.STALE and stale is not None:
+            return stale()
+        if fault in (Fault.NONE, Fault.STALE):
             return apply()
         if fault is Fault.THROTTLED:
             raise _http_error(status_code=429, message="too many requests")

@@ -18,6 +18,7 @@ class Fault(StrEnum):
     UNREACHABLE = "unreachable"  # no connection: not done
     LOST = "lost"  # done, but the answer never arrives
     LATE = "late"  # the caller gives up, and the work is done after that
+    STALE = "stale"  # a replica answers a read as if the last change had not happened yet
     CRASH_BEFORE = "crash_before"  # the caller dies: not done
     CRASH_AFTER = "crash_after"  # the caller dies: done
 

@@ -101,17 +101,19 @@ class Person:
         return (await self.get(f"/generations/{generation_id}")).json()
 
     async def ended_generation(self, generation_id: str) -> Json:
-        return await until(
+        ended: Json = await until(
             lambda: self.generation(generation_id), lambda g: g["status"] in GENERATION_ENDS
         )
+        return ended
 
     async def batch(self, batch_id: str) -> Json:
         return (await self.get(f"/batches/{batch_id}")).json()
 
     async def ended_batch(self, batch_id: str, timeout_s: float = DONE_TIMEOUT_S) -> Json:
-        return await until(
+        ended: Json = await until(
             lambda: self.batch(batch_id), lambda b: b["status"] != "running", timeout_s
         )
+        return ended
 
     async def run_batch(self, items: list[Json], key: str | None = None) -> Json:
         """Submits JSON items and follows the batch to its end."""

@@ -169,22 +169,33 @@ def check_batches(partition: Partition) -> None:
 def check_invoice(partitions: dict[str, Partition], lines: list[Json]) -> None:
     """I4: each entry is what the provider billed for it; only what is unknown is booked higher."""
     entries: dict[str, Json] = {}  # by generation id, by job id, and by prompt if both were lost
+    unresolved: set[str] = set()  # prompts whose money is still held
     for partition in partitions.values():
+        for record in partition.generations.values():
+            if record["status"] in ("queued", "indeterminate"):
+                unresolved.add(prompt_sha256(record))
         for entry in partition.resolutions:
-            prompt = partition.generations[entry["generation_id"]]["request"]["prompt"]
-            entries[hashlib.sha256(prompt.encode()).hexdigest()] = entry
+            entries[prompt_sha256(partition.generations[entry["generation_id"]])] = entry
             entries[entry["generation_id"]] = entry
             if entry["job_id"]:
                 entries[entry["job_id"]] = entry
     billed: Counter[str] = Counter()
     for line in lines:
-        entry = entries.get(reference_of(line)) or entries[line["prompt_sha256"]]
-        billed[entry["generation_id"]] += line["usd_micros"]
+        entry = entries.get(reference_of(line)) or entries.get(line["prompt_sha256"])
+        if entry is not None:
+            billed[entry["generation_id"]] += line["usd_micros"]
+        else:
+            assert line["prompt_sha256"] in unresolved, f"no entry for {line}"
     for entry in entries.values():
         if booked_at_maximum(entry):
             assert billed[entry["generation_id"]] <= entry["usd_micros"], entry
         else:
             assert billed[entry["generation_id"]] == entry["usd_micros"], entry
+
+
+def prompt_sha256(record: Json) -> str:
+    """How invoice lines name the prompt of a generation."""
+    return hashlib.sha256(record["request"]["prompt"].encode()).hexdigest()
 
 
 def booked_at_maximum(entry: Json) -> bool:

@@ -26,7 +26,7 @@ from devhost.ports import free_ports
 from devhost.stack import REPOSITORY, Stack, StackOptions, running_stack
 from tests.integration.api import Json, Person
 
-UNKNOWN_HORIZON_S = 10  # long enough to look at a held amount first, short enough to wait for
+UNKNOWN_HORIZON_S = 6  # long enough to look at a held amount first, short enough to wait for
 SETTINGS = {
     "EIG_SWEEP_GRACE_S": "1",
     "EIG_SWEEP_UNKNOWN_HORIZON_S": str(UNKNOWN_HORIZON_S),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from uuid import uuid4
 
@@ -44,10 +45,11 @@ def canary(name: str) -> str:
 async def released(own_cloud: Cloud, ava: Person) -> list[str]:
     """The canaries, after they went through successes and failures of every kind."""
     words = {name: canary(name) for name in ("prompt", "negative", "row", "key", "token", "field")}
-    for scenarios in [(model, each) for model in SCENARIOS for each in SCENARIOS[model]]:
-        await generate(ava, *scenarios, words)
-    await refuse(own_cloud, ava, words)
-    await upload(own_cloud, ava, words)
+    await asyncio.gather(
+        *(generate(ava, model, each, words) for model in SCENARIOS for each in SCENARIOS[model]),
+        refuse(own_cloud, ava, words),
+        upload(own_cloud, ava, words),
+    )
     await own_cloud.cosmos_fault(match="POST .*/docs", kind="error", status=500, times=12)
     await ava.post("/generations", order(prompt=words["prompt"]))
     await own_cloud.no_cosmos_faults()

@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from functools import partial
 
 import aiohttp
 import pytest
@@ -57,7 +58,7 @@ async def test_unknown_outcome_keeps_the_hold_until_the_horizon_then_books_the_m
     await own_cloud.fire("LedgerSweep")
     for body, generation in zip(bodies, unknown, strict=True):
         booked = await until(
-            lambda g=generation: pat.generation(g["id"]), lambda g: g["status"] != "indeterminate"
+            partial(pat.generation, generation["id"]), lambda g: g["status"] != "indeterminate"
         )
         assert booked["status"] == "failed"
         assert booked["cost"]["amount_micros"] == generation["quote"]["amount_micros"]
@@ -220,7 +221,7 @@ async def test_storm_of_store_faults_loses_nothing_and_pays_nothing_twice(
 
     for generation_id in ids:
         ended = await until(
-            lambda i=generation_id: settled(i), lambda g: g["status"] in GENERATION_ENDS
+            partial(settled, generation_id), lambda g: g["status"] in GENERATION_ENDS
         )
         assert ended["status"] in ("succeeded", "indeterminate")
     ended_batch = await finn.ended_batch(batch_id)

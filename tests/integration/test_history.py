@@ -50,7 +50,7 @@ async def test_listed_generation_is_the_one_shown(finn: Person, past: dict[str, 
 
 
 async def test_history_is_newest_first(finn: Person, past: dict[str, Json]) -> None:
-    moments = [item["created_at"] for item in await finn.listed("/generations", limit="2")]
+    moments = [item["created_at"] for item in (await finn.get("/generations")).json()["items"]]
     assert moments == sorted(moments, reverse=True)
 
 
@@ -96,11 +96,9 @@ async def test_history_narrows_by_dates(finn: Person, past: dict[str, Json]) -> 
 
 
 async def test_pages_join_into_the_whole_listing(olga: Person, past: dict[str, Json]) -> None:
-    whole = await olga.listed("/generations", limit="100")
-    paged = await olga.listed("/generations", limit="1", until=datetime.now(UTC).date().isoformat())
-    assert paged == []
-    paged = await olga.listed("/generations", limit="3")
-    assert len({item["id"] for item in paged}) == len(paged)
+    whole = await olga.listed("/generations", limit="100", status="refused")
+    paged = await olga.listed("/generations", limit="2", status="refused")
+    assert len({item["id"] for item in paged}) == len(paged) > 0
     assert {item["id"] for item in paged} == {item["id"] for item in whole}
 
 
@@ -115,6 +113,8 @@ async def test_pages_join_into_the_whole_listing(olga: Person, past: dict[str, J
         ({"limit": "many"}, "/limit"),
         ({"since": "yesterday"}, "/since"),
         ({"since": "2026-13-01"}, "/since"),
+        ({"since": "2026-11-01T00:00:00"}, "/since"),
+        ({"until": "0"}, "/until"),
         ({"since": "2001-01-01"}, "/since"),
         ({"sort": "asc"}, "/sort"),
         ({"continuation": "!!"}, "/continuation"),

@@ -29,7 +29,7 @@ def test_routes_are_those_under_the_prefix_that_clients_use() -> None:
 
 @pytest.mark.parametrize("route", PROTECTED, ids=lambda route: route.name)
 async def test_no_token_answers_401(nobody: Person, route: Route) -> None:
-    body = {} if route.method == "POST" else None
+    body: Json | None = {} if route.method == "POST" else None
     answer = await nobody.send(route.method, path_of(route), json=body)
     answer.problem(401, "unauthenticated")
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")

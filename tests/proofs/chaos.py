@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from shared.errors import InvariantBroken, NotFound, Unavailable
 from tests.fakes.faults import Crashed, Fault
 
-FAULTS = tuple(fault for fault in Fault if fault is not Fault.NONE)
+FAULTS = tuple(fault for fault in Fault if fault not in (Fault.NONE, Fault.STALE))
 LATENCY_S = 0.02
 SLOW_SHARE, SLOW_S = 0.03, 20.0  # a few calls take so long that others give up on them
 LATE_S = 40.0  # a request that the network delivers after its caller has gone
@@ -28,9 +29,16 @@ PROCESS: ContextVar[Process] = ContextVar("process")
 class Chaos:
     """The scheduler in front of every fake: the seed gives the delays and with them the order."""
 
-    def __init__(self, seed: int, rate: float, planned: Mapping[int, Fault] | None = None) -> None:
+    def __init__(
+        self,
+        seed: int,
+        rate: float,
+        planned: Mapping[int, Fault] | None = None,
+        stale_rate: float = 0.0,
+    ) -> None:
         self.random = random.Random(seed)
         self.rate = rate
+        self.stale_rate = stale_rate
         self.calls = 0
         self.trace: list[tuple[str, str, Fault]] = []  # process, call, fault
         self.active = True
@@ -41,7 +49,7 @@ class Chaos:
         await asyncio.sleep(self._latency_s())
         if process.dead:
             raise Crashed(call)
-        fault = self._choose()
+        fault = self._choose(call)
         self.trace.append((process.name, call, fault))
         self.calls += 1
         if fault is Fault.CRASH_BEFORE:
@@ -52,6 +60,11 @@ class Chaos:
         PROCESS.get().dead = True
         return Crashed(call)
 
+    def excuses(self, error: Exception) -> bool:
+        """Whether to try again: no answer, or a read that lags behind what has been written."""
+        lags = self.stale_rate > 0 and isinstance(error, InvariantBroken | NotFound)
+        return lags or isinstance(error, Unavailable)
+
     def later(self, work: Callable[[], object]) -> None:
         asyncio.get_running_loop().call_later(self.random.random() * LATE_S, work)
 
@@ -59,7 +72,7 @@ class Chaos:
         slow = SLOW_S if self.random.random() < SLOW_SHARE else LATENCY_S
         return self.random.random() * slow
 
-    def _choose(self) -> Fault:
+    def _choose(self, call: str) -> Fault:
         if not self.active:
             return Fault.NONE
         planned = self._planned.get(self.calls)
@@ -67,4 +80,6 @@ class Chaos:
             return planned
         if self.rate and self.random.random() < self.rate:
             return self.random.choice(FAULTS)
+        if self.stale_rate and call == "read" and self.random.random() < self.stale_rate:
+            return Fault.STALE
         return Fault.NONE

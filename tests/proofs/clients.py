@@ -10,7 +10,7 @@ from shared.domain.batch_files import BatchRow
 from shared.domain.batch_plans import BatchSource
 from shared.domain.generations import GenerationRequest, request_hash
 from shared.domain.identity import Caller
-from shared.errors import BudgetExceeded, Conflict, IdempotencyKeyReused, Rejected, Unavailable
+from shared.errors import BudgetExceeded, Conflict, IdempotencyKeyReused, Rejected
 from shared.services.batches import BatchOrder
 from tests.fakes.faults import Crashed
 from tests.proofs.chaos import PROCESS, Process
@@ -130,11 +130,14 @@ async def _sent(world: World, send: Callable[[], Awaitable[T]]) -> T:
         PROCESS.set(Process("client"))
         try:
             return await send()
-        except (Crashed, Unavailable):
+        except Crashed:
             await asyncio.sleep(RESEND_S)
-        except Rejected:
-            raise
         except Exception as error:
-            world.checker.broken("unforeseen", f"a request raised {error!r}")
-            break
+            if world.chaos.excuses(error):
+                await asyncio.sleep(RESEND_S)
+            elif isinstance(error, Rejected):
+                raise
+            else:
+                world.checker.broken("unforeseen", f"a request raised {error!r}")
+                break
     raise GaveUp

@@ -55,10 +55,10 @@ class Verdict:
         return f"seed {self.seed}: {len(self.violations)} violations\n  {shown}"
 
 
-def run_history(seed: int, variant: Variant | None = None) -> Verdict:
+def run_history(seed: int, variant: Variant | None = None, stale_rate: float = 0.0) -> Verdict:
     """A random history; the seed is all that decides it."""
     chance = random.Random(seed)
-    chaos = Chaos(chance.getrandbits(32), rate=chance.choice(RATES))
+    chaos = Chaos(chance.getrandbits(32), rate=chance.choice(RATES), stale_rate=stale_rate)
     start_s_max, limits_micros, people = chance.choice(
         tuple(zip(STARTS_S_MAX, LIMITS_MICROS, (1, PEOPLE_MAX), strict=True))
     )

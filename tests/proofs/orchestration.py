@@ -128,11 +128,13 @@ class SimulatedOrchestrations:
             PROCESS.set(Process(name))
             try:
                 answer = await run()
-            except (Crashed, Unavailable):
+            except Crashed:
                 await asyncio.sleep(REDELIVERY_S)
             except Exception as error:
-                self._world.checker.broken("unforeseen", f"{name} raised {error!r}")
-                raise Abandoned(name) from error
+                if not self._world.chaos.excuses(error):
+                    self._world.checker.broken("unforeseen", f"{name} raised {error!r}")
+                    raise Abandoned(name) from error
+                await asyncio.sleep(REDELIVERY_S)
             else:
                 if self._happens(LOSS_SHARE):
                     break
@@ -148,10 +150,11 @@ class SimulatedOrchestrations:
             PROCESS.set(Process(f"{name} again"))
             try:
                 await run()
-            except (Crashed, Unavailable):
+            except Crashed:
                 return
             except Exception as error:
-                self._world.checker.broken("unforeseen", f"{name} raised {error!r}")
+                if not self._world.chaos.excuses(error):
+                    self._world.checker.broken("unforeseen", f"{name} raised {error!r}")
 
         task = asyncio.get_running_loop().create_task(deliver())
         self._background.add(task)

@@ -11,7 +11,7 @@ from shared.domain.batch_files import BatchRow
 from shared.domain.batch_plans import BatchSource
 from shared.domain.generations import GenerationRequest, request_hash
 from shared.domain.ids import operation_id, row_generation_id
-from shared.errors import IdempotencyKeyReused
+from shared.errors import IdempotencyKeyReused, Unavailable
 from shared.ports import DirectoryUser
 from shared.services.batches import BatchOrder
 from tests.builders import PARTITION, caller, catalogue, marker, report, request
@@ -148,6 +148,14 @@ def test_hold_that_cannot_be_read_keeps_no_other_hold_from_its_end() -> None:
         assert (done.errors, done.released) == (1, 1)
         record = await world.records.generation(lost)
         assert record is not None and record["status"] == "canceled"
+
+    play(scenario)
+
+
+def test_batch_that_a_lagging_replica_does_not_show_yet_is_not_taken_for_cancelled() -> None:
+    async def scenario(world: World) -> None:
+        with pytest.raises(Unavailable):
+            await world.batches.is_cancel_requested(BATCH_ID)
 
     play(scenario)
 

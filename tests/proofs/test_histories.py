@@ -2,6 +2,8 @@
 
 from collections import Counter
 
+import pytest
+
 from tests.proofs.histories import run_history
 from tests.proofs.settings import FIRST_SEED, HISTORIES
 
@@ -20,10 +22,19 @@ EXPECTED = {
 }
 
 
-def test_every_history_keeps_the_invariants_whatever_fails() -> None:
+@pytest.mark.parametrize(
+    ("histories", "stale_rate"),
+    [
+        pytest.param(HISTORIES, 0.0, id="faults"),
+        pytest.param(max(1, HISTORIES // 10), 0.2, id="faults-and-stale-reads"),
+    ],
+)
+def test_every_history_keeps_the_invariants_whatever_fails(
+    histories: int, stale_rate: float
+) -> None:
     failed = []
-    for seed in range(FIRST_SEED, FIRST_SEED + HISTORIES):
-        verdict = run_history(seed)
+    for seed in range(FIRST_SEED, FIRST_SEED + histories):
+        verdict = run_history(seed, stale_rate=stale_rate)
         if verdict.violations:
             failed.append(verdict.text())
             print(failed[-1])

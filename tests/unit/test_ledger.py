@@ -159,7 +159,9 @@ def test_unknown_touches_no_budget_and_no_hold() -> None:
     for work in (WORK, row):
         unknown = report(work, "unknown")
         operations = unknown_operations(
-            work.generation_id, unknown_record(work, unknown), unknown_event(work, unknown, "t")
+            work.generation_id,
+            unknown_record(work, unknown, "t"),
+            unknown_event(work, unknown, "t"),
         )
         touched = ids([*operations])
         assert not [each for each in touched if each.startswith(("budget:", "h:", "x:"))]

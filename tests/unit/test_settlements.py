@@ -61,7 +61,7 @@ def test_an_unknown_outcome_past_the_horizon_is_booked_at_the_maximum() -> None:
 
 def test_an_unknown_record_waits_with_its_attempt_and_job() -> None:
     unknown = report(WORK, "unknown", attempt=2, reason="no answer", job_id="job-1")
-    record = unknown_record(WORK, unknown)
+    record = unknown_record(WORK, unknown, "2026-11-22T00:00:00+00:00")
     assert (record["status"], record["attempts"], record["cost"]) == ("indeterminate", 2, None)
     assert record["failure"]["code"] == "outcome_unknown"
     assert record["provider_refs"]["job_id"] == "job-1"
