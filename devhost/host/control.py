@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Literal
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
