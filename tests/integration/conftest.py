@@ -24,8 +24,7 @@ async def cloud(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cloud
 async def _books_balance(cloud: Cloud) -> AsyncIterator[None]:
     yield
     if cloud.cosmos is not None:
-        if cloud.stack is not None:  # elsewhere, unknown outcomes are held for a day
-            await wait_until_settled(cloud)
+        await wait_until_settled(cloud)
         await check_books(cloud)
         await check_trail(cloud)
 
