@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from pathlib import Path
 
+from devhost.stack import REPOSITORY
 from functions.http_routes import PREFIX, ROUTES
 from tests.integration.api import Person
 from tests.integration.cloud import Cloud
 
-EXAMPLES_MAX = 30  # per operation: about fifteen seconds in all
+EXAMPLES_MAX = 150  # per operation: about fifteen seconds in all
 RUN_TIMEOUT_S = 120.0
+HOOKS = "tests.integration.schemathesis_hooks"
 CHECKS = (
     "not_a_server_error",
     "status_code_conformance",
@@ -66,6 +69,7 @@ async def test_api_keeps_to_its_document_whatever_is_sent(cloud: Cloud, tmp_path
         "off",
         "--no-color",
         cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "SCHEMATHESIS_HOOKS": HOOKS},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
