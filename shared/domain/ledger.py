@@ -8,7 +8,8 @@
 A transaction is a list of operations on one partition that all happen or none. See docs/ledger.md.
 """
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -23,6 +24,7 @@ from shared.errors import InvariantBroken
 Document = dict[str, Any]
 OPERATIONS_MAX = 100  # Cosmos DB: operations in one transactional batch
 RESOLVE_ROWS_MAX = 20  # at most 4 operations a row, plus hold, budgets and batch: below 100
+RESOLVE_BYTES_MAX = 1_500_000  # Cosmos DB takes 2 MB; long prompts in rare scripts are escaped
 ATTEMPTS_MAX = 5  # calls to a provider for one generation, each with its own marker
 
 GenerationStatus = Literal["queued", "succeeded", "refused", "failed", "canceled", "indeterminate"]
@@ -213,6 +215,23 @@ def resolve_operations(
     if len(operations) > OPERATIONS_MAX:
         raise InvariantBroken("A resolve transaction is over the operation limit of the store.")
     return operations
+
+
+def resolve_groups(resolutions: Sequence[Resolution]) -> Iterator[list[Resolution]]:
+    """Cut resolutions into groups that fit one transaction, by number and by size."""
+    group: list[Resolution] = []
+    size_bytes = 0
+    for resolution in resolutions:
+        added_bytes = len(json.dumps(resolution.record))
+        if group and (
+            len(group) == RESOLVE_ROWS_MAX or size_bytes + added_bytes > RESOLVE_BYTES_MAX
+        ):
+            yield group
+            group, size_bytes = [], 0
+        group.append(resolution)
+        size_bytes += added_bytes
+    if group:
+        yield group
 
 
 def unknown_operations(generation_id: str, record: Document, event: AuditEvent) -> list[Operation]:

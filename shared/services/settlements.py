@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from shared.domain.attempts import AttemptReport
 from shared.domain.ids import operation_of
-from shared.domain.ledger import RESOLVE_ROWS_MAX
+from shared.domain.ledger import resolve_groups
 from shared.domain.settlements import resolution_for, unknown_event, unknown_record
 from shared.errors import InvariantBroken
 from shared.ports import Clock, Ledger
@@ -34,5 +34,5 @@ class Settlements:
                 )
             else:
                 resolutions.append(resolution_for(item, report, now))
-        for start in range(0, len(resolutions), RESOLVE_ROWS_MAX):
-            await self.ledger.resolve(operation_id, resolutions[start : start + RESOLVE_ROWS_MAX])
+        for group in resolve_groups(resolutions):
+            await self.ledger.resolve(operation_id, group)

@@ -5,6 +5,7 @@ import pytest
 
 from shared.domain.attempts import Failure
 from shared.domain.generations import GenerationRequest
+from shared.domain.ids import row_generation_id
 from shared.domain.ledger import (
     OPERATIONS_MAX,
     RESOLVE_ROWS_MAX,
@@ -15,6 +16,7 @@ from shared.domain.ledger import (
     read_hold,
     read_marker,
     reserve_operations,
+    resolve_groups,
     resolve_operations,
     unknown_operations,
 )
@@ -152,6 +154,24 @@ def test_the_largest_resolve_stays_inside_the_limits_of_the_store() -> None:
             assert len(operation.operations) <= PATCH_STEPS_MAX
         size_bytes += len(json.dumps(vars(operation)).encode())
     assert size_bytes < BATCH_BYTES_MAX
+
+
+def test_groups_keep_the_order_and_fit_one_transaction_by_number_and_size() -> None:
+    rare = GenerationRequest(
+        model="sdxl", prompt="\U0001f5bc" * 4_000, negative_prompt="\U0001f3a8" * 4_000
+    )
+    batch_id = single_id()
+    ids = [row_generation_id(batch_id, number) for number in range(1, 46)]
+    long_rows = [resolution(item(each, rare)) for each in ids]
+    groups = list(resolve_groups(long_rows))
+    assert [r for group in groups for r in group] == long_rows
+    for group in groups:
+        operations = resolve_operations(batch_id, (), group)
+        written = [op.document for op in operations if isinstance(op, Create)]
+        assert len(group) <= RESOLVE_ROWS_MAX
+        assert len(json.dumps(written)) < BATCH_BYTES_MAX
+    assert len(groups) > len(long_rows) / RESOLVE_ROWS_MAX  # size cut them, not only number
+    assert list(resolve_groups([])) == []
 
 
 def test_unknown_touches_no_budget_and_no_hold() -> None:
