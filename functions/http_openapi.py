@@ -107,7 +107,12 @@ def _described(route: Route, operation: "Operation", references: dict[Any, Any])
     if route.public:
         described["security"] = []
     if operation.body:
-        content: dict[str, Any] = {JSON: {"schema": references[(operation.body, "validation")]}}
+        content: dict[str, Any] = {
+            JSON: {
+                "schema": references[(operation.body, "validation")],
+                "example": operation.example,
+            }
+        }
         for media_type in operation.other_bodies:
             content[media_type] = {"schema": {"type": "string"}}
         described["requestBody"] = {"required": True, "content": content}

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from pydantic import BaseModel
 
@@ -41,6 +41,7 @@ class Operation:
     response: type[BaseModel] | None
     status: int = 200
     body: type[BaseModel] | None = None
+    example: Mapping[str, Any] | None = None  # of the body
     query: type[BaseModel] | None = None
     errors: tuple[int, ...] = ()
     idempotent: bool = False  # takes an Idempotency-Key
@@ -49,10 +50,11 @@ class Operation:
     other_statuses: tuple[int, ...] = ()
 
 
+_EXAMPLE: Final = {"model": "gpt-image-2", "prompt": "A lighthouse at dawn", "quality": "low"}
 OPERATIONS: Final[Mapping[str, Operation]] = {
     names.SUBMIT_GENERATION: Operation(
         "Generate pictures", GenerationView, status=202, other_statuses=(200,),
-        body=GenerationRequest, errors=(402, 409, 413, 415, 422), idempotent=True,
+        body=GenerationRequest, example=_EXAMPLE, errors=(402, 409, 413, 415, 422), idempotent=True,
     ),
     names.LIST_GENERATIONS: Operation(
         "List generations", GenerationList, query=HistoryQuery, errors=(422,)
@@ -66,11 +68,13 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     ),
     names.SUBMIT_BATCH: Operation(
         "Submit a batch", BatchView, status=202, body=BatchRequest,
+        example={"items": [{"id": "scene-01", **_EXAMPLE}]},
         errors=(402, 409, 413, 415, 422), idempotent=True,
         other_bodies=("text/csv", "application/jsonl"),
     ),
     names.CREATE_UPLOAD_SLOT: Operation(
         "Ask for an upload link", UploadSlotView, status=201, body=UploadSlotRequest,
+        example={"file_name": "storyboard.csv"},
         errors=(413, 415, 422),
     ),
     names.GET_UPLOAD_SLOT: Operation("Show an upload slot", UploadSlotView, errors=(404,)),
@@ -84,7 +88,8 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         other_responses=("text/csv",),
     ),
     names.ESTIMATE: Operation(
-        "Price a request", EstimateView, body=GenerationRequest, errors=(413, 415, 422)
+        "Price a request", EstimateView, body=GenerationRequest, example=_EXAMPLE,
+        errors=(413, 415, 422),
     ),
     names.LIST_MODELS: Operation("List models", ModelList),
     names.GET_BUDGET: Operation(

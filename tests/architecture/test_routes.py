@@ -112,3 +112,10 @@ def test_every_openapi_reference_resolves() -> None:
 def test_every_post_that_costs_takes_an_idempotency_key() -> None:
     idempotent = {name for name, operation in OPERATIONS.items() if operation.idempotent}
     assert idempotent == {names.SUBMIT_GENERATION, names.SUBMIT_BATCH}
+
+
+def test_every_body_has_an_example_that_its_model_accepts() -> None:
+    for name, operation in OPERATIONS.items():
+        if operation.body is not None:
+            assert operation.example is not None, name
+            operation.body.model_validate(operation.example)
