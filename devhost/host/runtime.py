@@ -138,7 +138,10 @@ class _Host:
             self._app
         )
         self._blobs.add_routes(self._app)
-        self._app.router.add_route("*", "/{path:.*}", HttpTriggers(routes, self._runner).handle)
+        # Any character: a path may carry an encoded line break.
+        self._app.router.add_route(
+            "*", r"/{path:[\s\S]*}", HttpTriggers(routes, self._runner).handle
+        )
         self._server = web.AppRunner(
             self._app, access_log=None, shutdown_timeout=SHUTDOWN_S, handle_signals=False
         )
