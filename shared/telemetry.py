@@ -64,12 +64,30 @@ def _place_of(error: BaseException) -> dict[str, object]:
     }
 
 
+class JsonHandler(logging.Handler):
+    """Hands each line to the root logger's handlers, which in Azure are the worker's own and carry
+    it to Application Insights; where there are none, as on a laptop, it goes to stderr."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = self.format(record)
+        carriers = logging.getLogger().handlers
+        if not carriers:
+            sys.stderr.write(line + "\n")
+            return
+        told = logging.LogRecord(
+            record.name, record.levelno, record.pathname, record.lineno, line, None, None
+        )
+        for carrier in carriers:
+            if record.levelno >= carrier.level:
+                carrier.handle(told)
+
+
 def configure_logging() -> None:
-    """Send our loggers to stderr as JSON; libraries log warnings only, so requests stay out."""
+    """Make our loggers write JSON; libraries log warnings only, so that requests stay out."""
     logger = logging.getLogger(LOGGER_NAME)
-    if any(isinstance(handler.formatter, JsonFormatter) for handler in logger.handlers):
+    if any(isinstance(handler, JsonHandler) for handler in logger.handlers):
         return
-    handler = logging.StreamHandler(sys.stderr)
+    handler = JsonHandler()
     handler.setFormatter(JsonFormatter())
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
