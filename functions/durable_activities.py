@@ -38,7 +38,9 @@ async def attempt_activity(payload: dict) -> dict[str, Any]:  # type: ignore[typ
             report = await attempts.run(item, task.attempt)
     except Exception:
         logger.exception("attempt failed", extra={"attempt": task.attempt})
-        report = services().attempts.postponed(task.generation_id, task.attempt)
+        from shared.services.attempts import STORE_RETRY_S, postponed
+
+        report = postponed(task.generation_id, task.attempt, STORE_RETRY_S, "internal")
     return report.model_dump(mode="json")
 
 

@@ -4,8 +4,8 @@ Activities answer with reports and never raise, so that a wave of them is a plai
 """
 
 from collections.abc import Generator, Sequence
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
 import azure.durable_functions as df
 
@@ -23,10 +23,11 @@ from shared.domain.ids import chunks_of, row_generation_id
 WAVE_ROWS_FIRST = 5  # small at first, then doubling: people see pictures early
 WAVE_ROWS = 20  # rows in flight in a chunk; also what one settle transaction takes
 CHUNKS_IN_FLIGHT = 4  # chunks of a batch at a time, so that one batch cannot fill the task hub
-TURNS_MAX = 500  # waves of one chunk, or tries of one generation, before what is left is stopped
+RUN_TIME_MAX = timedelta(hours=24)  # what still waits then is stopped and released
 TRIES_MAX = 20  # of an activity that answers "not now"; the sweep restarts what fails after that
-TRY_PAUSE_S = 5
+TRY_PAUSE = timedelta(seconds=5)
 PAUSE_S_MIN = 1.0
+LATER = ("retry", "again")  # endings after which a generation is asked again
 
 bp = df.Blueprint()
 Steps = Generator[Any, Any, Any]
@@ -37,15 +38,16 @@ Steps = Generator[Any, Any, Any]
 def generation_orchestrator(context: df.DurableOrchestrationContext) -> Steps:
     """Attempt until the outcome is definite, then settle."""
     generation_id = GenerationInput.read(context.get_input()).generation_id
-    attempt, report = 1, None
-    for turn in range(TURNS_MAX):
-        report = yield _attempt(context, generation_id, attempt, stop=turn == TURNS_MAX - 1)
-        if report["ending"] not in ("retry", "again"):
+    started, attempt = context.current_utc_datetime, 1
+    while True:
+        stop = context.current_utc_datetime - started > RUN_TIME_MAX
+        report = yield _attempt(context, generation_id, attempt, stop=stop)
+        if report["ending"] not in LATER:
             break
         attempt += report["ending"] == "retry"
-        yield _pause(context, report["retry_after_s"])
+        yield context.create_timer(context.current_utc_datetime + _wait_of(report))
     yield from _settle(context, generation_id, [report])
-    return report["ending"] if report else None
+    return report["ending"]
 
 
 @bp.function_name(names.BATCH_ORCHESTRATOR)
@@ -76,43 +78,56 @@ def chunk_orchestrator(context: df.DurableOrchestrationContext) -> Steps:
     """Carry out the rows of one chunk in waves; each wave is settled in one transaction."""
     chunk = ChunkInput.read(context.get_input())
     opened = yield from _until_ok(context, names.OPEN_CHUNK_ACTIVITY, chunk.to_json())
-    waiting = [(row, 1) for row in opened["rows"]]
+    started = context.current_utc_datetime
+    waiting = [_Waiting(row, 1, started) for row in opened["rows"]]
     stop, width = opened["cancel_requested"], WAVE_ROWS_FIRST
-    turn = 0
     while waiting:
-        turn += 1
-        wave, waiting = waiting[:width], waiting[width:]
+        now = context.current_utc_datetime
+        stop = stop or now - started > RUN_TIME_MAX
+        wave = [each for each in waiting if stop or each.due <= now][:width]
+        if not wave:
+            yield context.create_timer(min(each.due for each in waiting))
+            continue
         reports = yield context.task_all(
             [
-                _attempt(context, row_generation_id(chunk.batch_id, row), attempt, stop=stop)
-                for row, attempt in wave
+                _attempt(
+                    context, row_generation_id(chunk.batch_id, each.row), each.attempt, stop=stop
+                )
+                for each in wave
             ]
         )
-        ended = [report for report in reports if report["ending"] not in ("retry", "again")]
+        ended = [report for report in reports if report["ending"] not in LATER]
         if ended:
             settled = yield from _settle(context, chunk.batch_id, ended)
             stop = stop or settled["cancel_requested"]
-        postponed = _postponed(wave, reports)
-        if postponed:
-            # A gate or a provider said "later": ask for about as much as it let through.
-            width = max(1, len(ended))
-            yield _pause(context, max(r["retry_after_s"] or PAUSE_S_MIN for r in reports))
-            waiting = postponed + waiting
-        else:
-            width = min(WAVE_ROWS, width * 2)
-        stop = stop or turn >= TURNS_MAX
-    return {"turns": turn}
+        postponed = _postponed(wave, reports, context.current_utc_datetime)
+        waiting = [each for each in waiting if each not in wave] + postponed
+        # A gate or a provider that says "later" is asked for about as much as it let through.
+        width = max(1, len(ended)) if postponed else min(WAVE_ROWS, width * 2)
+    return {"rows": len(opened["rows"])}
+
+
+class _Waiting(NamedTuple):
+    """A row to be carried out, with the number of its next attempt, not before `due`."""
+
+    row: int
+    attempt: int
+    due: datetime
 
 
 def _postponed(
-    wave: Sequence[tuple[int, int]], reports: Sequence[dict[str, Any]]
-) -> list[tuple[int, int]]:
-    """The rows to ask again, with their next attempt number."""
+    wave: Sequence[_Waiting], reports: Sequence[dict[str, Any]], now: datetime
+) -> list[_Waiting]:
+    """The rows to ask again: each waits for its own time, nobody waits for another's."""
     return [
-        (row, attempt + (report["ending"] == "retry"))
-        for (row, attempt), report in zip(wave, reports, strict=True)
-        if report["ending"] in ("retry", "again")
+        _Waiting(each.row, each.attempt + (report["ending"] == "retry"), now + _wait_of(report))
+        for each, report in zip(wave, reports, strict=True)
+        if report["ending"] in LATER
     ]
+
+
+def _wait_of(report: dict[str, Any]) -> timedelta:
+    return timedelta(seconds=max(PAUSE_S_MIN, report["retry_after_s"] or 0))
 
 
 def _attempt(
@@ -122,18 +137,12 @@ def _attempt(
     return context.call_activity(names.ATTEMPT_ACTIVITY, payload.to_json())
 
 
-def _pause(context: df.DurableOrchestrationContext, seconds: float | None) -> Any:
-    wait = timedelta(seconds=max(PAUSE_S_MIN, seconds or 0))
-    return context.create_timer(context.current_utc_datetime + wait)
-
-
 def _settle(
     context: df.DurableOrchestrationContext,
     operation_id: str,
-    reports: Sequence[dict[str, Any] | None],
+    reports: Sequence[dict[str, Any]],
 ) -> Steps:
-    known = tuple(report for report in reports if report is not None)
-    payload = SettleInput(operation_id=operation_id, reports=known).to_json()
+    payload = SettleInput(operation_id=operation_id, reports=tuple(reports)).to_json()
     return (yield from _until_ok(context, names.SETTLE_ACTIVITY, payload))
 
 
@@ -145,5 +154,5 @@ def _until_ok(
         result = yield context.call_activity(activity, payload)
         if result["ok"]:
             return result
-        yield _pause(context, TRY_PAUSE_S)
+        yield context.create_timer(context.current_utc_datetime + TRY_PAUSE)
     raise TimeoutError(f"{activity} did not succeed in {TRIES_MAX} tries")

@@ -84,7 +84,9 @@ async def cancel_generation(req: func.HttpRequest) -> func.HttpResponse:
     """DELETE /generations/{id}"""
 
     async def act(call: Call) -> func.HttpResponse:
-        view = await services().generations.cancel(call.known_caller, call.path("id"))
+        view = await services().generations.cancel(
+            call.known_caller, call.path("id"), call.correlation_id
+        )
         return json_response(view)
 
     return await handle(req, act)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from shared.domain.generations import GenerationRequest
 from shared.domain.history import GenerationFilter
 from shared.domain.identity import Caller
-from shared.domain.views import ShownStatus
+from shared.domain.views import StoredStatus
 
 BATCH_ITEMS_MAX: Final = 1_000  # of a JSON body; larger batches are files
 PAGE_MAX: Final = 100
@@ -28,7 +28,7 @@ class Query(BaseModel):
 class HistoryQuery(Query):
     """What a history listing is narrowed to."""
 
-    status: ShownStatus | None = None
+    status: StoredStatus | None = None
     provider: Literal["azure_openai", "replicate"] | None = None
     user: str | None = Field(
         default=None, pattern=r"^[0-9a-f-]{36}$", description="object id of the person who asked"

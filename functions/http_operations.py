@@ -70,7 +70,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         "Submit a batch", BatchView, status=202, body=BatchRequest,
         example={"items": [{"id": "scene-01", **_EXAMPLE}]},
         errors=(402, 409, 413, 415, 422), idempotent=True,
-        other_bodies=("text/csv", "application/jsonl"),
+        other_bodies=("text/csv", "application/jsonl", "application/x-ndjson"),
     ),
     names.CREATE_UPLOAD_SLOT: Operation(
         "Ask for an upload link", UploadSlotView, status=201, body=UploadSlotRequest,

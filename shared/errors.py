@@ -11,8 +11,7 @@
     │   ├── PayloadTooLarge         413  payload_too_large
     │   ├── UnsupportedMediaType    415  unsupported_media_type
     │   ├── Invalid                 422  invalid (or a narrower code)
-    │   ├── IdempotencyKeyReused    422  idempotency_key_reused
-    │   └── RateLimited             429  rate_limited
+    │   └── IdempotencyKeyReused    422  idempotency_key_reused
     ├── Unavailable                 503  unavailable: a system we need did not answer; retryable
     └── InvariantBroken             500  invariant_broken: a promise of ours does not hold; page ops
 
@@ -146,15 +145,6 @@ class IdempotencyKeyReused(Rejected):
     code = "idempotency_key_reused"
     status = 422
     title = "This idempotency key belongs to another request"
-
-
-class RateLimited(Rejected):
-    """Too many requests for now."""
-
-    code = "rate_limited"
-    status = 429
-    retryable = True
-    title = "Too many requests"
 
 
 class Unavailable(EigError):

@@ -26,9 +26,7 @@ LOGGED_FIELDS: Final = (
     "duration_ms",
     "generation_id",
     "method",
-    "provider",
     "report",
-    "route",
     "status",
 )
 _TRACE_FRAMES_MAX = 12  # the innermost frames tell where it broke

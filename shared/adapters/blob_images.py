@@ -119,22 +119,33 @@ class BlobImageStore:
 async def _spool(image: ProviderImage, index: int) -> _Spooled | None:
     """Take in one picture; None if it is too large or no picture at all."""
     file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES_MAX)  # noqa: SIM115
+    stored = None
+    try:
+        stored = await _take_in(image, index, file)
+    finally:
+        if stored is None:
+            file.close()
+    return _Spooled(file, stored) if stored else None
+
+
+async def _take_in(image: ProviderImage, index: int, file: IO[bytes]) -> StoredImage | None:
+    """Copy a picture into the file and say what it is; None if it cannot be kept."""
     digest = hashlib.sha256()
-    size_bytes, head = 0, b""
+    size_bytes = 0
     async for chunk in image.chunks:
         size_bytes += len(chunk)
         if size_bytes > IMAGE_BYTES_MAX:
             break
         digest.update(chunk)
         file.write(chunk)
-        head += chunk[: HEAD_BYTES - len(head)]
+    file.seek(0)
+    head = file.read(HEAD_BYTES)
     kind = sniff_image(head)
     dimensions = image_dimensions(head) if kind else None
     if kind is None or dimensions is None or size_bytes > IMAGE_BYTES_MAX:
-        file.close()
         return None
     width, height = dimensions
-    stored = StoredImage(
+    return StoredImage(
         index=index,
         sha256=digest.hexdigest(),
         size_bytes=size_bytes,
@@ -143,7 +154,6 @@ async def _spool(image: ProviderImage, index: int) -> _Spooled | None:
         height=height,
         seed=image.seed,
     )
-    return _Spooled(file, stored)
 
 
 def _name(generation_id: str, index: int) -> str:

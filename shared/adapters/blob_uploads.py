@@ -36,12 +36,23 @@ class BlobUploads:
 
         blob = self._connection.blob(UPLOADS_CONTAINER, path)
         try:
-            download = await answered(lambda: blob.download_blob(length=READ_BYTES_MAX, offset=0))
+            # The whole file and not a range of it: an empty file has no range to ask for.
+            download = await answered(blob.download_blob)
         except ResourceNotFoundError:
             return None
         spool = cast(BinaryIO, tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES_MAX))  # noqa: SIM115
-        async for chunk in download.chunks():
-            spool.write(chunk)
+
+        async def fill() -> None:
+            async for chunk in download.chunks():
+                spool.write(chunk[: READ_BYTES_MAX - spool.tell()])
+                if spool.tell() == READ_BYTES_MAX:
+                    return
+
+        try:
+            await answered(fill)
+        except BaseException:
+            spool.close()
+            raise
         spool.seek(0)
         return UploadedFile(
             etag=str(download.properties.etag).strip('"'),

@@ -13,14 +13,14 @@ from shared.domain.ledger import Create, Delete, Document, Operation
 from shared.errors import Unavailable
 
 if TYPE_CHECKING:
-    from azure.cosmos.aio import ContainerProxy
+    from azure.cosmos.aio import ContainerProxy, CosmosClient
 
 T = TypeVar("T")
 LEDGER_CONTAINER = "ledger"
 SENDS_MAX = 5  # the same write, sent again when its answer is unknown
 FIRST_PAUSE_S = 0.05  # doubles each time: 0.05 + 0.1 + 0.2 + 0.4 s in all
 REQUEST_TIMEOUT_S = 10  # Cosmos DB ends a transactional batch after 5 s
-THROTTLE_WAIT_S_MAX = 5  # interactive paths must not sit in the SDK's 30 s default
+THROTTLE_WAIT_S_MAX = 1  # interactive paths must not sit in the SDK's 30 s default
 _NO_DEFINITE_ANSWER = frozenset({408, 410, 429, 449, 500, 502, 503, 504})
 
 
@@ -38,17 +38,29 @@ class CosmosConnection:
 
     def __init__(self, account: CosmosAccount) -> None:
         self._account = account
-        self._client: Any = None
+        self._client: CosmosClient | None = None
         self._credential: Any = None
+        self._opening = asyncio.Lock()
 
-    def container(self, name: str) -> "ContainerProxy":
-        """A container of the configured database."""
-        if self._client is None:
-            self._client = self._connect()
+    async def container(self, name: str) -> "ContainerProxy":
+        """A container of the configured database; raises Unavailable if the account is silent."""
+        async with self._opening:
+            if self._client is None:
+                self._client = await self._open()
         proxy: ContainerProxy = self._client.get_database_client(
             self._account.database
         ).get_container_client(name)
         return proxy
+
+    async def _open(self) -> "CosmosClient":
+        client = self._connect()
+        try:
+            # Only an entered client keeps the session token by which it reads its own writes.
+            await answered(client.__aenter__)
+        except BaseException:
+            await client.close()
+            raise
+        return client
 
     async def aclose(self) -> None:
         """Close the sockets; only tests and one-off commands need it."""
@@ -57,7 +69,7 @@ class CosmosConnection:
                 await closable.close()
         self._client = self._credential = None
 
-    def _connect(self) -> Any:
+    def _connect(self) -> "CosmosClient":
         from azure.cosmos.aio import CosmosClient
 
         credential: Any = self._account.key
@@ -71,7 +83,9 @@ class CosmosConnection:
             # Plain http is an emulator: it has one endpoint and knows no other regions.
             enable_endpoint_discovery=not self._account.endpoint.startswith("http://"),
             connection_timeout=REQUEST_TIMEOUT_S,
-            retry_throttle_total=3,
+            read_timeout=REQUEST_TIMEOUT_S,
+            # `answered` sends again; the SDK's own 9 retries would multiply with that.
+            retry_throttle_total=1,
             retry_throttle_backoff_max=THROTTLE_WAIT_S_MAX,
         )
 

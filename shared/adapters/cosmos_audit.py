@@ -7,6 +7,7 @@ from shared.adapters.cosmos import BatchRefused, CosmosConnection, commit
 from shared.domain.ids import Partition
 from shared.domain.ledger import Create
 from shared.errors import InvariantBroken
+from shared.ports import EVENTS_PER_APPEND_MAX
 
 AUDIT_CONTAINER = "audit"
 _CONFLICT = 409
@@ -19,7 +20,9 @@ class CosmosAuditLog:
         self._connection = connection
 
     async def append(self, partition: Partition, events: Sequence[Mapping[str, Any]]) -> None:
-        container = self._connection.container(AUDIT_CONTAINER)
+        if len(events) > EVENTS_PER_APPEND_MAX:
+            raise InvariantBroken("Too many audit events for one transaction.")
+        container = await self._connection.container(AUDIT_CONTAINER)
         missing = [
             Create({"id": event["event_id"], "pk": partition.key, "event": dict(event)})
             for event in events

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from shared.adapters.cosmos import CosmosConnection, create_once, read_or_none
+from shared.adapters.cosmos import CosmosConnection, answered, create_once, read_or_none
 from shared.domain.identity import Principal
 from shared.domain.ledger import Document
 from shared.ports import DirectoryUser
@@ -21,31 +21,35 @@ class CosmosDirectory:
     def __init__(self, connection: CosmosConnection) -> None:
         self._connection = connection
 
-    @property
-    def _container(self) -> "ContainerProxy":
-        return self._connection.container(DIRECTORY_CONTAINER)
+    async def _container(self) -> "ContainerProxy":
+        return await self._connection.container(DIRECTORY_CONTAINER)
 
     async def user(self, principal: Principal) -> DirectoryUser | None:
         document = await read_or_none(
-            self._container, f"user:{principal.object_id}", principal.tenant_id
+            await self._container(), f"user:{principal.object_id}", principal.tenant_id
         )
         if document is None:
             return None
         return DirectoryUser(document["department_id"], int(document["monthly_limit_micros"]))
 
     async def department_limit_micros(self, tenant_id: str, department_id: str) -> int | None:
-        document = await read_or_none(self._container, f"department:{department_id}", tenant_id)
+        document = await read_or_none(
+            await self._container(), f"department:{department_id}", tenant_id
+        )
         return int(document["monthly_limit_micros"]) if document else None
 
     async def departments(self) -> Sequence[str]:
-        found = self._container.query_items(
-            "SELECT VALUE c.department_id FROM c ORDER BY c.department_id",
-            partition_key=ALL_TENANTS,
-        )
-        return [str(department_id) async for department_id in found]
+        async def read_all() -> list[str]:
+            found = (await self._container()).query_items(
+                "SELECT VALUE c.department_id FROM c ORDER BY c.department_id",
+                partition_key=ALL_TENANTS,
+            )
+            return [str(department_id) async for department_id in found]
+
+        return await answered(read_all)
 
     async def put(self, documents: Sequence[Document]) -> int:
         created = 0
         for document in documents:
-            created += await create_once(self._container, document)
+            created += await create_once(await self._container(), document)
         return created

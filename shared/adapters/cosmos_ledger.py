@@ -57,15 +57,14 @@ class CosmosLedger:
     def __init__(self, connection: CosmosConnection) -> None:
         self._connection = connection
 
-    @property
-    def _container(self) -> "ContainerProxy":
-        return self._connection.container(LEDGER_CONTAINER)
+    async def _container(self) -> "ContainerProxy":
+        return await self._connection.container(LEDGER_CONTAINER)
 
     async def reserve(self, reservation: Reservation) -> bool:
         hold = reservation.hold
         partition = partition_for(hold.operation_id)
         try:
-            await commit(self._container, partition.key, reserve_operations(reservation))
+            await commit(await self._container(), partition.key, reserve_operations(reservation))
         except BatchRefused as refusal:
             if refusal.index == 0 and refusal.status == _CONFLICT:
                 await self._same_request(hold)
@@ -106,11 +105,13 @@ class CosmosLedger:
 
     async def open_period(self, partition: Partition, limits: Mapping[Scope, int]) -> None:
         for scope, limit_micros in limits.items():
-            await create_once(self._container, opening_document(partition, scope, limit_micros))
+            await create_once(
+                await self._container(), opening_document(partition, scope, limit_micros)
+            )
 
     async def begin_attempt(self, marker: AttemptMarker) -> AttemptMarker:
         partition = partition_for(marker.generation_id)
-        if await create_once(self._container, marker_document(marker)):
+        if await create_once(await self._container(), marker_document(marker)):
             return marker
         # It exists: an earlier delivery's, another owner's, or ours whose answer was lost.
         return read_marker(await self._read_back(marker.document_id, partition))
@@ -124,8 +125,9 @@ class CosmosLedger:
     async def _set(self, marker: AttemptMarker, name: str, value: object) -> None:
         key = partition_for(marker.generation_id).key
         steps = [{"op": "set", "path": f"/{name}", "value": value}]
+        container = await self._container()
         await answered(
-            lambda: self._container.patch_item(
+            lambda: container.patch_item(
                 item=marker.document_id,
                 partition_key=key,
                 patch_operations=steps,
@@ -142,7 +144,7 @@ class CosmosLedger:
         while rows:  # each turn ends, drops a row, or learns that a record exists: it terminates
             operations = resolve_operations(operation_id, hold.scopes, rows)
             try:
-                await commit(self._container, partition.key, operations)
+                await commit(await self._container(), partition.key, operations)
             except BatchRefused as refusal:
                 if refusal.status != _CONFLICT:
                     raise InvariantBroken("A settlement was refused: counters differ.") from None
@@ -156,11 +158,9 @@ class CosmosLedger:
     async def _without_resolved(
         self, partition: Partition, rows: Sequence[Resolution]
     ) -> list[Resolution]:
+        container = await self._container()
         standing = await asyncio.gather(
-            *(
-                read_or_none(self._container, resolution_id(r.generation_id), partition.key)
-                for r in rows
-            )
+            *(read_or_none(container, resolution_id(r.generation_id), partition.key) for r in rows)
         )
         remaining = [row for row, found in zip(rows, standing, strict=True) if found is None]
         if len(remaining) == len(rows):
@@ -171,27 +171,27 @@ class CosmosLedger:
         partition = partition_for(record["generation_id"])
         operations = unknown_operations(record["generation_id"], record, event)
         try:
-            await commit(self._container, partition.key, operations)
+            await commit(await self._container(), partition.key, operations)
         except BatchRefused as refusal:
             # It was noted before, or the generation has ended meanwhile: nothing is left to note.
             if refusal.status not in (_CONFLICT, _PRECONDITION_FAILED):
                 raise InvariantBroken("An unknown outcome could not be noted.") from None
 
     async def note_event(self, partition: Partition, event: AuditEvent) -> None:
-        await create_once(self._container, outbox_document(partition, event))
+        await create_once(await self._container(), outbox_document(partition, event))
 
     async def budget(self, partition: Partition, scope: Scope) -> Budget | None:
-        document = await read_or_none(self._container, scope.document_id, partition.key)
+        document = await read_or_none(await self._container(), scope.document_id, partition.key)
         return read_budget(document) if document else None
 
     async def hold(self, operation_id: str) -> Hold | None:
         key = partition_for(operation_id).key
-        document = await read_or_none(self._container, hold_id(operation_id), key)
+        document = await read_or_none(await self._container(), hold_id(operation_id), key)
         return read_hold(document) if document else None
 
     async def _read_back(self, document_id: str, partition: Partition) -> Document:
         for _ in range(READ_BACK_TRIES_MAX):
-            document = await read_or_none(self._container, document_id, partition.key)
+            document = await read_or_none(await self._container(), document_id, partition.key)
             if document is not None:
                 return document
             await asyncio.sleep(READ_BACK_PAUSE_S)

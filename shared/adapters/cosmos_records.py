@@ -7,8 +7,10 @@ from shared.adapters.cosmos import (
     LEDGER_CONTAINER,
     BatchRefused,
     CosmosConnection,
+    answered,
     commit,
     read_or_none,
+    status_of,
 )
 from shared.domain.audit_events import AuditEvent, outbox_document
 from shared.domain.history import GenerationFilter
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from azure.cosmos.aio import ContainerProxy
 
 RESOLUTIONS_PER_PAGE = 500
-_CONFLICT, _NOT_FOUND = 409, 404
+_BAD_REQUEST, _NOT_FOUND, _CONFLICT = 400, 404, 409
 
 
 class CosmosRecords:
@@ -44,9 +46,8 @@ class CosmosRecords:
     def __init__(self, connection: CosmosConnection) -> None:
         self._connection = connection
 
-    @property
-    def _container(self) -> "ContainerProxy":
-        return self._connection.container(LEDGER_CONTAINER)
+    async def _container(self) -> "ContainerProxy":
+        return await self._connection.container(LEDGER_CONTAINER)
 
     async def generation(self, generation_id: str) -> Document | None:
         return await self._read(generation_document_id(generation_id), generation_id)
@@ -62,31 +63,21 @@ class CosmosRecords:
         return read_marker(document) if document else None
 
     async def _read(self, document_id: str, any_id: str) -> Document | None:
-        return await read_or_none(self._container, document_id, partition_for(any_id).key)
+        return await read_or_none(await self._container(), document_id, partition_for(any_id).key)
 
     async def generations(
         self, partition: Partition, wanted: GenerationFilter, continuation: str | None, limit: int
     ) -> Page:
+        if continuation and not (continuation.isascii() and continuation.isprintable()):
+            raise _not_of_this_listing()  # it travels in a header
         where, parameters = _filter(wanted)
-        pages = self._container.query_items(
-            _select(f"{where} ORDER BY c.created_at DESC"),
-            parameters=parameters,
-            partition_key=partition.key,
-            max_item_count=limit,
-        ).by_page(continuation)
+        condition = f"{where} ORDER BY c.created_at DESC"
         try:
-            documents = [dict(d) async for d in await anext(pages)]
-        except StopAsyncIteration:
-            return Page([], None)
+            return await self._page(partition, condition, parameters, continuation, limit)
         except Exception as error:
-            if getattr(error, "status_code", None) == 400 and continuation:
-                raise Invalid(
-                    "The continuation token is not one of this listing's; start without it.",
-                    faults=[FieldFault("/continuation", "use the value of the last answer")],
-                ) from error
+            if status_of(error) == _BAD_REQUEST and continuation:
+                raise _not_of_this_listing() from error
             raise
-        token: str | None = getattr(pages, "continuation_token", None)
-        return Page(documents, token)
 
     async def batches_of_slot(self, slot_id: str) -> Sequence[Document]:
         # A file may arrive in the month after its slot was made: the batch then lives there.
@@ -114,14 +105,20 @@ class CosmosRecords:
         )
 
     async def resolutions(self, batch_id: str) -> AsyncIterator[Document]:
-        found = self._container.query_items(
-            "SELECT * FROM c WHERE STARTSWITH(c.id, @prefix) ORDER BY c.id",
-            parameters=[{"name": "@prefix", "value": resolution_id(f"{batch_id}.")}],
-            partition_key=partition_for(batch_id).key,
-            max_item_count=RESOLUTIONS_PER_PAGE,
-        )
-        async for document in found:
-            yield dict(document)
+        continuation: str | None = None
+        while True:  # each turn reads a page further, the last one has no continuation
+            page = await self._page(
+                partition_for(batch_id),
+                "STARTSWITH(c.id, @prefix) ORDER BY c.id",
+                {"@prefix": resolution_id(f"{batch_id}.")},
+                continuation,
+                RESOLUTIONS_PER_PAGE,
+            )
+            for document in page.documents:
+                yield document
+            continuation = page.continuation
+            if continuation is None:
+                return
 
     async def reject_batch(self, record: Document, event: AuditEvent) -> None:
         partition = partition_for(record["batch_id"])
@@ -176,7 +173,7 @@ class CosmosRecords:
         while remaining:  # each turn ends, or leaves out one that another run has dropped already
             drops = [Delete(document["id"]) for document in remaining]
             try:
-                await commit(self._container, partition.key, drops)
+                await commit(await self._container(), partition.key, drops)
             except BatchRefused as refusal:
                 if refusal.status != _NOT_FOUND:
                     raise InvariantBroken("The outbox could not be cleared.") from None
@@ -198,7 +195,7 @@ class CosmosRecords:
     async def _commit_once(self, partition: Partition, operations: Sequence[Operation]) -> None:
         """Commit a change once: what it creates can exist only because it was done before."""
         try:
-            await commit(self._container, partition.key, operations)
+            await commit(await self._container(), partition.key, operations)
         except BatchRefused as refusal:
             if refusal.status != _CONFLICT:
                 raise InvariantBroken("A change was refused in an unforeseen way.") from None
@@ -206,12 +203,40 @@ class CosmosRecords:
     async def _query(
         self, partition: Partition, condition: str, parameters: dict[str, Any]
     ) -> list[Document]:
-        found = self._container.query_items(
-            _select(condition),
-            parameters=[{"name": name, "value": value} for name, value in parameters.items()],
-            partition_key=partition.key,
-        )
-        return [dict(document) async for document in found]
+        async def read_all() -> list[Document]:
+            found = (await self._container()).query_items(
+                _select(condition), parameters=_sent(parameters), partition_key=partition.key
+            )
+            return [dict(document) async for document in found]
+
+        return await answered(read_all)
+
+    async def _page(
+        self,
+        partition: Partition,
+        condition: str,
+        parameters: dict[str, Any],
+        continuation: str | None,
+        limit: int,
+    ) -> Page:
+        async def read() -> Page:
+            pages = (
+                (await self._container())
+                .query_items(
+                    _select(condition),
+                    parameters=_sent(parameters),
+                    partition_key=partition.key,
+                    max_item_count=limit,
+                )
+                .by_page(continuation)
+            )
+            try:
+                documents = [dict(document) async for document in await anext(pages)]
+            except StopAsyncIteration:
+                return Page([], None)
+            return Page(documents, getattr(pages, "continuation_token", None))
+
+        return await answered(read)
 
 
 def _select(condition: str) -> str:
@@ -219,22 +244,33 @@ def _select(condition: str) -> str:
     return "SELECT * FROM c WHERE " + condition  # noqa: S608  # nosec B608
 
 
-def _filter(wanted: GenerationFilter) -> tuple[str, list[dict[str, Any]]]:
+def _sent(parameters: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"name": name, "value": value} for name, value in parameters.items()]
+
+
+def _not_of_this_listing() -> Invalid:
+    return Invalid(
+        "The continuation token is not one of this listing's; start without it.",
+        faults=[FieldFault("/continuation", "use the value of the last answer")],
+    )
+
+
+def _filter(wanted: GenerationFilter) -> tuple[str, dict[str, Any]]:
     """The WHERE clause of a history listing; values travel as parameters only."""
     conditions = ["c.type = 'generation'", "c.tenant_id = @tenant_id"]
-    parameters = [{"name": "@tenant_id", "value": wanted.tenant_id}]
+    parameters: dict[str, Any] = {"@tenant_id": wanted.tenant_id}
     equal = ("status", "provider", "user_key", "batch_id")
     for name in equal:
         value = getattr(wanted, name)
         if value is not None:
             conditions.append(f"c.{name} = @{name}")
-            parameters.append({"name": f"@{name}", "value": value})
+            parameters[f"@{name}"] = value
     if wanted.since is not None:
         conditions.append("c.created_at >= @since")
-        parameters.append({"name": "@since", "value": wanted.since})
+        parameters["@since"] = wanted.since
     if wanted.until is not None:
         conditions.append("c.created_at < @until")
-        parameters.append({"name": "@until", "value": wanted.until})
+        parameters["@until"] = wanted.until
     return " AND ".join(conditions), parameters
 
 

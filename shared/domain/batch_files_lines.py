@@ -9,13 +9,12 @@ from shared.errors import FieldFault, Invalid
 
 ROWS_MAX: Final = BATCH_ROWS_MAX  # one batch is one priced contract; its row ids have five digits
 FILE_BYTES_MAX: Final = 50 * 1024 * 1024  # 50,000 rows of 1 KiB, five times a usual prompt
-LINE_BYTES_MAX: Final = (
-    64 * 1024
-)  # the longest prompt of any model (4,000 characters) fits four times
-RECORD_BYTES_MAX: Final = 128 * 1024  # a CSV row with line breaks in it; bounds an unclosed quote
+# Two texts of 4,000 characters, each character written as two \u escapes, and the rest of a row.
+LINE_BYTES_MAX: Final = 128 * 1024
+RECORD_BYTES_MAX: Final = 192 * 1024  # a CSV row with line breaks in it; bounds an unclosed quote
 LINES_MAX: Final = 20 * ROWS_MAX  # 20 lines a row: stops 50 MB of blank lines from eating minutes
 FAULTS_PER_ROW_MAX: Final = 8  # enough to mend a row at one go; keeps errors.csv readable
-READ_BYTES: Final = 64 * 1024  # one read: with a line in hand, at most 128 KiB are held
+READ_BYTES: Final = 64 * 1024  # one read: with a line in hand, at most 192 KiB are held
 
 _BOM: Final = b"\xef\xbb\xbf"
 _SAVE_AS: Final = 'Save it as "CSV UTF-8" or as JSON Lines in UTF-8.'

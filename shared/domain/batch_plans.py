@@ -147,6 +147,7 @@ def batch_record(
         "counts": dict.fromkeys(COUNTED_STATUSES, 0),
         "images": 0,
         "spent_micros": 0,
+        "progress_at": None,
         "cancel_requested": False,
         "created_at": created_at,
         "completed_at": None,

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,6 +14,7 @@ PROMPT_CHARS_MAX = 32_000  # the longest prompt any provider documents; each mod
 COUNT_MAX = 10
 SEED_MAX = 2**32 - 1
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # all but tab and line breaks
 Prompt = Annotated[str, Field(min_length=1, max_length=PROMPT_CHARS_MAX)]
 
 
@@ -89,6 +91,11 @@ def _faults(request: GenerationRequest, model: ModelCapability) -> list[FieldFau
             request.negative_prompt is None or model.negative_prompt,
             "/negative_prompt",
             "leave it out: this model takes no negative prompt",
+        ),
+        (
+            not _CONTROL.search(request.prompt + (request.negative_prompt or "")),
+            "/prompt",
+            "leave out control characters",
         ),
         (
             len(request.prompt) <= model.prompt_chars_max,

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -72,7 +73,9 @@ class HistoryCursor:
             padded = text + "=" * (-len(text) % 4)
             period, department_id, token = json.loads(base64.urlsafe_b64decode(padded))
             cursor = HistoryCursor(period, department_id, token)
-            known = department_id in departments and window.oldest <= period <= window.newest
+            is_month = re.fullmatch(r"[0-9]{4}(0[1-9]|1[0-2])", period) is not None
+            in_window = is_month and window.oldest <= period <= window.newest
+            known = department_id in departments and in_window
             if not known or not (token is None or isinstance(token, str)):
                 raise ValueError("not ours")
         except (ValueError, TypeError, RecursionError) as fault:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-from shared.errors import NotFound, PolicyDenied
+from shared.errors import NotFound
 
 
 class Role(IntEnum):
@@ -84,9 +84,3 @@ def require_sight(caller: Caller, owner: Ownership, what: str) -> None:
     """Raise NotFound, the same answer as for an unknown id, unless the caller may see it."""
     if not may_see(caller, owner):
         raise NotFound(f"There is no such {what}.")
-
-
-def require_role(caller: Caller, least: Role, what: str) -> None:
-    """Raise PolicyDenied unless the caller's role is at least `least`."""
-    if caller.role < least:
-        raise PolicyDenied(f"{what} needs the role {CLAIM_BY_ROLE[least]} or higher.")

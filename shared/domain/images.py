@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Final
 
-HEAD_BYTES: Final = 65_536  # enough for every header here, also behind a JPEG's colour profile
+# A JPEG's size stands behind its colour profile and its content credentials (a signed manifest,
+# often with a thumbnail of its own), which may take several hundred kilobytes.
+HEAD_BYTES: Final = 1024 * 1024
 DIMENSION_MAX: Final = 65_535  # what JPEG can express; more is damage or a decompression bomb
 _JPEG_FRAME_MARKERS: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_BARE_MARKERS: Final = frozenset({0x01, *range(0xD0, 0xD8)})  # markers without a length

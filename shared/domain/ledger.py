@@ -110,7 +110,6 @@ class Resolution:
     record: Document  # the generation record as it shall stand
     record_exists: bool  # single generations and indeterminate rows were recorded before
     failure: Failure | None = None
-    reason: str | None = None
     request_id: str | None = None
     job_id: str | None = None
     case: Mapping[str, Any] | None = field(default=None)  # opens a reconciliation case
@@ -367,7 +366,8 @@ def _progress(batch_id: str, resolutions: Sequence[Resolution], spent: int) -> P
             counts["indeterminate"] = counts.get("indeterminate", 0) - 1
     increments = [_incr(f"counts/{status}", number) for status, number in sorted(counts.items())]
     increments += [_incr("spent_micros", spent), _incr("images", images)]
-    return Patch(batch_document_id(batch_id), tuple(increments))
+    moved = {"op": "set", "path": "/progress_at", "value": resolutions[-1].closed_at}
+    return Patch(batch_document_id(batch_id), (*increments, moved))
 
 
 def _incr(field_path: str, value: int) -> Mapping[str, Any]:

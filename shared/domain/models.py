@@ -1,7 +1,7 @@
 """The image models on offer and what each can do: data, not branches."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal
 
@@ -36,7 +36,6 @@ class ModelCapability:
     negative_prompt: bool
     residency: str
     retires_on: str | None = None
-    notes: tuple[str, ...] = field(default=())
 
 
 _GPT_IMAGE_2: Final = ModelCapability(

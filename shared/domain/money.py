@@ -35,9 +35,3 @@ def aud_micros(usd_micros: int, aud_per_usd_micros: int) -> int:
     """Convert micro-USD to micro-AUD, rounded up; monotonic, so quote >= actual carries over."""
     product = checked_micros(usd_micros, "usd_micros") * aud_per_usd_micros
     return checked_micros(-(-product // MICROS_PER_UNIT), "aud_micros")
-
-
-def format_micros(amount_micros: int, decimals: int = 2) -> str:
-    """Show micros as units with a fixed number of decimals, e.g. 1234567 -> '1.23'."""
-    quantum = Decimal(1).scaleb(-decimals)
-    return str((Decimal(amount_micros) / MICROS_PER_UNIT).quantize(quantum))

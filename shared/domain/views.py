@@ -10,6 +10,7 @@ from shared.domain.generations import GenerationRequest
 from shared.domain.ids import image_id
 
 API_PREFIX = "/api/v1"
+StoredStatus = Literal["queued", "succeeded", "refused", "failed", "canceled", "indeterminate"]
 ShownStatus = Literal[
     "queued", "running", "succeeded", "refused", "failed", "canceled", "indeterminate"
 ]

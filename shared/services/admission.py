@@ -16,7 +16,7 @@ IDEMPOTENCY_CARRY_OVER = timedelta(hours=24)  # a key from before midnight on th
 
 @dataclass(frozen=True)
 class Admission:
-    """Reserves money for one operation, or says why not; every denial leaves an audit event."""
+    """Reserves money for one operation; a budget that refuses leaves an audit event."""
 
     ledger: Ledger
     directory: Directory

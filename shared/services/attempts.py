@@ -48,14 +48,14 @@ class Attempts:
         """Carry out attempt n; a repeated delivery reports what the first one did."""
         wait_s = await self.gate.enter(item.provider)
         if wait_s is not None:
-            return self._again(item.generation_id, attempt, wait_s, "provider_gate")
+            return postponed(item.generation_id, attempt, wait_s, "provider_gate")
         try:
             order = self._order(item, attempt)  # first: an order that fails leaves no marker
             marker = self._marker(item, attempt, "worker")
             try:
                 standing = await self.ledger.begin_attempt(marker)
             except Unavailable:
-                return self._again(item.generation_id, attempt, STORE_RETRY_S, "ledger_unavailable")
+                return postponed(item.generation_id, attempt, STORE_RETRY_S, "ledger_unavailable")
             if standing.holder != marker.holder:
                 return await self.evidence(item, standing)
             outcome = await self.providers[item.provider].generate(order, self._recorder(standing))
@@ -93,10 +93,6 @@ class Attempts:
                 return report
         return report
 
-    def postponed(self, generation_id: str, attempt: int) -> AttemptReport:
-        """The report after a fault of ours: run the same attempt again, its marker protects it."""
-        return self._again(generation_id, attempt, STORE_RETRY_S, "internal")
-
     async def evidence(self, item: WorkItem, marker: AttemptMarker) -> AttemptReport:
         """How an attempt that was begun elsewhere ended, from what it left behind; never calls."""
         if marker.owner != "worker":
@@ -125,9 +121,9 @@ class Attempts:
             report = self._not_delivered(item, marker, outcome)
         try:
             await self.ledger.record_outcome(marker, report.model_dump(mode="json"))
-        except Unavailable:
+        except Exception:
             # The report still reaches the orchestration; only a repeat would find it unknown.
-            logger.warning("attempt outcome not recorded", extra={"attempt": marker.attempt})
+            logger.warning("attempt outcome not recorded", exc_info=True)
         return report
 
     async def _keep(
@@ -153,7 +149,7 @@ class Attempts:
 
         try:
             return await self.images.keep(item.generation_id, outcome.images, seal)
-        except Unavailable:
+        except Exception:  # whatever it was, the provider has been paid
             logger.exception("paid pictures could not be kept")
             return paid.model_copy(
                 update={"ending": "ended", "failure": Failure.CUSTODY, "reason": "not_stored"}
@@ -206,15 +202,6 @@ class Attempts:
 
         return record
 
-    def _again(self, generation_id: str, attempt: int, wait_s: float, reason: str) -> AttemptReport:
-        return AttemptReport(
-            generation_id=generation_id,
-            attempt=attempt,
-            ending="again",
-            reason=reason,
-            retry_after_s=wait_s,
-        )
-
     def _canceled(self, item: WorkItem, attempt: int) -> AttemptReport:
         return AttemptReport(
             generation_id=item.generation_id,
@@ -234,3 +221,14 @@ class Attempts:
             reason=reason,
             job_id=job_id or marker.job_id,
         )
+
+
+def postponed(generation_id: str, attempt: int, wait_s: float, reason: str) -> AttemptReport:
+    """The report of an attempt that was not begun, or whose marker protects it: ask later."""
+    return AttemptReport(
+        generation_id=generation_id,
+        attempt=attempt,
+        ending="again",
+        reason=reason,
+        retry_after_s=wait_s,
+    )

@@ -18,7 +18,7 @@ from shared.domain.views import (
     generation_view,
     row_counts,
 )
-from shared.errors import Conflict
+from shared.errors import Conflict, Unavailable
 from shared.ports import BatchFiles, Clock, Records
 from shared.services.batch_planning import BatchPlanning, faulty_row
 from shared.services.batches import Batches
@@ -91,6 +91,7 @@ class BatchResults:
             ReceiptLine(**{name: entry[name] for name in ReceiptLine.model_fields})
             async for entry in self.records.resolutions(batch["batch_id"])
         ]
+        _check_complete(batch, len(lines))
         return ReceiptView(
             batch_id=batch["batch_id"],
             department_id=batch["department_id"],
@@ -134,6 +135,16 @@ def _receipt_csv(lines: Sequence[ReceiptLine]) -> bytes:
         row = line.model_dump()
         writer.writerow(row | {"item_id": spreadsheet_safe(row["item_id"])})
     return text.getvalue().encode()
+
+
+def _check_complete(batch: Document, entries: int) -> None:
+    """A receipt is written from one state: raise Unavailable while the reads lag or rows run."""
+    counts = batch["counts"]
+    if (
+        sum(counts.values()) != batch["valid_rows"]
+        or entries != batch["valid_rows"] - counts["indeterminate"]
+    ):
+        raise Unavailable("The entries of the batch could not all be read yet.")
 
 
 def _final_status(batch: Document) -> str:

@@ -1,6 +1,7 @@
 """Batches: one plan, one reservation, rows settled one by one, a receipt at the end."""
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -36,6 +37,8 @@ from shared.services.batch_planning import NO_ROWS, BatchPlanning
 NO_SUCH = "There is no such batch."
 ITEMS_PER_PAGE_MAX = 100
 PLAN_HEX_DIGITS = 16  # tells apart the few bodies that one key may have been used for
+
+logger = logging.getLogger("eig.batches")
 
 RowReader = Callable[[], Iterator[BatchRow]]
 
@@ -81,7 +84,10 @@ class Batches:
             await self.admission.reserve(order.caller, reservation)
             standing = reservation.record
         if standing["status"] == "running":
-            await orchestrations.start_batch(order.batch_id, standing["rows"])
+            try:
+                await orchestrations.start_batch(order.batch_id, standing["rows"])
+            except Exception:  # the money is reserved, so it will be done: the sweep starts it
+                logger.exception("start left to the sweep", extra={"batch_id": order.batch_id})
         return batch_view(standing)
 
     async def reject(self, order: BatchOrder, refusal: Rejected) -> None:

@@ -1,15 +1,20 @@
 """Budgets as people see them."""
 
+import re
 from dataclasses import dataclass
 
 from shared.domain.budgets import Budget, Scope
 from shared.domain.identity import Caller, Principal, Role
-from shared.domain.ids import Partition, period_of
+from shared.domain.ids import DEPARTMENT_ID_PATTERN, Partition, period_of
 from shared.domain.views import BudgetView, budget_view
 from shared.errors import FieldFault, Invalid, NotFound
 from shared.ports import Clock, Directory, Ledger
 
 NO_SUCH = "There is no such budget."
+_SCOPE = re.compile(
+    rf"department:(?P<department>{DEPARTMENT_ID_PATTERN})"
+    r"|user:(?P<user>me|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
+)
 
 
 @dataclass(frozen=True)
@@ -27,12 +32,12 @@ class Budgets:
             raise Invalid(
                 "The period is not a month.", faults=[FieldFault("/period", "write it as yyyymm")]
             )
-        kind, _, name = scope_name.partition(":")
-        if kind == "department":
-            return await self._department(caller, name, wanted)
-        if kind == "user":
-            return await self._user(caller, name, wanted)
-        raise NotFound(NO_SUCH)
+        scope = _SCOPE.fullmatch(scope_name)
+        if scope is None:
+            raise NotFound(NO_SUCH)
+        if scope["department"]:
+            return await self._department(caller, scope["department"], wanted)
+        return await self._user(caller, scope["user"], wanted)
 
     async def available_micros(self, caller: Caller) -> int:
         """The least that is left over all scopes the caller is charged to, this period."""

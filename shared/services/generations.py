@@ -1,6 +1,7 @@
 """Single generations: admit, show, list, wait for, cancel."""
 
 import asyncio
+import logging
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -10,7 +11,7 @@ from shared.domain.generations import GenerationRequest, request_hash, resolve_r
 from shared.domain.history import GenerationFilter, HistoryCursor, HistoryRange
 from shared.domain.identity import CLAIM_BY_ROLE, Caller, Ownership, Role, require_sight
 from shared.domain.ids import Partition, operation_of, partition_of
-from shared.domain.ledger import Document, Hold, Reservation
+from shared.domain.ledger import Document, Hold, Reservation, partition_for
 from shared.domain.prices import PriceCatalogue
 from shared.domain.views import TERMINAL, GenerationList, GenerationView, generation_view
 from shared.domain.work import WorkItem, owner_of
@@ -30,6 +31,8 @@ WAIT_PAUSE_S = 0.25
 WAIT_PAUSE_S_MAX = 2.0
 PAGES_PER_CALL_MAX = 36  # partitions looked at for one history page: bounds its cost
 NO_SUCH = "There is no such generation."
+
+logger = logging.getLogger("eig.generations")
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class Generations:
             created_at=self.clock.now().isoformat(),
         )
         if await self.admission.reserve(caller, _reservation(item)):
-            await orchestrations.start_generation(generation_id)
+            await self._start(generation_id, orchestrations)
             return generation_view(item.record())
         return await self._replay(generation_id, orchestrations)
 
@@ -91,7 +94,9 @@ class Generations:
             view = await self.get(caller, generation_id)
         return view
 
-    async def cancel(self, caller: Caller, generation_id: str) -> GenerationView:
+    async def cancel(
+        self, caller: Caller, generation_id: str, correlation_id: str
+    ) -> GenerationView:
         """Stop a generation before its provider is called; afterwards it is too late (409)."""
         record = await self._visible(caller, generation_id)
         if record["batch_id"]:
@@ -104,6 +109,16 @@ class Generations:
         report = await self.attempts.cancel(item)
         if report is None:
             raise Conflict("The provider is working on it already.", code="already_submitted")
+        event = AuditEvent(
+            action="generation.cancel_requested",
+            object_id=generation_id,
+            actor=caller.key,
+            actor_role=CLAIM_BY_ROLE[caller.role],
+            outcome="success",
+            occurred_at=self.clock.now().isoformat(),
+            correlation_id=correlation_id,
+        )
+        await self.admission.ledger.note_event(partition_for(generation_id), event)
         await self.settlements.settle(item.operation_id, [report])
         return await self.get(caller, generation_id)
 
@@ -121,6 +136,8 @@ class Generations:
         wanted = replace(wanted, tenant_id=caller.tenant_id)
         window = HistoryRange.of(since, until, self.clock.now().date())
         if caller.role < Role.DEPT_MANAGER:
+            if wanted.user_key not in (None, caller.key):
+                return GenerationList(items=(), continuation=None)
             wanted = replace(wanted, user_key=caller.key)
         departments = [caller.department_id]
         if caller.role >= Role.ORG_ADMIN:
@@ -145,8 +162,15 @@ class Generations:
         if record is None:
             raise Unavailable("The generation could not be read yet.", retry_after_s=1)
         if record["status"] == "queued":  # the first answer may have died before the start
-            await orchestrations.start_generation(generation_id)
+            await self._start(generation_id, orchestrations)
         return generation_view(record)
+
+    async def _start(self, generation_id: str, orchestrations: Orchestrations) -> None:
+        """Start it, or leave that to the sweep: the money is reserved, so it will be done."""
+        try:
+            await orchestrations.start_generation(generation_id)
+        except Exception:
+            logger.exception("start left to the sweep", extra={"generation_id": generation_id})
 
     async def _visible(self, caller: Caller, generation_id: str) -> Document:
         if partition_of(generation_id) is None:

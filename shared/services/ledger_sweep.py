@@ -1,5 +1,6 @@
 """Brings every hold to its end: restarts lost work, resolves unknown outcomes (I6)."""
 
+import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from shared.services.attempts import Attempts
 from shared.services.batch_results import BatchResults
 from shared.services.settlements import Settlements
 
+LOOK_TIME_S = 15.0  # for one unknown outcome
+RUN_TIME = timedelta(minutes=4)  # for looking at outcomes: well below the host's functionTimeout
+
 logger = logging.getLogger("eig.ledger_sweep")
 
 
@@ -24,7 +28,7 @@ class SweepTimes:
     """When the sweep steps in; each is an age of the hold."""
 
     grace: timedelta  # younger holds are left to their own orchestration
-    restart_until: timedelta  # older holds are not started any more, they are released
+    restart_until: timedelta  # holds without progress for longer are released, not started again
     unknown_horizon: timedelta  # unknown outcomes are booked at the maximum after this
 
 
@@ -66,20 +70,30 @@ class LedgerSweep:
         """Look at every open hold and every unknown outcome once."""
         report = SweepReport()
         now = self.clock.now()
-        before = (now - self.times.grace).isoformat()
         for partition in await self.partitions():
-            for hold in await self.records.open_holds(partition, before):
-                await self._guarded(report, self._revive(hold, now, orchestrations, report))
-            for record in await self.records.unknown_generations(partition, before):
-                await self._guarded(report, self._resolve(record, now, report))
-            for batch in await self.records.unfinished_batches(partition, before):
-                await self._guarded(report, self._finish(batch, orchestrations, report))
+            await self._guarded(report, self._sweep(partition, now, orchestrations, report))
         return report
+
+    async def _sweep(
+        self,
+        partition: Partition,
+        now: datetime,
+        orchestrations: Orchestrations,
+        report: SweepReport,
+    ) -> None:
+        before = (now - self.times.grace).isoformat()
+        for hold in await self.records.open_holds(partition, before):
+            await self._guarded(report, self._revive(hold, now, orchestrations, report))
+        for record in await self.records.unknown_generations(partition, before):
+            if self.clock.now() - now < RUN_TIME:
+                await self._guarded(report, self._resolve(record, now, report))
+        for batch in await self.records.unfinished_batches(partition, before):
+            await self._guarded(report, self._finish(batch, orchestrations, report))
 
     async def _guarded(self, report: SweepReport, step: Coroutine[Any, Any, None]) -> None:
         try:
             await step
-        except Exception:  # one bad hold must not keep the others from their end
+        except Exception:  # one bad document must not keep the others from their end
             report.errors += 1
             logger.exception("sweep step failed")
 
@@ -88,8 +102,9 @@ class LedgerSweep:
     ) -> None:
         if await orchestrations.is_running(hold.operation_id):
             return
-        expired = now - datetime.fromisoformat(hold.created_at) > self.times.restart_until
         batch = await self.records.batch(hold.operation_id)
+        moved_at = (batch and batch["progress_at"]) or hold.created_at
+        expired = now - datetime.fromisoformat(moved_at) > self.times.restart_until
         if batch is not None:
             if batch["status"] != "running":
                 return
@@ -111,7 +126,11 @@ class LedgerSweep:
 
     async def _resolve(self, record: Document, now: datetime, report: SweepReport) -> None:
         item = read_work_item(record)
-        found = await self.attempts.stop(item, "sweeper")
+        try:
+            async with asyncio.timeout(LOOK_TIME_S):  # a look, not a wait for a job that runs
+                found = await self.attempts.stop(item, "sweeper")
+        except TimeoutError:
+            return  # asked again in the next run
         if found.ending == "unknown":
             age = now - datetime.fromisoformat(record["unknown_since"])
             if age <= self.times.unknown_horizon:

@@ -72,7 +72,7 @@ class Bench:
         )
 
     async def read(self, document_id: str) -> Document | None:
-        container = self.connection.container("ledger")
+        container = await self.connection.container("ledger")
         return await read_or_none(container, document_id, self.partition.key)
 
     async def must_read(self, document_id: str) -> Document:
@@ -82,7 +82,7 @@ class Bench:
 
     async def relay(self, outbox_id: str) -> None:
         """What the audit relay does once it has copied an event."""
-        container = self.connection.container("ledger")
+        container = await self.connection.container("ledger")
         await container.delete_item(outbox_id, partition_key=self.partition.key)
 
     async def counters(self) -> list[tuple[int, int]]:

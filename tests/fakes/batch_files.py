@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 from shared.domain.batch_plans import BatchChunk
+from shared.errors import InvariantBroken
 
 
 class FakeBatchFiles:
@@ -16,6 +17,8 @@ class FakeBatchFiles:
         self.chunks[chunk.batch_id, chunk.plan, number] = chunk
 
     async def chunk(self, batch_id: str, plan: str, number: int) -> BatchChunk:
+        if (batch_id, plan, number) not in self.chunks:
+            raise InvariantBroken("A part of the batch's plan is missing.")
         return self.chunks[batch_id, plan, number]
 
     async def put_result(

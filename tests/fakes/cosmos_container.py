@@ -277,8 +277,21 @@ class FakeConnection:
         """Nothing to close."""
 
     def as_connection(self) -> "CosmosConnection":
-        """Itself, under the type that the adapters name."""
-        return cast("CosmosConnection", self)
+        """Itself as the adapters know it: a connection that opens before it hands out."""
+        return cast("CosmosConnection", _Opened(self))
+
+
+class _Opened:
+    """The adapters' view of a FakeConnection."""
+
+    def __init__(self, connection: FakeConnection) -> None:
+        self._connection = connection
+
+    async def container(self, name: str) -> FakeContainer:
+        return self._connection.container(name)
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
 
 
 def _unheard(apply: Callable[[], object]) -> None:

@@ -2,29 +2,50 @@
 
 from collections.abc import Mapping, Sequence
 
+from shared.adapters.cosmos_directory import ALL_TENANTS
 from shared.domain.identity import Principal
 from shared.domain.ledger import Document
 from shared.ports import DirectoryUser
+from tests.builders import TENANT
 
 
 class FakeDirectory:
-    """Users by principal key, and one monthly limit per department."""
+    """Documents by tenant and id; made with users by principal key, and limits by department."""
 
-    def __init__(self, users: Mapping[str, DirectoryUser], limits_micros: Mapping[str, int]):
-        self.users = dict(users)
-        self.limits_micros = dict(limits_micros)
-        self.documents: dict[str, Document] = {}
+    def __init__(
+        self,
+        users: Mapping[str, DirectoryUser] | None = None,
+        limits_micros: Mapping[str, int] | None = None,
+    ) -> None:
+        self._documents: dict[tuple[str, str], Document] = {}
+        for key, user in (users or {}).items():
+            tenant_id, object_id = key.split(".")
+            self._create({"id": f"user:{object_id}", "pk": tenant_id, **vars(user)})
+        for department_id, micros in (limits_micros or {}).items():
+            limit = {"id": f"department:{department_id}", "monthly_limit_micros": micros}
+            self._create({"pk": TENANT, **limit})
+            entry = {"id": department_id, "department_id": department_id}
+            self._create({"pk": ALL_TENANTS, **entry})
 
     async def user(self, principal: Principal) -> DirectoryUser | None:
-        return self.users.get(principal.key)
+        found = self._documents.get((principal.tenant_id, f"user:{principal.object_id}"))
+        if found is None:
+            return None
+        return DirectoryUser(found["department_id"], found["monthly_limit_micros"])
 
     async def department_limit_micros(self, tenant_id: str, department_id: str) -> int | None:
-        return self.limits_micros.get(department_id)
+        found = self._documents.get((tenant_id, f"department:{department_id}"))
+        return found["monthly_limit_micros"] if found else None
 
     async def departments(self) -> Sequence[str]:
-        return sorted(self.limits_micros)
+        return sorted(item_id for pk, item_id in self._documents if pk == ALL_TENANTS)
 
     async def put(self, documents: Sequence[Document]) -> int:
-        missing = {d["id"]: d for d in documents if d["id"] not in self.documents}
-        self.documents |= missing
-        return len(missing)
+        return sum(self._create(document) for document in documents)
+
+    def _create(self, document: Document) -> bool:
+        place = (document["pk"], document["id"])
+        if place in self._documents:
+            return False
+        self._documents[place] = dict(document)
+        return True

@@ -4,13 +4,12 @@ import hashlib
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 
+from shared.adapters.blob_images import IMAGE_BYTES_MAX
 from shared.domain.attempts import AttemptReport, ProviderImage, StoredImage
-from shared.domain.images import image_dimensions, sniff_image
+from shared.domain.images import HEAD_BYTES, image_dimensions, sniff_image
 from shared.errors import Unavailable
 from shared.ports import ImageBytes, Seal
 from tests.fakes.faults import NOT_DONE, Fault, Faults, NoFaults
-
-IMAGES_MAX = 10
 
 
 class FakeImageStore:
@@ -25,8 +24,8 @@ class FakeImageStore:
         self, generation_id: str, images: Sequence[ProviderImage], seal: Seal
     ) -> AttemptReport:
         found: list[tuple[StoredImage, bytes]] = []
-        for image in images[:IMAGES_MAX]:
-            data = b"".join([chunk async for chunk in image.chunks])
+        for image in images:
+            data = await _read(image)
             stored = _stored(len(found), data, image.seed)
             if stored is not None:
                 found.append((stored, data))
@@ -36,8 +35,8 @@ class FakeImageStore:
 
         def keep_all() -> None:
             for stored, data in found:
-                self.pictures.setdefault((generation_id, stored.index), (stored, data))
-            self.reports.setdefault(generation_id, report)
+                self.pictures[generation_id, stored.index] = (stored, data)
+            self.reports[generation_id] = report
 
         fault = await self._faults.next("keep")
         if fault in NOT_DONE:
@@ -61,6 +60,9 @@ class FakeImageStore:
         return self.reports.get(generation_id)
 
     async def read(self, generation_id: str, index: int) -> ImageBytes | None:
+        fault = await self._faults.next("read")
+        if fault is not Fault.NONE:
+            raise Unavailable("The image store did not answer.")
         found = self.pictures.get((generation_id, index))
         if found is None:
             return None
@@ -71,11 +73,22 @@ class FakeImageStore:
         return f"https://images.example/{generation_id}/{index}?until={expires_at.isoformat()}"
 
 
+async def _read(image: ProviderImage) -> bytes:
+    """The bytes of a picture, or as many as show that it is too large."""
+    data = bytearray()
+    async for chunk in image.chunks:
+        data += chunk
+        if len(data) > IMAGE_BYTES_MAX:
+            break
+    return bytes(data)
+
+
 def _stored(index: int, data: bytes, seed: int | None) -> StoredImage | None:
-    kind = sniff_image(data)
-    if kind is None:
+    head = data[:HEAD_BYTES]
+    kind, dimensions = sniff_image(head), image_dimensions(head)
+    if kind is None or dimensions is None or len(data) > IMAGE_BYTES_MAX:
         return None
-    width, height = image_dimensions(data) or (1, 1)
+    width, height = dimensions
     return StoredImage(
         index=index,
         sha256=hashlib.sha256(data).hexdigest(),

@@ -1,11 +1,13 @@
 """The Records port over the in-memory container of the ledger."""
 
+import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import datetime, timedelta
 
 from shared.adapters.cosmos import BatchRefused, answered, commit, read_or_none
 from shared.domain.audit_events import AuditEvent, outbox_document
 from shared.domain.history import GenerationFilter
-from shared.domain.ids import Partition
+from shared.domain.ids import Partition, period_of
 from shared.domain.ledger import (
     AttemptMarker,
     Create,
@@ -20,6 +22,7 @@ from shared.domain.ledger import (
     read_hold,
     read_marker,
 )
+from shared.errors import Invalid, InvariantBroken
 from shared.ports import Page
 from tests.fakes.cosmos_container import FakeConnection, FakeContainer
 
@@ -44,18 +47,24 @@ class FakeRecords:
     ) -> Page:
         found = await self._scan(partition, lambda d: _matches(d, wanted))
         found.sort(key=lambda d: (d["created_at"], d["id"]), reverse=True)
-        start = int(continuation or 0)
-        more = str(start + limit) if start + limit < len(found) else None
+        listing = hashlib.sha256(repr((partition, wanted)).encode()).hexdigest()[:8]
+        start = _position(listing, continuation) if continuation else 0
+        more = f"{listing}:{start + limit}" if start + limit < len(found) else None
         return Page(found[start : start + limit], more)
 
     async def batch(self, batch_id: str) -> Document | None:
         return await self._read(batch_id, batch_document_id(batch_id))
 
     async def batches_of_slot(self, slot_id: str) -> Sequence[Document]:
-        return await self._scan(
-            partition_for(slot_id),
-            lambda d: d["type"] == "batch" and d["source"]["slot_id"] == slot_id,
-        )
+        partition = partition_for(slot_id)
+        found = [
+            batch
+            for each in (partition, _following(partition))
+            for batch in await self._scan(
+                each, lambda d: d["type"] == "batch" and d["source"]["slot_id"] == slot_id
+            )
+        ]
+        return sorted(found, key=lambda d: str(d["created_at"]))
 
     async def batch_generations(self, batch_id: str, first: int, last: int) -> Sequence[Document]:
         found = await self._scan(
@@ -71,7 +80,9 @@ class FakeRecords:
     async def resolutions(self, batch_id: str) -> AsyncIterator[Document]:
         found = await self._scan(
             partition_for(batch_id),
-            lambda d: d["type"] == "resolution" and d["operation_id"] == batch_id,
+            lambda d: (
+                d["type"] == "resolution" and d["operation_id"] == batch_id and d["row"] is not None
+            ),
         )
         for document in sorted(found, key=lambda d: int(d["row"])):
             yield document
@@ -131,7 +142,7 @@ class FakeRecords:
                 await self._commit(partition, drops)
             except BatchRefused as refusal:
                 if refusal.status != NOT_FOUND:
-                    raise
+                    raise InvariantBroken("The outbox could not be cleared.") from None
                 del remaining[refusal.index]
             else:
                 return
@@ -162,7 +173,7 @@ class FakeRecords:
             await self._commit(partition, [*operations, Create(outbox_document(partition, event))])
         except BatchRefused as refusal:
             if refusal.status != CONFLICT:
-                raise
+                raise InvariantBroken("A change was refused in an unforeseen way.") from None
 
     async def _commit(self, partition: Partition, operations: Sequence[Operation]) -> None:
         await commit(
@@ -170,6 +181,20 @@ class FakeRecords:
             partition.key,
             operations,
         )
+
+
+def _position(listing: str, continuation: str) -> int:
+    """Where a page begins; raises Invalid for a token that this listing never gave out."""
+    owner, _, start = continuation.partition(":")
+    if owner != listing or not (start.isascii() and start.isdecimal()):
+        raise Invalid("The continuation token is not one of this listing's; start without it.")
+    return int(start)
+
+
+def _following(partition: Partition) -> Partition:
+    """The same department in the month after."""
+    first = datetime(int(partition.period[:4]), int(partition.period[4:]), 1)  # noqa: DTZ001
+    return Partition(partition.department_id, period_of(first + timedelta(days=31)))
 
 
 def _matches(document: Document, wanted: GenerationFilter) -> bool:

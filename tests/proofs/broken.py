@@ -29,14 +29,14 @@ class ReadCheckWrite(CosmosLedger):
         hold = reservation.hold
         partition = partition_for(hold.operation_id)
         for scope in hold.scopes:
-            document = await read_or_none(self._container, scope.document_id, partition.key)
+            document = await read_or_none(await self._container(), scope.document_id, partition.key)
             if document is None:
                 raise PeriodNotOpen(scope.name)
             if read_budget(document).available_micros < hold.amount_micros:
                 raise BudgetExceeded("too dear", extra={"scope": scope.name})
         blind = [_unconditional(each) for each in reserve_operations(reservation)]
         try:
-            await commit(self._container, partition.key, blind)
+            await commit(await self._container(), partition.key, blind)
         except BatchRefused as refusal:
             if refusal.index != 0 or refusal.status != CONFLICT:
                 raise InvariantBroken("refused") from None
@@ -57,12 +57,12 @@ class PatchWithoutCreate(CosmosLedger):
         operations = reserve_operations(reservation)
         patches = [each for each in operations if isinstance(each, Patch)]
         try:
-            await commit(self._container, partition.key, patches)
+            await commit(await self._container(), partition.key, patches)
         except BatchRefused as refusal:
             raise await self._refused(reservation, partition, refusal) from None
         creates = [each for each in operations if not isinstance(each, Patch)]
         try:
-            await commit(self._container, partition.key, creates)
+            await commit(await self._container(), partition.key, creates)
         except BatchRefused:
             return False
         return True
@@ -89,7 +89,7 @@ class NoMarker(CosmosLedger):
 
     async def begin_attempt(self, marker: AttemptMarker) -> AttemptMarker:
         partition = partition_for(marker.generation_id)
-        standing = await read_or_none(self._container, marker.document_id, partition.key)
+        standing = await read_or_none(await self._container(), marker.document_id, partition.key)
         if standing is None:
             return await super().begin_attempt(marker)
         await self._set(marker, "holder", marker_document(marker)["holder"])

@@ -92,7 +92,7 @@ async def _cancel(world: World, intent: Intent, operation_id: str) -> None:
         if intent.batch:
             await world.batches.cancel(intent.caller, operation_id, "c-cancel")
         else:
-            await world.generations.cancel(intent.caller, operation_id)
+            await world.generations.cancel(intent.caller, operation_id, "c-cancel")
 
     try:
         await _sent(world, cancel)

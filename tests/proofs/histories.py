@@ -28,7 +28,9 @@ LIMITS_MICROS = ((30_000, 120_000), (30_000, 300_000))  # tight: some requests f
 PAUSES_S = (  # after the faults: each sweep finds what the one before has left
     TIMES.grace.total_seconds() + 60,
     TIMES.restart_until.total_seconds(),
-    TIMES.unknown_horizon.total_seconds(),
+    TIMES.unknown_horizon.total_seconds() + 60,
+    60.0,
+    TIMES.unknown_horizon.total_seconds() + 60,  # what a late restart has left unknown
     60.0,
 )
 # Cheap and dear ones, by the picture, by the token and by the second.

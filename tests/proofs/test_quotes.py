@@ -13,8 +13,8 @@ from shared.domain.prices import INPUT_TOKENS_OVERHEAD, PriceRow
 from tests.builders import catalogue
 
 PRICES = catalogue()
-# Lone surrogates cannot be sent; everything else can be in a prompt.
-PROMPTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200)
+# Lone surrogates cannot be sent and control characters are refused; all else can be in a prompt.
+PROMPTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=200)
 REQUESTED = [row for row in PRICES.rows if row.unit in ("image", "second")]
 
 

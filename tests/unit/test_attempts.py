@@ -300,12 +300,6 @@ async def test_evidence_of_a_resumed_job_that_stays_lost_is_unknown_with_its_id(
     assert again.job_id == f"job-{bench.work.generation_id}-1"
 
 
-async def test_postponed_asks_for_the_same_attempt() -> None:
-    bench = Bench()
-    report = bench.attempts.postponed(bench.work.generation_id, 3)
-    assert (report.ending, report.attempt) == ("again", 3)
-
-
 async def test_unknown_from_the_provider_keeps_its_reason() -> None:
     report = await Bench(always(Work(Unknown("connection_lost"), 0))).run()
     assert (report.ending, report.reason) == ("unknown", "connection_lost")

@@ -121,6 +121,7 @@ def test_resolve_of_rows_counts_them_in_their_batch() -> None:
         "/counts/succeeded": 2,
         "/spent_micros": 60,
         "/images": 2,
+        "/progress_at": CLOSED_AT,
     }
 
 

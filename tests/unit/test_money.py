@@ -10,7 +10,6 @@ from shared.domain.money import (
     aud_micros,
     ceil_micros,
     checked_micros,
-    format_micros,
 )
 from shared.errors import InvariantBroken
 
@@ -56,11 +55,3 @@ def test_aud_micros_of_parts_covers_the_whole(one: int, other: int, rate: int) -
 def test_aud_micros_beyond_a_double_is_an_invariant_broken() -> None:
     with pytest.raises(InvariantBroken):
         aud_micros(MICROS_MAX, 2 * MICROS_PER_UNIT)
-
-
-@pytest.mark.parametrize(
-    ("micros", "decimals", "text"),
-    [(0, 2, "0.00"), (1_234_567, 2, "1.23"), (5_000, 4, "0.0050"), (1, 6, "0.000001")],
-)
-def test_format_micros_shows_units(micros: int, decimals: int, text: str) -> None:
-    assert format_micros(micros, decimals) == text
