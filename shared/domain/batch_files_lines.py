@@ -11,7 +11,9 @@ ROWS_MAX: Final = BATCH_ROWS_MAX  # one batch is one priced contract; its row id
 FILE_BYTES_MAX: Final = 50 * 1024 * 1024  # 50,000 rows of 1 KiB, five times a usual prompt
 # Two texts of 4,000 characters, each character written as two \u escapes, and the rest of a row.
 LINE_BYTES_MAX: Final = 128 * 1024
-RECORD_BYTES_MAX: Final = 192 * 1024  # a CSV row with line breaks in it; bounds an unclosed quote
+RECORD_BYTES_MAX: Final = (
+    LINE_BYTES_MAX  # a CSV row with line breaks in it; also what csv allows a cell
+)
 LINES_MAX: Final = 20 * ROWS_MAX  # 20 lines a row: stops 50 MB of blank lines from eating minutes
 FAULTS_PER_ROW_MAX: Final = 8  # enough to mend a row at one go; keeps errors.csv readable
 READ_BYTES: Final = 64 * 1024  # one read: with a line in hand, at most 192 KiB are held

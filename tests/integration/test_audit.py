@@ -88,6 +88,25 @@ async def test_batch_leaves_its_own_events_and_those_of_its_rows(
         assert event["action"] == "generation.closed"
 
 
+async def test_canceled_generation_names_who_canceled_it(
+    ledger: Cloud, ava: Person, mia: Person
+) -> None:
+    busy = order(scenario="rate_limited retry_after_s=20")
+    generation_id = (await ava.post("/generations", busy)).json(202)["id"]
+
+    async def cancel() -> int:
+        return (await mia.delete(f"/generations/{generation_id}")).status
+
+    await until(cancel, lambda status: status == 200, 10)
+    events = {event["action"]: event for event in await events_of(ledger, generation_id)}
+    assert set(events) == {
+        "generation.admitted",
+        "generation.cancel_requested",
+        "generation.closed",
+    }
+    assert events["generation.cancel_requested"]["actor"].endswith(oid("mia"))
+
+
 async def test_canceled_batch_names_who_canceled_it(
     ledger: Cloud, ava: Person, mia: Person
 ) -> None:
