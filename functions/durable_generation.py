@@ -80,11 +80,13 @@ def chunk_orchestrator(context: df.DurableOrchestrationContext) -> Steps:
     opened = yield from _until_ok(context, names.OPEN_CHUNK_ACTIVITY, chunk.to_json())
     started = context.current_utc_datetime
     waiting = [_Waiting(row, 1, started) for row in opened["rows"]]
-    stop, width = opened["cancel_requested"], WAVE_ROWS_FIRST
+    stop, stopping, width = opened["cancel_requested"], False, WAVE_ROWS_FIRST
     while waiting:
         now = context.current_utc_datetime
         stop = stop or now - started > RUN_TIME_MAX
-        wave = [each for each in waiting if stop or each.due <= now][:width]
+        if stop and not stopping:  # nothing is waited for any more, but for our own faults
+            waiting, stopping = [each._replace(due=now) for each in waiting], True
+        wave = [each for each in waiting if each.due <= now][:width]
         if not wave:
             yield context.create_timer(min(each.due for each in waiting))
             continue

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from shared.domain.attempts import AttemptReport
 from shared.domain.audit_events import AuditEvent
 from shared.domain.ids import Partition, period_of, previous_period
 from shared.domain.ledger import Document, Hold
 from shared.domain.settlements import expired_report
-from shared.domain.work import read_work_item
+from shared.domain.work import WorkItem, read_work_item
 from shared.ports import Clock, Directory, Ledger, Orchestrations, Records
 from shared.services.attempts import Attempts
 from shared.services.batch_results import BatchResults
@@ -120,17 +121,24 @@ class LedgerSweep:
             await orchestrations.start_generation(hold.operation_id)
             report.restarted += 1
             return
-        stopped = await self.attempts.stop(read_work_item(record), "sweeper")
-        await self.settlements.settle(hold.operation_id, [stopped])
-        report.released += 1
+        stopped = await self._stopped(read_work_item(record))
+        if stopped is not None:
+            await self.settlements.settle(hold.operation_id, [stopped])
+            report.released += 1
+
+    async def _stopped(self, item: WorkItem) -> AttemptReport | None:
+        """How an outcome stands at a look; None when the look took too long: the next run asks."""
+        try:
+            async with asyncio.timeout(LOOK_TIME_S):  # it does not wait for a job that runs
+                return await self.attempts.stop(item, "sweeper")
+        except TimeoutError:
+            return None
 
     async def _resolve(self, record: Document, now: datetime, report: SweepReport) -> None:
         item = read_work_item(record)
-        try:
-            async with asyncio.timeout(LOOK_TIME_S):  # a look, not a wait for a job that runs
-                found = await self.attempts.stop(item, "sweeper")
-        except TimeoutError:
-            return  # asked again in the next run
+        found = await self._stopped(item)
+        if found is None:
+            return
         if found.ending == "unknown":
             age = now - datetime.fromisoformat(record["unknown_since"])
             if age <= self.times.unknown_horizon:

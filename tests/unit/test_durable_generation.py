@@ -1,0 +1,117 @@
+"""The chunk orchestrator over virtual time: who waits, who goes on, and when waiting ends."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from functions import durable_generation, names
+from functions.durable_generation import RUN_TIME_MAX, WAVE_ROWS
+from functions.payloads import ChunkInput
+from shared.domain.ids import row_of
+
+START = datetime(2026, 11, 22, tzinfo=UTC)
+BATCH_ID = "202611-marketing-" + "a" * 32
+Answer = Callable[[int, dict[str, Any]], dict[str, Any]]
+
+
+@dataclass
+class FakeContext:
+    """Runs activities at once; timers move the clock."""
+
+    answer: Answer
+    rows: tuple[int, ...]
+    now: datetime = START
+    waves: list[list[int]] = field(default_factory=list)
+    ended_at: dict[int, datetime] = field(default_factory=dict)
+    timers: int = 0
+
+    @property
+    def current_utc_datetime(self) -> datetime:
+        return self.now
+
+    def get_input(self) -> dict[str, Any]:
+        return ChunkInput(batch_id=BATCH_ID, number=0).to_json()
+
+    def call_activity(self, name: str, payload: dict[str, Any]) -> dict[str, Any]:
+        if name == names.OPEN_CHUNK_ACTIVITY:
+            return {"ok": True, "rows": list(self.rows), "cancel_requested": False}
+        if name == names.SETTLE_ACTIVITY:
+            for report in payload["reports"]:
+                self.ended_at[row_of(report["generation_id"]) or 0] = self.now
+            return {"ok": True, "cancel_requested": False}
+        return self.answer(row_of(payload["generation_id"]) or 0, payload)
+
+    def task_all(self, reports: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        self.waves.append([row_of(report["generation_id"]) or 0 for report in reports])
+        return reports
+
+    def create_timer(self, fire_at: datetime) -> None:
+        assert fire_at > self.now
+        self.now, self.timers = fire_at, self.timers + 1
+
+
+def report(payload: dict[str, Any], ending: str, wait_s: float | None = None) -> dict[str, Any]:
+    return {
+        "generation_id": payload["generation_id"],
+        "attempt": payload["attempt"],
+        "ending": ending,
+        "retry_after_s": wait_s,
+    }
+
+
+def run(context: FakeContext) -> None:
+    builder = durable_generation.chunk_orchestrator
+    steps = builder._function.get_user_function().orchestrator_function(context)
+    asked = next(steps)
+    while True:
+        try:
+            asked = steps.send(asked)
+        except StopIteration:
+            return
+
+
+def test_rows_that_are_throttled_do_not_hold_up_the_others() -> None:
+    def throttled_first_half(row: int, payload: dict[str, Any]) -> dict[str, Any]:
+        if row <= 10 and payload["attempt"] == 1:
+            return report(payload, "retry", 300)
+        return report(payload, "delivered")
+
+    context = FakeContext(throttled_first_half, tuple(range(1, 31)))
+    run(context)
+    assert set(context.ended_at) == set(range(1, 31))
+    assert all(context.ended_at[row] == START for row in range(11, 31))
+    assert all(context.ended_at[row] == START + timedelta(seconds=300) for row in range(1, 11))
+
+
+def test_waves_grow_while_everything_goes_through() -> None:
+    context = FakeContext(lambda _, payload: report(payload, "delivered"), tuple(range(1, 101)))
+    run(context)
+    assert [len(wave) for wave in context.waves] == [5, 10, 20, 20, 20, 20, 5]
+    assert max(map(len, context.waves)) == WAVE_ROWS
+    assert context.timers == 0
+
+
+def test_rows_that_may_never_start_are_stopped_after_a_day() -> None:
+    def never(_: int, payload: dict[str, Any]) -> dict[str, Any]:
+        return report(payload, "canceled") if payload["stop"] else report(payload, "again", 600)
+
+    context = FakeContext(never, (1, 2, 3))
+    run(context)
+    assert set(context.ended_at) == {1, 2, 3}
+    assert min(context.ended_at.values()) - START > RUN_TIME_MAX
+    assert max(context.ended_at.values()) - START < RUN_TIME_MAX + timedelta(hours=1)
+
+
+def test_fault_of_ours_while_stopping_is_waited_out() -> None:
+    faults = iter(["again"] * 5)
+
+    def faulty_at_the_end(_: int, payload: dict[str, Any]) -> dict[str, Any]:
+        if not payload["stop"]:
+            return report(payload, "again", 86_500)
+        return report(payload, next(faults, "canceled"), 5)
+
+    context = FakeContext(faulty_at_the_end, (1,))
+    run(context)
+    assert context.timers == 6
+    assert set(context.ended_at) == {1}
