@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -34,8 +33,6 @@ from tests.proofs.chaos import Chaos
 from tests.proofs.invariants import Checker
 from tests.proofs.orchestration import SimulatedOrchestrations
 from tests.proofs.provider_scripts import Script
-
-logging.getLogger("eig").setLevel(logging.CRITICAL + 1)  # a history logs hundreds of warnings
 
 TIMES = SweepTimes(
     grace=timedelta(seconds=20),
