@@ -1,26 +1,11 @@
-"""The composition root: settings become services. The only file that imports adapters, lazily.
-
-`services()` builds everything once per worker on first use, so that the app can be indexed while
-Cosmos DB is down; `install()` lets a test put its own services in place.
-"""
+"""Use cases: services over the systems, each built when it is first asked for."""
 
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from shared.wiring.systems import Systems
+
 if TYPE_CHECKING:
-    from shared.adapters.blob import BlobConnection
-    from shared.adapters.cosmos import CosmosConnection
-    from shared.domain.prices import PriceCatalogue
-    from shared.ports import (
-        BatchFiles,
-        Clock,
-        Directory,
-        ImageProvider,
-        ImageStore,
-        Ledger,
-        Records,
-        TokenVerifier,
-    )
     from shared.services.admission import Admission
     from shared.services.attempts import Attempts
     from shared.services.audit_relay import AuditRelay
@@ -39,106 +24,10 @@ if TYPE_CHECKING:
     from shared.services.settlements import Settlements
     from shared.services.uploads import UploadSlots
     from shared.services.work import WorkItems
-    from shared.settings import Settings
 
 
-class Services:
-    """Every service of the app, each built when it is first asked for."""
-
-    def __init__(self, settings: "Settings") -> None:
-        self.settings = settings
-
-    # --- systems ---------------------------------------------------------------------------
-
-    @cached_property
-    def clock(self) -> "Clock":
-        from shared.adapters.system_clock import SystemClock
-
-        return SystemClock()
-
-    @cached_property
-    def cosmos(self) -> "CosmosConnection":
-        from shared.adapters.cosmos import CosmosAccount, CosmosConnection
-
-        s = self.settings
-        return CosmosConnection(CosmosAccount(s.cosmos_endpoint, s.cosmos_database, s.cosmos_key))
-
-    @cached_property
-    def blob(self) -> "BlobConnection":
-        from shared.adapters.blob import BlobAccount, BlobConnection
-
-        s = self.settings
-        return BlobConnection(BlobAccount(s.storage_connection, s.storage_url))
-
-    @cached_property
-    def catalogue(self) -> "PriceCatalogue":
-        from shared.adapters.price_file import load_catalogue
-
-        return load_catalogue()
-
-    @cached_property
-    def ledger(self) -> "Ledger":
-        from shared.adapters.cosmos_ledger import CosmosLedger
-
-        return CosmosLedger(self.cosmos)
-
-    @cached_property
-    def records(self) -> "Records":
-        from shared.adapters.cosmos_records import CosmosRecords
-
-        return CosmosRecords(self.cosmos)
-
-    @cached_property
-    def directory(self) -> "Directory":
-        from shared.adapters.cosmos_directory import CosmosDirectory
-
-        return CosmosDirectory(self.cosmos)
-
-    @cached_property
-    def image_store(self) -> "ImageStore":
-        from shared.adapters.blob_images import BlobImageStore
-
-        return BlobImageStore(self.blob, self.clock)
-
-    @cached_property
-    def batch_files(self) -> "BatchFiles":
-        from shared.adapters.blob_batch_files import BlobBatchFiles
-
-        return BlobBatchFiles(self.blob)
-
-    @cached_property
-    def tokens(self) -> "TokenVerifier":
-        from shared.adapters.entra_tokens import EntraTokenVerifier, IssuerRule
-
-        s = self.settings
-        rule = IssuerRule(
-            tenant_id=s.token_tenant_id,
-            audience=s.token_audience,
-            azp_allow=s.token_authorized_parties,
-        )
-        return EntraTokenVerifier({s.token_issuer: rule}, self.clock, s.token_scope)
-
-    @cached_property
-    def providers(self) -> "dict[str, ImageProvider]":
-        from shared.adapters.providers.azure_openai import AzureOpenAIProvider
-        from shared.adapters.providers.replicate import ReplicateProvider
-
-        s = self.settings
-        azure_openai = AzureOpenAIProvider(
-            base_url=f"{s.azure_openai_endpoint.rstrip('/')}/openai/v1/",
-            api_key=s.azure_openai_key,
-            token_scope=s.azure_openai_token_scope,
-            timeout_s=s.azure_openai_timeout_s,
-        )
-        replicate = ReplicateProvider(
-            base_url=s.replicate_endpoint,
-            api_token=s.replicate_token,
-            output_hosts=s.replicate_output_hosts,
-            poll_interval_s=s.replicate_poll_interval_s,
-        )
-        return {azure_openai.name: azure_openai, replicate.name: replicate}
-
-    # --- use cases -------------------------------------------------------------------------
+class UseCases(Systems):
+    """What triggers may call."""
 
     @cached_property
     def callers(self) -> "Callers":
@@ -304,28 +193,3 @@ class Services:
 
     async def _storage_answers(self) -> None:
         await self.blob.service().get_container_client("images").get_container_properties()
-
-    async def aclose(self) -> None:
-        """Close what was opened; one-off commands and tests call it, the worker never ends so."""
-        for name in ("cosmos", "blob"):
-            if name in self.__dict__:
-                await self.__dict__[name].aclose()
-
-
-_services: Services | None = None
-
-
-def services() -> Services:
-    """The worker's services, built on first use; raises InvariantBroken on unusable settings."""
-    global _services  # noqa: PLW0603 - the one global of the app
-    if _services is None:
-        from shared.settings import load_settings
-
-        _services = Services(load_settings())
-    return _services
-
-
-def install(replacement: Services | None) -> None:
-    """Put other services in place, or None to build them anew from the environment."""
-    global _services  # noqa: PLW0603 - as above
-    _services = replacement
