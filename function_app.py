@@ -6,14 +6,19 @@ import azure.functions as func
 from functions import (
     blob_uploads,
     durable_activities,
+    durable_alerts,
+    durable_alerts_activities,
     durable_generation,
+    http_alert_channels,
     http_batches,
     http_budgets,
     http_estimates,
+    http_freezes,
     http_generations,
     http_health,
     http_images,
     http_openapi,
+    timer_alerts,
     timer_audit_relay,
     timer_ledger_sweep,
 )
@@ -24,10 +29,15 @@ app.register_functions(http_images.bp)
 app.register_functions(http_batches.bp)
 app.register_functions(http_estimates.bp)
 app.register_functions(http_budgets.bp)
+app.register_functions(http_freezes.bp)
+app.register_functions(http_alert_channels.bp)
 app.register_functions(http_health.bp)
 app.register_functions(http_openapi.bp)
 app.register_functions(blob_uploads.bp)
 app.register_functions(durable_generation.bp)
 app.register_functions(durable_activities.bp)
+app.register_functions(durable_alerts.bp)
+app.register_functions(durable_alerts_activities.bp)
+app.register_functions(timer_alerts.bp)
 app.register_functions(timer_ledger_sweep.bp)
 app.register_functions(timer_audit_relay.bp)

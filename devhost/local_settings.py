@@ -54,6 +54,9 @@ def setting_values(ports: Ports) -> dict[str, str]:
         "EIG_REPLICATE_ENDPOINT": f"{simulators}/replicate/v1",
         "EIG_REPLICATE_TOKEN": ANY_CREDENTIAL,
         "EIG_REPLICATE_OUTPUT_HOSTS": f"{LOOPBACK}:{ports.simulators}",
+        # Alerts reach the receiver among the simulators, and mail stays on this machine.
+        "EIG_WEBHOOK_ALLOWED_HOSTS": f"{LOOPBACK}:{ports.simulators}",
+        "EIG_MAIL_FOLDER": ".devhost/mail",
         "EIG_END_USER_SALT": "local",
         # The simulators answer in a fraction of a second and have no quota of their own.
         "EIG_AZURE_OPENAI_STARTS_PER_MINUTE": "60000",

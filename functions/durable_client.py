@@ -1,11 +1,12 @@
 """Starts our orchestrations through the Durable client that a trigger is given."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import azure.durable_functions as df
 
 from functions import names
-from functions.payloads import BatchInput, GenerationInput, Payload
+from functions.payloads import AlertInput, BatchInput, GenerationInput, Payload
 
 _ALIVE = frozenset(
     {
@@ -30,6 +31,10 @@ class DurableOrchestrations:
     async def start_batch(self, batch_id: str, rows: int) -> None:
         payload = BatchInput(batch_id=batch_id, rows=rows)
         await self._start(names.BATCH_ORCHESTRATOR, batch_id, payload)
+
+    async def start_alert(self, alert_id: str, channels: Sequence[str]) -> None:
+        payload = AlertInput(alert_id=alert_id, channels=tuple(channels))
+        await self._start(names.ALERT_ORCHESTRATOR, alert_id, payload)
 
     async def is_running(self, operation_id: str) -> bool:
         status: Any = await self._client.get_status(operation_id)

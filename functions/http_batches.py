@@ -1,23 +1,15 @@
 """Batches over HTTP."""
 
-from typing import Final, Literal
-
 import azure.durable_functions as df
 import azure.functions as func
 
 from functions import names
 from functions.durable_client import DurableOrchestrations
+from functions.http_batch_bodies import charge_of, rows_of
 from functions.http_routes import location_of, path_of
 from functions.http_support import JSON, Call, handle, json_response
-from shared.errors import UnsupportedMediaType
 from shared.wiring import services
 
-BATCH_BODY_BYTES_MAX = 8 * 1024 * 1024  # larger batches are uploaded as files
-FORMATS: Final[dict[str, Literal["csv", "jsonl"]]] = {
-    "text/csv": "csv",
-    "application/jsonl": "jsonl",
-    "application/x-ndjson": "jsonl",
-}
 bp = df.Blueprint()
 ANONYMOUS = func.AuthLevel.ANONYMOUS  # the access token is checked at our own edge
 
@@ -31,11 +23,12 @@ async def submit_batch(
     """POST /batches"""
 
     async def act(call: Call) -> func.HttpResponse:
-        file_format, content = _rows_of(call)
+        file_format, content = rows_of(call)
         order = await services().batch_bodies.order(
             call.known_caller,
             content,
             file_format,
+            charge=charge_of(call),
             key=call.idempotency_key(),
             correlation_id=call.correlation_id,
         )
@@ -46,21 +39,6 @@ async def submit_batch(
     return await handle(req, act)
 
 
-def _rows_of(call: Call) -> tuple[Literal["csv", "jsonl"], bytes]:
-    """The rows as a file would hold them: JSON items become JSON lines."""
-    media_type = call.media_type()
-    if media_type == JSON:
-        from functions.http_models import BatchRequest
-
-        items = call.body(BatchRequest, BATCH_BODY_BYTES_MAX).items
-        return "jsonl", b"\n".join(
-            item.model_dump_json(exclude_none=True).encode() for item in items
-        )
-    if media_type not in FORMATS:
-        raise UnsupportedMediaType(f"Send {JSON}, {', '.join(sorted(FORMATS))}.")
-    return FORMATS[media_type], call.raw_body(BATCH_BODY_BYTES_MAX)
-
-
 @bp.function_name(names.CREATE_UPLOAD_SLOT)
 @bp.route(route=path_of(names.CREATE_UPLOAD_SLOT), methods=["POST"], auth_level=ANONYMOUS)
 async def create_upload_slot(req: func.HttpRequest) -> func.HttpResponse:
@@ -69,9 +47,10 @@ async def create_upload_slot(req: func.HttpRequest) -> func.HttpResponse:
     async def act(call: Call) -> func.HttpResponse:
         from functions.http_models import UploadSlotRequest
 
-        file_name = call.body(UploadSlotRequest).file_name
+        wanted = call.body(UploadSlotRequest)
+        charge = call.known_caller.charge(wanted.project, wanted.cost_centre)
         slot = await services().upload_slots.create(
-            call.known_caller, file_name, call.correlation_id
+            call.known_caller, wanted.file_name, charge, call.correlation_id
         )
         location = location_of(names.GET_UPLOAD_SLOT, slot.id)
         return json_response(slot, 201, {"Location": location})

@@ -24,13 +24,15 @@ async def submit_generation(
     """POST /generations"""
 
     async def act(call: Call) -> func.HttpResponse:
-        from shared.domain.generations import GenerationRequest
+        from functions.http_models import GenerationBody
         from shared.domain.views import TERMINAL
 
         generations = services().generations
+        body = call.body(GenerationBody)
         view = await generations.submit(
             call.known_caller,
-            call.body(GenerationRequest),
+            body.request(),
+            call.known_caller.charge(body.project, body.cost_centre),
             key=call.idempotency_key(),
             correlation_id=call.correlation_id,
             orchestrations=DurableOrchestrations(client),

@@ -5,17 +5,22 @@ Only handlers and OpenAPI import this, on first use: importing the app loads no 
 
 import re
 from datetime import date
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from shared.domain.generations import GenerationRequest
 from shared.domain.history import GenerationFilter
 from shared.domain.identity import Caller
+from shared.domain.ids import DEPARTMENT_ID_PATTERN
 from shared.domain.views import StoredStatus
 
 BATCH_ITEMS_MAX: Final = 1_000  # of a JSON body; larger batches are files
 PAGE_MAX: Final = 100
+PayerId = Annotated[
+    str | None,
+    Field(pattern=rf"^{DEPARTMENT_ID_PATTERN}$", description="one of the caller's department"),
+]
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -79,12 +84,22 @@ class ReceiptQuery(Query):
     format: Literal["json", "csv"] = "json"
 
 
-class BudgetQuery(Query):
-    """Which period of a budget."""
+class GenerationBody(GenerationRequest):
+    """A picture request, and who pays for it besides the department and the person."""
 
-    period: str | None = Field(
-        default=None, pattern=r"^[0-9]{4}(0[1-9]|1[0-2])$", examples=["202611"]
-    )
+    project: PayerId = None
+    cost_centre: PayerId = None
+
+    def request(self) -> GenerationRequest:
+        """The request without its payers."""
+        return GenerationRequest(**self.model_dump(exclude={"project", "cost_centre"}))
+
+
+class ChargeQuery(Query):
+    """Who pays for the rows of a body, besides the department and the person."""
+
+    project: PayerId = None
+    cost_centre: PayerId = None
 
 
 class BatchItem(GenerationRequest):
@@ -110,6 +125,8 @@ class UploadSlotRequest(BaseModel):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\.(csv|jsonl|ndjson)$",
         examples=["storyboard.csv"],
     )
+    project: PayerId = None
+    cost_centre: PayerId = None
 
 
 class ImageLinkView(BaseModel):

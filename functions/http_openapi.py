@@ -140,6 +140,17 @@ def _parameters(route: Route, operation: "Operation") -> list[dict[str, Any]]:
                 "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
             }
         )
+    if operation.conditional:
+        for name in ("If-Match", "If-None-Match"):
+            parameters.append(
+                {
+                    "name": name,
+                    "in": "header",
+                    "required": False,
+                    "description": "one of the two: the ETag that was read, or * to create",
+                    "schema": {"type": "string"},
+                }
+            )
     if route.name == names.SUBMIT_GENERATION:
         parameters.append(
             {

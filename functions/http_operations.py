@@ -7,27 +7,37 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from functions import names
+from functions.http_alert_channels_models import AlertChannelRequest, ChannelsQuery
+from functions.http_budgets_models import BudgetQuery, BudgetRequest, DepartmentQuery
+from functions.http_estimates_models import EstimateBody
+from functions.http_freezes_models import FreezeRequest, LiftQuery
 from functions.http_models import (
     BatchRequest,
-    BudgetQuery,
+    ChargeQuery,
     ContentQuery,
+    GenerationBody,
     HistoryQuery,
     ImageLinkView,
     PageQuery,
     ReceiptQuery,
     UploadSlotRequest,
 )
-from shared.domain.generations import GenerationRequest
+from shared.domain.alert_views import (
+    AlertChannelList,
+    AlertChannelTestView,
+    AlertChannelView,
+    AlertView,
+)
+from shared.domain.budget_views import BudgetList, BudgetView
+from shared.domain.estimate_views import EstimateAnswer, ModelList
+from shared.domain.freezes_views import FreezeList, FreezeView
 from shared.domain.views import (
     BatchItemList,
     BatchView,
-    BudgetView,
-    EstimateView,
     GenerationList,
     GenerationView,
     HealthView,
     ImageView,
-    ModelList,
     ReceiptView,
     UploadSlotView,
 )
@@ -45,6 +55,7 @@ class Operation:
     query: type[BaseModel] | None = None
     errors: tuple[int, ...] = ()
     idempotent: bool = False  # takes an Idempotency-Key
+    conditional: bool = False  # takes If-Match or If-None-Match
     other_bodies: tuple[str, ...] = ()
     other_responses: tuple[str, ...] = ()
     other_statuses: tuple[int, ...] = ()
@@ -54,7 +65,7 @@ _EXAMPLE: Final = {"model": "gpt-image-2", "prompt": "A lighthouse at dawn", "qu
 OPERATIONS: Final[Mapping[str, Operation]] = {
     names.SUBMIT_GENERATION: Operation(
         "Generate pictures", GenerationView, status=202, other_statuses=(200,),
-        body=GenerationRequest, example=_EXAMPLE, errors=(402, 409, 413, 415, 422), idempotent=True,
+        body=GenerationBody, example=_EXAMPLE, errors=(402, 409, 413, 415, 422), idempotent=True,
     ),
     names.LIST_GENERATIONS: Operation(
         "List generations", GenerationList, query=HistoryQuery, errors=(422,)
@@ -67,7 +78,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         other_responses=("image/png", "image/jpeg", "image/webp", "image/gif"),
     ),
     names.SUBMIT_BATCH: Operation(
-        "Submit a batch", BatchView, status=202, body=BatchRequest,
+        "Submit a batch", BatchView, status=202, body=BatchRequest, query=ChargeQuery,
         example={"items": [{"id": "scene-01", **_EXAMPLE}]},
         errors=(402, 409, 413, 415, 422), idempotent=True,
         other_bodies=("text/csv", "application/jsonl", "application/x-ndjson"),
@@ -88,13 +99,51 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         other_responses=("text/csv",),
     ),
     names.ESTIMATE: Operation(
-        "Price a request", EstimateView, body=GenerationRequest, example=_EXAMPLE,
-        errors=(413, 415, 422),
+        "Price a request, compare models or dry-run a file", EstimateAnswer,
+        body=EstimateBody, query=ChargeQuery, example=_EXAMPLE, errors=(404, 413, 415, 422),
+        other_bodies=("text/csv", "application/jsonl", "application/x-ndjson"),
     ),
     names.LIST_MODELS: Operation("List models", ModelList),
     names.GET_BUDGET: Operation(
         "Show a budget", BudgetView, query=BudgetQuery, errors=(404, 422)
     ),
+    names.LIST_BUDGETS: Operation(
+        "List budgets", BudgetList, query=BudgetQuery, errors=(404, 422)
+    ),
+    names.PUT_BUDGET: Operation(
+        "Create or replace a budget", BudgetView, body=BudgetRequest, query=DepartmentQuery,
+        example={"limit_micros": 250_000_000}, errors=(404, 409, 412, 413, 415, 422, 428),
+        conditional=True,
+    ),
+    names.DELETE_BUDGET: Operation(
+        "End a budget", None, status=204, query=DepartmentQuery, errors=(404, 412, 422, 428),
+        conditional=True,
+    ),
+    names.LIST_FREEZES: Operation("List what is frozen", FreezeList),
+    names.SET_FREEZE: Operation(
+        "Freeze new spending", FreezeView, body=FreezeRequest,
+        example={"reason": "Unexplained charges"}, errors=(404, 409, 413, 415, 422),
+    ),
+    names.LIFT_FREEZE: Operation(
+        "Lift a freeze", FreezeView, query=LiftQuery, errors=(404, 409, 422)
+    ),
+    names.LIST_ALERT_CHANNELS: Operation(
+        "List alert channels", AlertChannelList, query=ChannelsQuery, errors=(404, 422)
+    ),
+    names.GET_ALERT_CHANNEL: Operation("Show an alert channel", AlertChannelView, errors=(404,)),
+    names.PUT_ALERT_CHANNEL: Operation(
+        "Create or replace an alert channel", AlertChannelView, body=AlertChannelRequest,
+        example={"kind": "webhook", "url": "https://hooks.example.com/budget"},
+        errors=(404, 409, 412, 413, 415, 422, 428), conditional=True,
+    ),
+    names.DELETE_ALERT_CHANNEL: Operation(
+        "Remove an alert channel", None, status=204, errors=(404, 412, 422, 428),
+        conditional=True,
+    ),
+    names.TEST_ALERT_CHANNEL: Operation(
+        "Send a signed ping or a test mail", AlertChannelTestView, errors=(404,)
+    ),
+    names.GET_ALERT: Operation("Show a budget alert", AlertView, errors=(404,)),
     names.HEALTH_LIVE: Operation("Is the worker alive", HealthView),
     names.HEALTH_READY: Operation("Can the worker work", HealthView, other_statuses=(503,)),
     names.OPENAPI: Operation("This document", None),

@@ -16,7 +16,7 @@ class Route(NamedTuple):
     """One operation of the API, as its trigger knows it."""
 
     name: str
-    method: Literal["GET", "POST", "DELETE"]
+    method: Literal["GET", "POST", "PUT", "DELETE"]
     path: str
     public: bool = False  # answers without an access token
 
@@ -37,7 +37,19 @@ ROUTES: Final = (
     Route(names.GET_BATCH_RECEIPT, "GET", "batches/{id}/receipt"),
     Route(names.ESTIMATE, "POST", "estimates"),
     Route(names.LIST_MODELS, "GET", "models"),
+    Route(names.LIST_BUDGETS, "GET", "budgets"),
     Route(names.GET_BUDGET, "GET", "budgets/{scope}"),
+    Route(names.PUT_BUDGET, "PUT", "budgets/{scope}"),
+    Route(names.DELETE_BUDGET, "DELETE", "budgets/{scope}"),
+    Route(names.LIST_FREEZES, "GET", "freezes"),
+    Route(names.SET_FREEZE, "PUT", "freezes/{target}"),
+    Route(names.LIFT_FREEZE, "DELETE", "freezes/{target}"),
+    Route(names.LIST_ALERT_CHANNELS, "GET", "alert-channels"),
+    Route(names.GET_ALERT_CHANNEL, "GET", "alert-channels/{id}"),
+    Route(names.PUT_ALERT_CHANNEL, "PUT", "alert-channels/{id}"),
+    Route(names.DELETE_ALERT_CHANNEL, "DELETE", "alert-channels/{id}"),
+    Route(names.TEST_ALERT_CHANNEL, "POST", "alert-channels/{id}/test"),
+    Route(names.GET_ALERT, "GET", "alerts/{id}"),
     Route(names.HEALTH_LIVE, "GET", "health/live", public=True),
     Route(names.HEALTH_READY, "GET", "health/ready", public=True),
     Route(names.OPENAPI, "GET", "openapi.json", public=True),

@@ -90,6 +90,32 @@ class OpenChunkResult(Payload):
 
 
 @dataclass(frozen=True)
+class AlertInput(Payload):
+    """Input of the alert orchestrator: the channels that are still to be told."""
+
+    alert_id: str
+    channels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DeliverInput(Payload):
+    """Input of the alert activity: try `attempt` (1-based) on one channel."""
+
+    alert_id: str
+    channel: str
+    attempt: int
+
+
+@dataclass(frozen=True)
+class DeliverResult(Payload):
+    """Answer of the alert activity; `status` pending means: again after `retry_after_s`."""
+
+    ok: bool
+    status: str | None = None
+    retry_after_s: int = 0
+
+
+@dataclass(frozen=True)
 class FinishInput(Payload):
     """Input of the finish-batch activity."""
 

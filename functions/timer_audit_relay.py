@@ -8,6 +8,7 @@ from functions import names
 from shared.telemetry import configure_logging, correlation_id
 from shared.wiring import services
 
+THOROUGH_MINUTE = 7  # of each hour: also look into periods that were closed long ago
 bp = func.Blueprint()
 logger = logging.getLogger("eig.audit_relay")
 
@@ -18,7 +19,8 @@ async def audit_relay(timer: func.TimerRequest) -> None:
     """Copy what is waiting in every open partition."""
     configure_logging()
     correlation_id.set(services().clock.new_id())
-    partitions = await services().ledger_sweep.partitions()
+    thorough = services().clock.now().minute == THOROUGH_MINUTE
+    partitions = await services().calendars.outbox_partitions(thorough=thorough)
     copied = await services().audit_relay.run(partitions)
     if copied:
         logger.info("audit events copied", extra={"copied": copied})

@@ -7,11 +7,15 @@
     │   ├── PolicyDenied            403  policy_denied
     │   ├── NotFound                404  not_found
     │   ├── Conflict                409  conflict (or a narrower code)
+    │   │   ├── AllocationTooSmall  409  allocation_too_small: the organisation gave less than that
     │   │   └── PeriodNotOpen       409  period_not_open: the budgets of a period do not exist yet
+    │   ├── PreconditionFailed      412  precondition_failed: it was changed since it was read
     │   ├── PayloadTooLarge         413  payload_too_large
     │   ├── UnsupportedMediaType    415  unsupported_media_type
     │   ├── Invalid                 422  invalid (or a narrower code)
-    │   └── IdempotencyKeyReused    422  idempotency_key_reused
+    │   ├── IdempotencyKeyReused    422  idempotency_key_reused
+    │   ├── Frozen                  423  frozen: a freeze stops new spending; names target and reason
+    │   └── PreconditionRequired    428  precondition_required: send If-Match or If-None-Match
     ├── Unavailable                 503  unavailable: a system we need did not answer; retryable
     └── InvariantBroken             500  invariant_broken: a promise of ours does not hold; page ops
 
@@ -115,6 +119,29 @@ class PeriodNotOpen(Conflict):
     title = "The budget period is not open"
 
 
+class AllocationTooSmall(Conflict):
+    """A department's limit would pass what the organisation allocated to it."""
+
+    code = "allocation_too_small"
+    title = "The organisation's allocation does not cover this"
+
+
+class PreconditionFailed(Rejected):
+    """What was to be changed is no longer what the caller had read."""
+
+    code = "precondition_failed"
+    status = 412
+    title = "It was changed since you read it"
+
+
+class PreconditionRequired(Rejected):
+    """A change that does not say which state it is meant for."""
+
+    code = "precondition_required"
+    status = 428
+    title = "Say which state you are changing"
+
+
 class PayloadTooLarge(Rejected):
     """The body or file is larger than the named limit."""
 
@@ -145,6 +172,14 @@ class IdempotencyKeyReused(Rejected):
     code = "idempotency_key_reused"
     status = 422
     title = "This idempotency key belongs to another request"
+
+
+class Frozen(Rejected):
+    """A freeze stops new spending of what this request would use or be charged to."""
+
+    code = "frozen"
+    status = 423
+    title = "New spending is frozen"
 
 
 class Unavailable(EigError):

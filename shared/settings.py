@@ -34,6 +34,10 @@ class Settings:
     replicate_concurrent_max: int
     replicate_starts_per_minute: int
     replicate_poll_interval_s: float
+    webhook_allowed_hosts: frozenset[str]  # host:port that alerts may go to besides public ones
+    mail_connection: str | None  # Azure Communication Services: endpoint=...;accesskey=...
+    mail_sender: str | None  # the address that service sends from
+    mail_folder: str | None  # mail is kept here instead, as .eml files
     end_user_salt: str  # keyed hash of the end user that providers may see
     sweep_grace: timedelta
     sweep_restart_until: timedelta
@@ -70,6 +74,10 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         replicate_concurrent_max=reader.number("EIG_REPLICATE_CONCURRENT_MAX", 16),
         replicate_starts_per_minute=reader.number("EIG_REPLICATE_STARTS_PER_MINUTE", 600),
         replicate_poll_interval_s=reader.number("EIG_REPLICATE_POLL_INTERVAL_MS", 1_000) / 1_000,
+        webhook_allowed_hosts=reader.words("EIG_WEBHOOK_ALLOWED_HOSTS"),
+        mail_connection=reader.optional("EIG_MAIL_CONNECTION"),
+        mail_sender=reader.optional("EIG_MAIL_SENDER"),
+        mail_folder=reader.optional("EIG_MAIL_FOLDER"),
         end_user_salt=reader.required("EIG_END_USER_SALT"),
         sweep_grace=timedelta(seconds=reader.number("EIG_SWEEP_GRACE_S", 300)),
         sweep_restart_until=timedelta(seconds=reader.number("EIG_SWEEP_RESTART_UNTIL_S", 3_600)),
@@ -79,6 +87,8 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     )
     if not (settings.storage_connection or settings.storage_url):
         reader.faults.append("EIG_STORAGE or EIG_STORAGE__blobServiceUri is missing")
+    if settings.mail_connection and (settings.mail_folder or not settings.mail_sender):
+        reader.faults.append("EIG_MAIL_CONNECTION goes with EIG_MAIL_SENDER, not EIG_MAIL_FOLDER")
     if reader.faults:
         raise InvariantBroken("Settings are not usable: " + "; ".join(reader.faults))
     return settings

@@ -1,20 +1,24 @@
 """Arranges what tests need: callers, requests, work items, holds and how they end."""
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from shared.adapters.cosmos import LEDGER_CONTAINER, CosmosConnection, create_once
 from shared.domain.attempts import AttemptReport, StoredImage
 from shared.domain.audit_events import AuditEvent
 from shared.domain.batch_plans import BatchSource, BatchTotals, batch_record
-from shared.domain.budgets import Scope, charged_scopes
+from shared.domain.budget_policies import BudgetPolicy
+from shared.domain.budgets import Scope, budget_document, charged_scopes
 from shared.domain.generations import GenerationRequest, request_hash, resolve_request
 from shared.domain.identity import Caller, Ownership, Principal, Role
 from shared.domain.ids import Partition, operation_id, operation_of, row_generation_id
 from shared.domain.ledger import AttemptMarker, Hold, MarkerOwner, Reservation, Resolution
-from shared.domain.prices import PriceCatalogue, Quote, parse_catalogue
+from shared.domain.price_catalogues import PriceCatalogues, parse_catalogues
+from shared.domain.prices import PriceCatalogue, Quote
 from shared.domain.settlements import resolution_for
 from shared.domain.work import WorkItem
 
@@ -27,9 +31,14 @@ _PRICES = Path(__file__).parent.parent / "shared" / "prices.json"
 
 
 @cache
+def catalogues() -> PriceCatalogues:
+    """The price versions and exchange rates that ship."""
+    return parse_catalogues(json.loads(_PRICES.read_text()))
+
+
 def catalogue() -> PriceCatalogue:
-    """The catalogue that ships."""
-    return parse_catalogue(json.loads(_PRICES.read_text()))
+    """What ships, as it is in force when the items here were admitted."""
+    return catalogues().at(datetime.fromisoformat(CREATED_AT))
 
 
 def caller(
@@ -44,6 +53,16 @@ def request(model: str = "gpt-image-2", **fields: Any) -> GenerationRequest:
     """A resolved request for one small picture."""
     values = {"model": model, "prompt": "a lighthouse at dawn"} | fields
     return resolve_request(GenerationRequest(**values))[0]
+
+
+async def open_budgets(
+    connection: CosmosConnection, partition: Partition, limits_micros: Mapping[Scope, int]
+) -> None:
+    """Open a period with hard limits."""
+    container = await connection.container(LEDGER_CONTAINER)
+    for scope, limit_micros in limits_micros.items():
+        budget = BudgetPolicy(scope, limit_micros).opening(partition.period)
+        await create_once(container, budget_document(partition, budget))
 
 
 def single_id(seed: str = "one", partition: Partition = PARTITION) -> str:
@@ -136,6 +155,7 @@ def batch_reservation(batch_id: str, work: list[WorkItem]) -> Reservation:
     record = batch_record(
         batch_id,
         work[0].owner,
+        work[0].charge,
         BatchSource("inline"),
         totals,
         created_at=CREATED_AT,

@@ -102,7 +102,7 @@ class AzureOpenAISimulator:
             scenario = self.state.scenarios.choose(AZURE, wanted.prompt, submission)
         except ScenarioError as error:
             raise invalid_request(str(error), "prompt", "invalid_scenario") from error
-        size, quality = _resolve(wanted, dearest=scenario.name == "worst_case_auto")
+        size, quality = resolve(wanted, dearest=scenario.name == "worst_case_auto")
         billed = BilledCall(
             provider=AZURE,
             model=GPT_IMAGE_2,
@@ -143,7 +143,7 @@ class AzureOpenAISimulator:
             images = max(0, images - int(call.scenario.number("missing")))
         created = int(self.state.clock.now_s())
         tiny = self.state.options.tiny_pictures
-        body = await asyncio.to_thread(_answer_body, call, images, created, tiny)
+        body = await asyncio.to_thread(answer_body, call, images, created, tiny)
         charges = azure_image_charges(call.size, call.quality, images, call.wanted.prompt)
         # A line of nothing is no line: with no picture left, only the prompt is billed.
         self.state.invoice.add(call.billed, [charge for charge in charges if charge.quantity > 0])
@@ -159,7 +159,7 @@ def _client_request_id(request: web.Request) -> str | None:
     return None if value is None else value.encode(errors="replace").decode()
 
 
-def _resolve(wanted: AzureImageRequest, *, dearest: bool) -> tuple[str, str]:
+def resolve(wanted: AzureImageRequest, *, dearest: bool) -> tuple[str, str]:
     """The size and quality of the pictures; `dearest` takes `auto` for what costs most."""
     if not dearest:
         size = DEFAULT_SIZE if wanted.size == AUTO else wanted.size
@@ -174,8 +174,8 @@ def _resolve(wanted: AzureImageRequest, *, dearest: bool) -> tuple[str, str]:
     return size, quality
 
 
-def _answer_body(call: AcceptedCall, images: int, created: int, tiny: bool) -> bytes:
-    """The bytes of the 200; slow, so it runs in a thread."""
+def answer_body(call: AcceptedCall, images: int, created: int, tiny: bool) -> bytes:
+    """The bytes of the 200; slow, so call it in a thread."""
     shape = call.scenario.params.get("shape") if call.scenario.name == "malformed" else None
     if shape == "empty":
         return b""

@@ -56,6 +56,17 @@ def resource_not_found() -> AzureRefusal:
     return AzureRefusal(404, _error("404", "Resource not found"), "resource_not_found")
 
 
+def not_found(message: str) -> AzureRefusal:
+    """A file or batch that does not exist."""
+    error = {
+        "code": "not_found",
+        "message": message,
+        "param": "id",
+        "type": "invalid_request_error",
+    }
+    return AzureRefusal(404, {"error": error}, "not_found")
+
+
 def timed_out(scenario: Scenario) -> AzureRefusal:
     return AzureRefusal(408, _error("Timeout", "The operation was timeout."), scenario.name)
 

@@ -88,7 +88,7 @@ async def read_image_request(
     elif "model" in document:
         message = f"Unknown model: {document['model']!r}. The deployment is named by the address."
         raise invalid_request(message, "model")
-    return _parse_image_request(document)
+    return parse_image_request(document)
 
 
 def _require_api_version(version: str | None, route_deployment: str | None) -> None:
@@ -126,7 +126,8 @@ def _require_deployment(model: object) -> None:
         raise deployment_not_found()
 
 
-def _parse_image_request(document: dict[str, Any]) -> AzureImageRequest:
+def parse_image_request(document: dict[str, Any]) -> AzureImageRequest:
+    """The checked fields of a body; its `model` is checked elsewhere. Raises AzureRefusal."""
     _require_known_fields(document)
     chosen = {name: _choice(document, name) for name in CHOICES}
     for name in TEXT_FIELDS:

@@ -86,6 +86,14 @@ def azure_output_charge(kind: str, size: str, quality: str, images: int) -> Char
     return Charge(kind, tokens, "token", tokens * OUTPUT_TOKEN_USD_MICROS)
 
 
+def at_batch_price(charges: list[Charge]) -> list[Charge]:
+    """The same quantities on the batch meters: half the price, rounded up for each line."""
+    return [
+        Charge(f"batch_{charge.kind}", charge.quantity, charge.unit, -(-charge.usd_micros // 2))
+        for charge in charges
+    ]
+
+
 def sdxl_charge(predict_time_ms: int) -> Charge:
     """Active time at the GPU rate, rounded up to a micro-USD."""
     usd_micros = -(-predict_time_ms * SDXL_USD_MICROS_PER_S // 1000)

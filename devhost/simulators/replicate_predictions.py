@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -270,6 +271,18 @@ def find_prediction(state: SimulatorState, prediction_id: str) -> Prediction | N
     if not row["settled"]:
         _settle(state, prediction)
     return prediction
+
+
+def newest_predictions(
+    state: SimulatorState, before: int | None, limit: int
+) -> list[tuple[int, Prediction]]:
+    """Predictions with their position in the list, newest first, that came before a position."""
+    settle_due(state)
+    rows = state.database.execute(
+        "SELECT rowid, document FROM predictions WHERE rowid < ? ORDER BY rowid DESC LIMIT ?",
+        (before if before is not None else sys.maxsize, limit),
+    ).fetchall()
+    return [(int(row["rowid"]), _from_document(row["document"])) for row in rows]
 
 
 def cancel_prediction(state: SimulatorState, prediction_id: str) -> Prediction | None:

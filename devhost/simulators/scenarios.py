@@ -60,6 +60,11 @@ SCENARIOS: dict[str, ScenarioKind] = {
     "provider_blocked": ScenarioKind((AZURE,)),
     "timeout_408": ScenarioKind((AZURE,)),
     "worst_case_auto": ScenarioKind((AZURE,)),
+    # Of requests inside a batch file only; sent on their own they work as usual.
+    "batch_stuck": ScenarioKind((AZURE,)),
+    "batch_expires": ScenarioKind((AZURE,), {"seconds": "1"}),
+    "batch_rejected": ScenarioKind((AZURE,)),
+    "batch_no_line": ScenarioKind((AZURE,)),
     "insufficient_credit": ScenarioKind((REPLICATE,)),
     "nsfw": ScenarioKind((REPLICATE,)),
     "failed": ScenarioKind((REPLICATE,)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,13 +14,17 @@ from pydantic import ValidationError
 
 from devhost.faults import install_faults
 from devhost.simulators.azure_openai import add_azure_openai
+from devhost.simulators.azure_openai_batches import add_azure_openai_batches
+from devhost.simulators.azure_mail import add_azure_mail
 from devhost.simulators.clock import SimulatorClock
 from devhost.simulators.database import open_database
+from devhost.simulators.exports import add_exports
 from devhost.simulators.identity import add_identity
 from devhost.simulators.invoice import Invoice
 from devhost.simulators.replicate import add_replicate, settle_due
 from devhost.simulators.scenarios import ScenarioError, ScenarioRule, Scenarios
 from devhost.simulators.state import SimulatorOptions, SimulatorState
+from devhost.simulators.webhook_inboxes import add_webhook_inboxes
 
 HOST = "127.0.0.1"
 BODY_BYTES_MAX = 64 * 1024 * 1024  # reference pictures are sent inline
@@ -68,24 +73,34 @@ def _app(state: SimulatorState) -> web.Application:
     app = web.Application(client_max_size=BODY_BYTES_MAX)
     install_faults(app)
     add_azure_openai(app, state)
+    batches = add_azure_openai_batches(app, state)
+    add_exports(app, state)  # before Replicate, whose last route takes every path
     add_replicate(app, state)
-    _add_control(app, state)
+    add_webhook_inboxes(app)
+    add_azure_mail(app)
+
+    def settle() -> None:
+        """Brings the invoice up to date: bills what the clock has ended meanwhile."""
+        settle_due(state)
+        batches.settle_due()
+
+    _add_control(app, state, settle)
     add_identity(app, state)  # last: its paths begin with a placeholder
     return app
 
 
-def _add_control(app: web.Application, state: SimulatorState) -> None:
+def _add_control(app: web.Application, state: SimulatorState, settle: Callable[[], None]) -> None:
     async def invoice(request: web.Request) -> web.Response:
-        settle_due(state)
+        settle()
         return web.json_response(state.invoice.as_json(request.query.get("provider")))
 
     async def reset(_: web.Request) -> web.Response:
-        settle_due(state)
+        settle()
         state.invoice.reset()
         return web.json_response({"reset": True})
 
     async def stats(_: web.Request) -> web.Response:
-        settle_due(state)
+        settle()
         return web.json_response(
             {"outcomes": dict(state.outcomes), "submissions": state.invoice.submissions()}
         )

@@ -30,13 +30,17 @@ class CosmosDirectory:
         )
         if document is None:
             return None
-        return DirectoryUser(document["department_id"], int(document["monthly_limit_micros"]))
+        return DirectoryUser(document["department_id"], document["cost_centre_id"])
 
-    async def department_limit_micros(self, tenant_id: str, department_id: str) -> int | None:
+    async def has_department(self, tenant_id: str, department_id: str) -> bool:
         document = await read_or_none(
             await self._container(), f"department:{department_id}", tenant_id
         )
-        return int(document["monthly_limit_micros"]) if document else None
+        return document is not None
+
+    async def tenant_of(self, department_id: str) -> str | None:
+        entry = await read_or_none(await self._container(), department_id, ALL_TENANTS)
+        return str(entry["tenant_id"]) if entry else None
 
     async def departments(self) -> Sequence[str]:
         async def read_all() -> list[str]:

@@ -14,8 +14,9 @@ from shared.adapters.cosmos import (
     create_once,
     read_or_none,
 )
+from shared.domain.adjustments import Adjustment, adjust_operations
 from shared.domain.audit_events import AuditEvent, outbox_document
-from shared.domain.budgets import Budget, Scope, opening_document, read_budget
+from shared.domain.budgets import CURRENCY, Budget, Scope, read_budget
 from shared.domain.ids import Partition
 from shared.domain.ledger import (
     AttemptMarker,
@@ -23,6 +24,7 @@ from shared.domain.ledger import (
     Document,
     Hold,
     Operation,
+    Patch,
     Reservation,
     Resolution,
     hold_id,
@@ -37,6 +39,7 @@ from shared.domain.ledger import (
 )
 from shared.errors import (
     BudgetExceeded,
+    Conflict,
     IdempotencyKeyReused,
     InvariantBroken,
     PeriodNotOpen,
@@ -60,15 +63,16 @@ class CosmosLedger:
     async def _container(self) -> "ContainerProxy":
         return await self._connection.container(LEDGER_CONTAINER)
 
-    async def reserve(self, reservation: Reservation) -> bool:
+    async def reserve(self, reservation: Reservation) -> tuple[Budget, ...] | None:
         hold = reservation.hold
         partition = partition_for(hold.operation_id)
+        operations = reserve_operations(reservation)
         try:
-            await commit(await self._container(), partition.key, reserve_operations(reservation))
+            answers = await commit(await self._container(), partition.key, operations)
         except BatchRefused as refusal:
             if refusal.index == 0 and refusal.status == _CONFLICT:
                 await self._same_request(hold)
-                return False
+                return None
             scope_index = refusal.index - 1
             if not 0 <= scope_index < len(hold.scopes):
                 raise InvariantBroken("A reservation was refused in an unforeseen way.") from None
@@ -77,8 +81,8 @@ class CosmosLedger:
                 raise PeriodNotOpen(f"{scope.name} has no budget in {partition.period}.") from None
             if refusal.status != _PRECONDITION_FAILED:
                 raise InvariantBroken("A reservation was refused in an unforeseen way.") from None
-            raise await self._budget_exceeded(partition, scope, hold) from None
-        return True
+            raise await self._budget_exceeded(partition, scope, hold.amount_micros) from None
+        return _budgets_after(operations, answers)
 
     async def _same_request(self, hold: Hold) -> None:
         standing = await self._read_back(hold.document_id, partition_for(hold.operation_id))
@@ -88,7 +92,7 @@ class CosmosLedger:
             )
 
     async def _budget_exceeded(
-        self, partition: Partition, scope: Scope, hold: Hold
+        self, partition: Partition, scope: Scope, needed_micros: int
     ) -> BudgetExceeded:
         budget = await self.budget(partition, scope)
         available = budget.available_micros if budget else 0
@@ -97,17 +101,34 @@ class CosmosLedger:
             extra={
                 "scope": scope.name,
                 "period": partition.period,
-                "needed_micros": hold.amount_micros,
+                "needed_micros": needed_micros,
                 "available_micros": available,
-                "currency": "AUD",
+                "currency": CURRENCY,
+                "overage": budget.overage if budget else "refuse",
             },
         )
 
-    async def open_period(self, partition: Partition, limits: Mapping[Scope, int]) -> None:
-        for scope, limit_micros in limits.items():
-            await create_once(
-                await self._container(), opening_document(partition, scope, limit_micros)
-            )
+    async def adjust(self, adjustment: Adjustment) -> tuple[Budget, ...] | None:
+        partition = adjustment.partition
+        operations = adjust_operations(adjustment)
+        try:
+            answers = await commit(await self._container(), partition.key, operations)
+        except BatchRefused as refusal:
+            if refusal.index == 0 and refusal.status == _CONFLICT:
+                return None
+            scopes = adjustment.charge.scopes()
+            if not 1 <= refusal.index <= len(scopes):
+                raise InvariantBroken("An adjustment was refused in an unforeseen way.") from None
+            scope = scopes[refusal.index - 1]
+            if refusal.status == _NOT_FOUND:
+                raise PeriodNotOpen(f"{scope.name} has no budget in {partition.period}.") from None
+            if refusal.status != _PRECONDITION_FAILED:
+                raise InvariantBroken("An adjustment was refused in an unforeseen way.") from None
+            if adjustment.amount_micros < 0:
+                raise Conflict("No more can be given back than was spent.") from None
+            needed_micros = adjustment.amount_micros
+            raise await self._budget_exceeded(partition, scope, needed_micros) from None
+        return _budgets_after(operations, answers)
 
     async def begin_attempt(self, marker: AttemptMarker) -> AttemptMarker:
         partition = partition_for(marker.generation_id)
@@ -196,6 +217,17 @@ class CosmosLedger:
                 return document
             await asyncio.sleep(READ_BACK_PAUSE_S)
         raise Unavailable("A document that exists could not be read back yet.")
+
+
+def _budgets_after(
+    operations: Sequence[Operation], answers: Sequence[Mapping[str, Any]]
+) -> tuple[Budget, ...]:
+    """The charged budgets as the transaction left them, from its own answer."""
+    return tuple(
+        read_budget(answer["resourceBody"])
+        for operation, answer in zip(operations, answers, strict=True)
+        if isinstance(operation, Patch) and operation.item_id.startswith("budget:")
+    )
 
 
 def _with_existing_record(rows: Sequence[Resolution], refused: Operation) -> list[Resolution]:

@@ -79,15 +79,14 @@ class CosmosRecords:
                 raise _not_of_this_listing() from error
             raise
 
-    async def batches_of_slot(self, slot_id: str) -> Sequence[Document]:
-        # A file may arrive in the month after its slot was made: the batch then lives there.
-        partition = partition_for(slot_id)
-        following = _next_period(partition)
+    async def batches_of_slot(
+        self, slot_id: str, partitions: Sequence[Partition]
+    ) -> Sequence[Document]:
         return [
             batch
-            for each in (partition, following)
+            for partition in partitions
             for batch in await self._query(
-                each,
+                partition,
                 "c.type = 'batch' AND c.source.slot_id = @slot ORDER BY c.created_at",
                 {"@slot": slot_id},
             )
@@ -272,9 +271,3 @@ def _filter(wanted: GenerationFilter) -> tuple[str, dict[str, Any]]:
         conditions.append("c.created_at < @until")
         parameters["@until"] = wanted.until
     return " AND ".join(conditions), parameters
-
-
-def _next_period(partition: Partition) -> Partition:
-    year, month = int(partition.period[:4]), int(partition.period[4:])
-    period = f"{year + 1:04d}01" if month == 12 else f"{year:04d}{month + 1:02d}"
-    return Partition(partition.department_id, period)

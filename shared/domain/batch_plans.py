@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.domain.budgets import Charge
 from shared.domain.generations import GenerationRequest
 from shared.domain.identity import Ownership
 from shared.domain.ids import row_generation_id
@@ -57,6 +58,8 @@ class BatchChunk(BaseModel):
     tenant_id: str
     department_id: str
     user_key: str
+    project_id: str | None = None
+    cost_centre_id: str | None = None
     actor_role: str
     correlation_id: str
     created_at: str
@@ -84,6 +87,8 @@ class BatchChunk(BaseModel):
             correlation_id=self.correlation_id,
             created_at=self.created_at,
             item_id=row.item_id,
+            project_id=self.project_id,
+            cost_centre_id=self.cost_centre_id,
         )
 
 
@@ -117,6 +122,7 @@ class BatchTotals:
 def batch_record(
     batch_id: str,
     owner: Ownership,
+    charge: Charge,
     source: BatchSource,
     totals: BatchTotals,
     *,
@@ -134,6 +140,8 @@ def batch_record(
         "tenant_id": owner.tenant_id,
         "department_id": owner.department_id,
         "user_key": owner.user_key,
+        "project_id": charge.project_id,
+        "cost_centre_id": charge.cost_centre_id,
         "source": source.as_json(),
         "status": "running",
         "problem": None,

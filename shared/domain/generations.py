@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.domain.models import MODELS, ModelCapability
+from shared.domain.models import MODELS, ModelCapability, unknown_model
 from shared.errors import FieldFault, Invalid
 
 PROMPT_CHARS_MAX = 32_000  # the longest prompt any provider documents; each model has its own cap
@@ -47,12 +47,7 @@ def resolve_request(request: GenerationRequest) -> tuple[GenerationRequest, Mode
     """Fill in the model's defaults; raise Invalid naming every field the model cannot honour."""
     capability = MODELS.get(request.model)
     if capability is None:
-        known = ", ".join(sorted(MODELS))
-        raise Invalid(
-            f"The model is not on offer. Choose one of: {known}.",
-            code="unknown_model",
-            faults=[FieldFault("/model", f"use one of: {known}")],
-        )
+        raise unknown_model(request.model)
     resolved = request.model_copy(
         update={
             "size": request.size or capability.default_size,

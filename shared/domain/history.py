@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from shared.domain.ids import previous_period
+from shared.domain.periods import add_months, month_of
 from shared.errors import FieldFault, Invalid
 
 MONTHS_MAX = 24  # how far back one listing may reach
@@ -37,12 +37,9 @@ class HistoryRange:
     @staticmethod
     def of(since: date | None, until: date | None, today: date) -> "HistoryRange":
         """The months between two days; by default this month and the two before."""
-        newest = _month(until or today)
-        oldest = _month(since) if since else previous_period(previous_period(newest))
-        earliest = newest
-        for _ in range(MONTHS_MAX - 1):
-            earliest = previous_period(earliest)
-        if not earliest <= oldest <= newest:
+        newest = month_of(until or today)
+        oldest = month_of(since) if since else add_months(newest, -2)
+        if not add_months(newest, 1 - MONTHS_MAX) <= oldest <= newest:
             raise Invalid(
                 f"The dates must be in order and at most {MONTHS_MAX} months apart.",
                 faults=[FieldFault("/since", "choose an earlier `until` or a later `since`")],
@@ -94,14 +91,10 @@ class HistoryCursor:
         following = departments.index(self.department_id) + 1
         if following < len(departments):
             return HistoryCursor(self.period, departments[following], None)
-        period = previous_period(self.period)
+        period = add_months(self.period, -1)
         return HistoryCursor(period, departments[0], None) if period >= window.oldest else None
 
     def text(self) -> str:
         """The token given to the caller."""
         body = json.dumps([self.period, self.department_id, self.store_token])
         return base64.urlsafe_b64encode(body.encode()).decode().rstrip("=")
-
-
-def _month(day: date) -> str:
-    return f"{day.year:04d}{day.month:02d}"

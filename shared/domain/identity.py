@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
+from shared.domain.budgets import Charge
 from shared.errors import NotFound
 
 
@@ -46,6 +47,7 @@ class Caller:
 
     principal: Principal
     department_id: str
+    cost_centre_id: str | None = None  # charged unless a request names another
 
     @property
     def tenant_id(self) -> str:
@@ -58,6 +60,12 @@ class Caller:
     @property
     def key(self) -> str:
         return self.principal.key
+
+    def charge(self, project_id: str | None = None, cost_centre_id: str | None = None) -> Charge:
+        """Who pays for what this caller asks for."""
+        return Charge(
+            self.department_id, self.key, project_id, cost_centre_id or self.cost_centre_id
+        )
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ orchestration instance id (at most 100 characters).
 import hashlib
 import re
 from dataclasses import dataclass
-from datetime import datetime
 
 DEPARTMENT_ID_PATTERN = r"[a-z][a-z0-9]{1,23}"
 BATCH_ROWS_MAX = 50_000  # rows of one batch file; row numbers are printed with five digits
@@ -26,7 +25,10 @@ _IMAGE = re.compile(r"(?P<generation>[^_]+)_(?P<index>[0-9])")
 
 @dataclass(frozen=True)
 class Partition:
-    """One logical ledger partition: a department in one budget period (`yyyymm`)."""
+    """One logical ledger partition: a department in one budget period.
+
+    A period is named by its first month, `yyyymm` (see periods.py).
+    """
 
     department_id: str
     period: str
@@ -34,17 +36,6 @@ class Partition:
     @property
     def key(self) -> str:
         return f"{self.department_id}|{self.period}"
-
-
-def period_of(moment: datetime) -> str:
-    """The budget period of a UTC moment, e.g. '202611'."""
-    return f"{moment.year:04d}{moment.month:02d}"
-
-
-def previous_period(period: str) -> str:
-    """The period before, e.g. '202601' -> '202512'."""
-    year, month = int(period[:4]), int(period[4:])
-    return f"{year - 1:04d}12" if month == 1 else f"{year:04d}{month - 1:02d}"
 
 
 def operation_id(partition: Partition, *seed: str) -> str:

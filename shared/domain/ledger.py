@@ -25,6 +25,7 @@ Document = dict[str, Any]
 OPERATIONS_MAX = 100  # Cosmos DB: operations in one transactional batch
 RESOLVE_ROWS_MAX = 20  # at most 4 operations a row, plus hold, budgets and batch: below 100
 RESOLVE_BYTES_MAX = 1_500_000  # Cosmos DB takes 2 MB; long prompts in rare scripts are escaped
+CHARGE_FIELDS = ("tenant_id", "department_id", "user_key", "project_id", "cost_centre_id")
 ATTEMPTS_MAX = 5  # calls to a provider for one generation, each with its own marker
 
 GenerationStatus = Literal["queued", "succeeded", "refused", "failed", "canceled", "indeterminate"]
@@ -164,13 +165,13 @@ def reserve_operations(reservation: Reservation) -> list[Operation]:
     if amount == 0 or hold.rows < 1:
         raise InvariantBroken("A hold must reserve something for at least one row.")
     fits = compare(
-        Sum(("reserved_micros", "spent_micros"), constant=amount), "<=", Sum(("limit_micros",))
+        Sum(("reserved_micros", "spent_micros"), constant=amount), "<=", Sum(("ceiling_micros",))
     )
     budgets = [
         Patch(scope.document_id, (_incr("reserved_micros", amount),), fits) for scope in hold.scopes
     ]
     return [
-        Create(_hold_document(partition, hold)),
+        Create(hold_document(partition, hold)),
         *budgets,
         Create(reservation.record),
         Create(outbox_document(partition, reservation.event)),
@@ -286,7 +287,7 @@ def read_hold(document: Mapping[str, Any]) -> Hold:
     )
 
 
-def _hold_document(partition: Partition, hold: Hold) -> Document:
+def hold_document(partition: Partition, hold: Hold) -> Document:
     return {
         "id": hold.document_id,
         "pk": partition.key,
@@ -312,6 +313,7 @@ def _resolution_document(partition: Partition, operation_id: str, r: Resolution)
         "type": "resolution",
         "operation_id": operation_id,
         "generation_id": r.generation_id,
+        **{name: r.record[name] for name in CHARGE_FIELDS},
         "row": r.record["row"],
         "item_id": r.record["item_id"],
         "images": len(r.record["images"]),
@@ -320,7 +322,12 @@ def _resolution_document(partition: Partition, operation_id: str, r: Resolution)
         "held_micros": r.held_micros,
         "amount_micros": r.cost.amount_micros,
         "usd_micros": checked_micros(r.cost.usd_micros, "usd_micros"),
+        "list_usd_micros": r.cost.usd_micros,  # before any discount of the path it took
         "estimated": r.cost.estimated,
+        "price_version": r.record["quote"]["price_version"],
+        "exchange_rate_version": r.record["quote"]["exchange_rate_version"],
+        "aud_per_usd_micros": r.record["quote"]["aud_per_usd_micros"],
+        "admitted_at": r.record["created_at"],
         "model": r.model,
         "provider": r.provider,
         "failure": r.failure,

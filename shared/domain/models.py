@@ -2,8 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from types import MappingProxyType
 from typing import Final, Literal
+
+from shared.errors import FieldFault, Invalid
+
+DEPRECATION_NOTICE_DAYS = 90  # how long before its end a model is announced as ending
 
 ProviderName = Literal["azure_openai", "replicate"]
 AUTO: Final = "auto"
@@ -14,6 +19,26 @@ _FLUX_SIZES: Final = {
     "1216x832": "3:2",
     "832x1216": "2:3",
 }
+
+
+@dataclass(frozen=True)
+class Latency:
+    """How long one picture usually takes, from a source and not from our own measurement."""
+
+    from_s: float
+    to_s: float
+    source: str
+    as_of: str
+
+
+@dataclass(frozen=True)
+class RetiredModel:
+    """A model that was retired before this version of the app; its successor is on offer."""
+
+    model: str
+    retired_on: str
+    successor: str
+    source: str
 
 
 @dataclass(frozen=True)
@@ -35,7 +60,10 @@ class ModelCapability:
     seed: bool
     negative_prompt: bool
     residency: str
-    retires_on: str | None = None
+    retires_on: str | None = None  # the first day (UTC) on which it is refused
+    successor: str | None = None
+    latency: Latency | None = None  # None: nobody has told
+    reference_images_max: int = 0  # pictures that a request may send along
 
 
 _GPT_IMAGE_2: Final = ModelCapability(
@@ -59,6 +87,12 @@ _GPT_IMAGE_2: Final = ModelCapability(
     negative_prompt=False,
     residency="Global Standard: inference may run in any Azure region",
     retires_on="2027-04-21",
+    latency=Latency(
+        from_s=10,
+        to_s=30,
+        source="synchronous answers as seen with the GPT image models; some pass 60 s",
+        as_of="2026-11-22",
+    ),
 )
 _SDXL: Final = ModelCapability(
     model="sdxl",
@@ -89,6 +123,12 @@ _SDXL: Final = ModelCapability(
     seed=True,
     negative_prompt=True,
     residency="United States; Replicate offers no choice of region",
+    latency=Latency(
+        from_s=3.8,
+        to_s=5.5,
+        source="recorded runs on Replicate, running time without queueing",
+        as_of="2024-10-04",
+    ),
 )
 _FLUX_SCHNELL: Final = ModelCapability(
     model="flux-schnell",
@@ -111,3 +151,55 @@ _FLUX_SCHNELL: Final = ModelCapability(
 MODELS: Final[Mapping[str, ModelCapability]] = MappingProxyType(
     {c.model: c for c in (_GPT_IMAGE_2, _SDXL, _FLUX_SCHNELL)}
 )
+
+_DEPRECATIONS: Final = "developers.openai.com/api/docs/deprecations, read 2026-11-22"
+RETIRED_MODELS: Final[Mapping[str, RetiredModel]] = MappingProxyType(
+    {
+        retired.model: retired
+        for retired in (
+            RetiredModel("dall-e-2", "2026-05-12", "gpt-image-2", _DEPRECATIONS),
+            RetiredModel(
+                "dall-e-3", "2026-03-04", "gpt-image-2", "model retirement tables of Azure"
+            ),
+            RetiredModel("gpt-image-1", "2026-10-23", "gpt-image-2", _DEPRECATIONS),
+        )
+    }
+)
+
+
+def unknown_model(model: str) -> Invalid:
+    """The refusal of a model that is not on offer; one that was retired names its successor."""
+    retired = RETIRED_MODELS.get(model)
+    if retired is not None:
+        return _model_retired(retired.model, retired.retired_on, retired.successor)
+    known = ", ".join(sorted(MODELS))
+    return Invalid(
+        f"The model is not on offer. Choose one of: {known}.",
+        code="unknown_model",
+        faults=[FieldFault("/model", f"use one of: {known}")],
+    )
+
+
+def retirement_refusal(model: ModelCapability, day: date) -> Invalid | None:
+    """The refusal of a model from the day of its retirement on; None before."""
+    days_left = days_to_retirement(model, day)
+    if model.retires_on is None or days_left is None or days_left > 0:
+        return None
+    return _model_retired(model.model, model.retires_on, model.successor)
+
+
+def days_to_retirement(model: ModelCapability, day: date) -> int | None:
+    """Days until a model is refused; None if no date is known."""
+    if model.retires_on is None:
+        return None
+    return (date.fromisoformat(model.retires_on) - day).days
+
+
+def _model_retired(model: str, retired_on: str, successor: str | None) -> Invalid:
+    advice = f"use {successor}" if successor else "choose another model: no successor is named"
+    return Invalid(
+        f"The model {model} was retired on {retired_on}: {advice}.",
+        code="model_retired",
+        faults=[FieldFault("/model", advice)],
+        extra={"model": model, "retired_on": retired_on, "successor": successor},
+    )

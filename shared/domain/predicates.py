@@ -5,14 +5,32 @@ words of our own and from integers that were checked; text from outside can neve
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal, get_args
 
 from shared.domain.money import checked_micros
 from shared.errors import InvariantBroken
 
-_FIELDS = frozenset(
-    {"limit_micros", "reserved_micros", "spent_micros", "remaining_micros", "open_rows"}
+FIELDS = frozenset(
+    {
+        "limit_micros",
+        "ceiling_micros",
+        "high_micros",
+        "allocated_micros",
+        "reserved_micros",
+        "spent_micros",
+        "remaining_micros",
+        "open_rows",
+        "policy_revision",
+        "revision",
+        "approvals",
+        "escalations",
+    }
 )
+Status = Literal[
+    "queued", "active", "parked", "deferred", "pending", "approved", "asked", "granted", "claimed"
+]
+STATUSES: Final = frozenset(get_args(Status))
+PREFIX: Final = "FROM c WHERE "
 
 
 @dataclass(frozen=True)
@@ -24,7 +42,7 @@ class Sum:
 
     def text(self) -> str:
         parts = [f"c.{_checked_field(name)}" for name in self.fields]
-        if self.constant:
+        if self.constant or not parts:
             parts.append(str(checked_micros(self.constant, "constant")))
         return " + ".join(parts)
 
@@ -33,7 +51,7 @@ def compare(left: Sum, operator: Literal["<=", ">="], right: Sum) -> str:
     """Both sides must exist as numbers, or the predicate is false and nothing is written."""
     names = sorted({*left.fields, *right.fields})
     guards = [f"IS_NUMBER(c.{_checked_field(name)})" for name in names]
-    return "FROM c WHERE " + " AND ".join([*guards, f"{left.text()} {operator} {right.text()}"])
+    return PREFIX + " AND ".join([*guards, f"{left.text()} {operator} {right.text()}"])
 
 
 def at_least(minimums: dict[str, int]) -> str:
@@ -42,17 +60,36 @@ def at_least(minimums: dict[str, int]) -> str:
     for name, minimum in sorted(minimums.items()):
         field = _checked_field(name)
         parts.append(f"IS_NUMBER(c.{field}) AND c.{field} >= {checked_micros(minimum, name)}")
-    return "FROM c WHERE " + " AND ".join(parts)
+    return PREFIX + " AND ".join(parts)
 
 
-def has_status(status: Literal["queued"]) -> str:
+def equal(values: dict[str, int]) -> str:
+    """Every named field is a number and has this value: it stands as it was read."""
+    exactly = [
+        f"c.{_checked_field(name)} <= {checked_micros(value, name)}"
+        for name, value in sorted(values.items())
+    ]
+    return at_least(values) + "".join(f" AND {each}" for each in exactly)
+
+
+def every(*predicates: str) -> str:
+    """All of these predicates at once."""
+    return PREFIX + " AND ".join(each.removeprefix(PREFIX) for each in predicates)
+
+
+def has_status(status: Status) -> str:
     """The document has this status; the statuses are literals of ours, never input."""
-    if status != "queued":
+    if status not in STATUSES:
         raise InvariantBroken("this status may not appear in a predicate")
-    return "FROM c WHERE c.status = 'queued'"
+    return f"{PREFIX}c.status = '{status}'"
+
+
+def has_no(name: str) -> str:
+    """The field is no number: it was never set, or is null."""
+    return f"{PREFIX}NOT IS_NUMBER(c.{_checked_field(name)})"
 
 
 def _checked_field(name: str) -> str:
-    if name not in _FIELDS:
+    if name not in FIELDS:
         raise InvariantBroken(f"{name} may not appear in a predicate")
     return name

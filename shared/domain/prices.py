@@ -4,27 +4,33 @@ Invariant: for every request and every usage inside the model's documented bound
 quote.usd_micros >= actual cost, and so quote.amount_micros >= the settled amount.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Literal
 
 from shared.domain.attempts import Billed, ImageOrder, Usage
 from shared.domain.generations import GenerationRequest, resolve_request
-from shared.domain.models import AUTO
+from shared.domain.models import AUTO, MODELS, retirement_refusal
 from shared.domain.money import ExchangeRate, aud_micros, ceil_micros, checked_micros
-from shared.errors import Invalid, InvariantBroken
+from shared.errors import FieldFault, Invalid
 
 INPUT_TOKENS_OVERHEAD = 32  # tokens a service may wrap around a prompt; observed: fewer than 10
 
+# Text tokens a service may add for each reference picture; observed: up to 39, with older models.
+INPUT_TOKENS_PER_REFERENCE = 64
+
 RUN_SECONDS_MAX = 120  # of models whose price does not depend on time: ends a job nobody awaits
 
-Unit = Literal["image", "output_token", "input_token", "second"]
+Unit = Literal["image", "output_token", "input_token", "input_image_token", "second"]
 
 
 @dataclass(frozen=True)
 class PriceRow:
-    """One price in micro-USD per unit, with where and when it was found."""
+    """One price in micro-USD per unit, with where and when it was found.
+
+    `seconds_max` bounds a run (unit second), `tokens_max` one picture (unit input_image_token).
+    """
 
     model: str
     unit: Unit
@@ -34,6 +40,7 @@ class PriceRow:
     size: str | None = None
     quality: str | None = None
     seconds_max: int | None = None
+    tokens_max: int | None = None
 
 
 @dataclass(frozen=True)
@@ -53,15 +60,27 @@ class Quote:
 
 @dataclass(frozen=True)
 class PriceCatalogue:
-    """A dated set of price rows and the exchange rate that goes with it."""
+    """The prices of one version and one exchange rate.
+
+    With a `day` it quotes for that day and refuses what is retired; without one it only bills.
+    """
 
     version: str
     exchange_rate: ExchangeRate
     rows: tuple[PriceRow, ...]
+    day: date | None = None
 
-    def quote(self, request: GenerationRequest) -> Quote:
-        """Price a resolved request at its worst case; raise Invalid if the model has no price."""
-        usd_micros = self._output_usd_micros(request) + self._input_bound_usd_micros(request)
+    def quote(self, request: GenerationRequest, reference_images: int = 0) -> Quote:
+        """Price a resolved request at its worst case; Invalid if it has no price or is retired."""
+        capability = MODELS.get(request.model)
+        refusal = retirement_refusal(capability, self.day) if capability and self.day else None
+        if refusal is not None:
+            raise refusal
+        usd_micros = (
+            self._output_usd_micros(request)
+            + self._input_bound_usd_micros(request, reference_images)
+            + self._reference_usd_micros(request, reference_images)
+        )
         return Quote(
             usd_micros=checked_micros(usd_micros, "usd_micros"),
             amount_micros=aud_micros(usd_micros, self.exchange_rate.aud_per_usd_micros),
@@ -110,13 +129,23 @@ class PriceCatalogue:
         row = self._worst_image_row(request.model, request.size, request.quality)
         return row.usd_micros * request.count
 
-    def _input_bound_usd_micros(self, request: GenerationRequest) -> int:
+    def _input_bound_usd_micros(self, request: GenerationRequest, reference_images: int) -> int:
         text = self._find(request.model, "input_token")
         if text is None:
             return 0
         # A token is at least one UTF-8 byte, so the byte count bounds the token count.
         tokens = len(request.prompt.encode()) + INPUT_TOKENS_OVERHEAD
+        tokens += reference_images * INPUT_TOKENS_PER_REFERENCE
         return tokens * text.usd_micros * request.count
+
+    def _reference_usd_micros(self, request: GenerationRequest, reference_images: int) -> int:
+        """Each picture asked for is billed like a call of its own, with all its references."""
+        if reference_images == 0:
+            return 0
+        row = self._find(request.model, "input_image_token")
+        if row is None:
+            raise unpriced(request.model, "/reference_images", "reference pictures")
+        return (row.tokens_max or 0) * row.usd_micros * reference_images * request.count
 
     def _find(self, model: str, unit: Unit) -> PriceRow | None:
         return next((r for r in self.rows if r.model == model and r.unit == unit), None)
@@ -131,30 +160,17 @@ class PriceCatalogue:
             and (row.quality is None or quality in (None, AUTO, row.quality))
         ]
         if not rows:
-            raise Invalid(
-                f"The model {model} has no price for this size and quality, so it cannot be used.",
-                code="unpriced",
-            )
+            raise unpriced(model, "/model", "this size and quality")
         return max(rows, key=lambda row: row.usd_micros)
 
 
-def parse_catalogue(document: Mapping[str, Any]) -> PriceCatalogue:
-    """Build a catalogue from its JSON document; raise InvariantBroken on a row that is no price."""
-    try:
-        rate = document["exchange_rate"]
-        rows = tuple(PriceRow(**row) for row in document["rows"])
-        catalogue = PriceCatalogue(
-            version=document["version"], exchange_rate=ExchangeRate(**rate), rows=rows
-        )
-    except (KeyError, TypeError) as fault:
-        raise InvariantBroken("The price catalogue is malformed.") from fault
-    for row in rows:
-        time_priced_without_bound = row.unit == "second" and not row.seconds_max
-        if checked_micros(row.usd_micros, "usd_micros") == 0 or time_priced_without_bound:
-            raise InvariantBroken(
-                f"The price row of {row.model} per {row.unit} has no usable price."
-            )
-    return catalogue
+def unpriced(model: str, field: str, what: str) -> Invalid:
+    """The refusal of what nobody has a price for."""
+    return Invalid(
+        f"The model {model} has no price for {what}, so it cannot be used.",
+        code="unpriced",
+        faults=[FieldFault(field, "choose another: this one has no price")],
+    )
 
 
 def order_for(

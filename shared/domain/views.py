@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.domain.budgets import CURRENCY, Budget
+from shared.domain.budgets import CURRENCY
 from shared.domain.generations import GenerationRequest
 from shared.domain.ids import image_id
 
@@ -156,55 +156,6 @@ class UploadSlotView(View):
     batch_ids: tuple[str, ...] = ()
 
 
-class EstimateView(View):
-    """What a request would cost, without doing it."""
-
-    model: str
-    provider: str
-    request: GenerationRequest
-    quote: QuoteView
-    fits_budget: bool
-    available_micros: int
-
-
-class ModelView(View):
-    """A model on offer and what it can do."""
-
-    model: str
-    title: str
-    provider: str
-    sizes: tuple[str, ...]
-    qualities: tuple[str, ...]
-    output_formats: tuple[str, ...]
-    count_max: int
-    prompt_chars_max: int
-    seed: bool
-    negative_prompt: bool
-    residency: str
-    retires_on: str | None
-    price_from_micros: int = Field(description="micro-AUD of the cheapest single picture")
-    price_version: str
-
-
-class ModelList(View):
-    """Every model on offer."""
-
-    items: tuple[ModelView, ...]
-
-
-class BudgetView(View):
-    """A budget in its three states of money; micro-AUD."""
-
-    scope: str
-    period: str
-    mode: Literal["hard"] = "hard"
-    currency: Literal["AUD"] = CURRENCY
-    limit_micros: int
-    reserved_micros: int
-    spent_micros: int
-    available_micros: int
-
-
 class ReceiptLine(View):
     """One ledger entry of a batch."""
 
@@ -251,7 +202,7 @@ class HealthView(View):
     """Whether this worker lives, or can reach what it needs."""
 
     status: Literal["ok", "degraded"]
-    checks: dict[str, Literal["ok", "failed"]] = {}
+    checks: dict[str, Literal["ok", "stale", "failed"]] = {}
 
 
 def quote_view(quote: Mapping[str, Any]) -> QuoteView:
@@ -314,17 +265,6 @@ def batch_view(batch: Mapping[str, Any]) -> BatchView:
         cancel_requested=batch["cancel_requested"],
         created_at=batch["created_at"],
         completed_at=batch["completed_at"],
-    )
-
-
-def budget_view(budget: Budget) -> BudgetView:
-    return BudgetView(
-        scope=budget.scope.name,
-        period=budget.period,
-        limit_micros=budget.limit_micros,
-        reserved_micros=budget.reserved_micros,
-        spent_micros=budget.spent_micros,
-        available_micros=budget.available_micros,
     )
 
 

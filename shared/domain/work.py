@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from shared.domain.budgets import Charge
 from shared.domain.generations import GenerationRequest
 from shared.domain.identity import Ownership
 from shared.domain.ids import operation_of, row_of
@@ -24,6 +25,15 @@ class WorkItem:
     correlation_id: str
     created_at: str
     item_id: str | None = None
+    project_id: str | None = None
+    cost_centre_id: str | None = None
+
+    @property
+    def charge(self) -> Charge:
+        """Who pays for it."""
+        return Charge(
+            self.owner.department_id, self.owner.user_key, self.project_id, self.cost_centre_id
+        )
 
     @property
     def operation_id(self) -> str:
@@ -47,6 +57,8 @@ class WorkItem:
             "tenant_id": self.owner.tenant_id,
             "department_id": self.owner.department_id,
             "user_key": self.owner.user_key,
+            "project_id": self.project_id,
+            "cost_centre_id": self.cost_centre_id,
             "actor_role": self.actor_role,
             "request": self.request.model_dump(mode="json"),
             "model": self.request.model,
@@ -76,6 +88,8 @@ def read_work_item(record: Mapping[str, Any]) -> WorkItem:
         correlation_id=record["correlation_id"],
         created_at=record["created_at"],
         item_id=record["item_id"],
+        project_id=record["project_id"],
+        cost_centre_id=record["cost_centre_id"],
     )
 
 

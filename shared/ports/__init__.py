@@ -1,5 +1,6 @@
 """What the services need from the outside world, named after the need and not after the system."""
 
+from shared.ports.budgets import BudgetPolicies
 from shared.ports.clock import Clock
 from shared.ports.files import BatchFiles, ImageBytes, ImageStore, Seal, UploadedFile, Uploads
 from shared.ports.identity import Directory, DirectoryUser, TokenVerifier
@@ -11,6 +12,7 @@ __all__ = [
     "EVENTS_PER_APPEND_MAX",
     "AuditLog",
     "BatchFiles",
+    "BudgetPolicies",
     "Clock",
     "Directory",
     "DirectoryUser",

@@ -21,15 +21,19 @@ class DirectoryUser:
     """A person as our directory knows them."""
 
     department_id: str
-    monthly_limit_micros: int
+    cost_centre_id: str | None = None  # charged unless a request names another
 
 
 class Directory(Protocol):
-    """Departments and people of a tenant, with their monthly limits."""
+    """Departments and people of a tenant."""
 
     async def user(self, principal: Principal) -> DirectoryUser | None: ...
 
-    async def department_limit_micros(self, tenant_id: str, department_id: str) -> int | None: ...
+    async def has_department(self, tenant_id: str, department_id: str) -> bool: ...
+
+    async def tenant_of(self, department_id: str) -> str | None:
+        """The tenant of a department; ids are unique over all tenants."""
+        ...
 
     async def departments(self) -> Sequence[str]:
         """The ids of all departments of all tenants."""

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from shared.domain.adjustments import Adjustment
 from shared.domain.audit_events import AuditEvent
 from shared.domain.budgets import Budget, Scope
 from shared.domain.history import GenerationFilter
@@ -14,16 +15,20 @@ from shared.domain.ledger import AttemptMarker, Document, Hold, Reservation, Res
 class Ledger(Protocol):
     """Money: set aside, leave to call, settle. Each call is one atomic change or none."""
 
-    async def reserve(self, reservation: Reservation) -> bool:
-        """Set money aside; False when the same request did so before.
+    async def reserve(self, reservation: Reservation) -> tuple[Budget, ...] | None:
+        """Set money aside; the charged budgets afterwards, None if the same request did so before.
 
         Raises BudgetExceeded (naming the scope), IdempotencyKeyReused (same id, other request),
         PeriodNotOpen, or Unavailable: then the hold may stand, and the same call may be repeated.
         """
         ...
 
-    async def open_period(self, partition: Partition, limits: Mapping[Scope, int]) -> None:
-        """Create the budgets of a period; those that exist stay as they are."""
+    async def adjust(self, adjustment: Adjustment) -> tuple[Budget, ...] | None:
+        """Book an adjustment; the charged budgets afterwards, None if it was booked before.
+
+        Raises BudgetExceeded (naming the scope), Conflict (more given back than was spent),
+        PeriodNotOpen, or Unavailable: then the same call may be repeated.
+        """
         ...
 
     async def begin_attempt(self, marker: AttemptMarker) -> AttemptMarker:
@@ -82,7 +87,9 @@ class Records(Protocol):
 
     async def batch(self, batch_id: str) -> Document | None: ...
 
-    async def batches_of_slot(self, slot_id: str) -> Sequence[Document]: ...
+    async def batches_of_slot(
+        self, slot_id: str, partitions: Sequence[Partition]
+    ) -> Sequence[Document]: ...
 
     async def batch_generations(self, batch_id: str, first: int, last: int) -> Sequence[Document]:
         """The records of a batch's rows `first..last` (inclusive) that have one."""

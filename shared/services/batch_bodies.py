@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from shared.domain.batch_files import BatchRow, FileFormat, parse_batch_file
 from shared.domain.batch_plans import BatchSource
+from shared.domain.budgets import Charge
 from shared.domain.identity import Caller
 from shared.services.admission import Admission
 from shared.services.batches import BatchOrder
@@ -24,6 +25,7 @@ class BatchBodies:
         content: bytes,
         file_format: FileFormat,
         *,
+        charge: Charge,
         key: str | None,
         correlation_id: str,
     ) -> BatchOrder:
@@ -34,9 +36,16 @@ class BatchBodies:
 
         return BatchOrder(
             caller=caller,
+            charge=charge,
             batch_id=await self.admission.operation_id(caller, "batch", key),
             source=BatchSource("http"),
-            content_hash=hashlib.sha256(file_format.encode() + b"\n" + content).hexdigest(),
+            content_hash=_content_hash(file_format, content, charge),
             read_rows=read_rows,
             correlation_id=correlation_id,
         )
+
+
+def _content_hash(file_format: FileFormat, content: bytes, charge: Charge) -> str:
+    """What a repeat under the same key must match: the rows, and who pays for them."""
+    payers = ",".join(scope.name for scope in charge.scopes())
+    return hashlib.sha256(f"{file_format}\n{payers}\n".encode() + content).hexdigest()

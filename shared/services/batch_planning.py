@@ -14,6 +14,7 @@ from shared.domain.batch_plans import (
     PlannedRow,
     totals_of,
 )
+from shared.domain.budgets import Charge
 from shared.domain.identity import CLAIM_BY_ROLE, Caller
 from shared.domain.ids import CHUNK_ROWS
 from shared.domain.prices import PriceCatalogue
@@ -33,7 +34,14 @@ class BatchPlanning:
     catalogue: PriceCatalogue
 
     def header(
-        self, caller: Caller, *, batch_id: str, plan: str, created_at: str, correlation_id: str
+        self,
+        caller: Caller,
+        charge: Charge,
+        *,
+        batch_id: str,
+        plan: str,
+        created_at: str,
+        correlation_id: str,
     ) -> BatchChunk:
         """A chunk without rows: what all chunks of this plan have in common."""
         rate = self.catalogue.exchange_rate
@@ -43,6 +51,8 @@ class BatchPlanning:
             tenant_id=caller.tenant_id,
             department_id=caller.department_id,
             user_key=caller.key,
+            project_id=charge.project_id,
+            cost_centre_id=charge.cost_centre_id,
             actor_role=CLAIM_BY_ROLE[caller.role],
             correlation_id=correlation_id,
             created_at=created_at,

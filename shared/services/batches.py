@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from shared.domain.audit_events import AuditEvent
 from shared.domain.batch_files import BatchRow
 from shared.domain.batch_plans import BatchSource, BatchTotals, PlannedRow, batch_record
-from shared.domain.budgets import charged_scopes
+from shared.domain.budgets import Charge
 from shared.domain.identity import CLAIM_BY_ROLE, Caller, Ownership, require_sight
 from shared.domain.ids import chunk_of, partition_of
 from shared.domain.ledger import Document, Hold, Reservation
@@ -48,6 +48,7 @@ class BatchOrder:
     """A batch as it arrives: who, under which id, from where, and how to read its rows."""
 
     caller: Caller
+    charge: Charge
     batch_id: str
     source: BatchSource
     content_hash: str
@@ -74,6 +75,7 @@ class Batches:
             created_at = self.clock.now().isoformat()
             header = self.planning.header(
                 order.caller,
+                order.charge,
                 batch_id=order.batch_id,
                 plan=self._plan_of(order),
                 created_at=created_at,
@@ -191,7 +193,7 @@ class Batches:
             rows=totals.valid_rows,
             amount_micros=totals.amount_micros,
             usd_micros=totals.usd_micros,
-            scopes=charged_scopes(caller.department_id, caller.key),
+            scopes=order.charge.scopes(),
             request_hash=order.content_hash,
             tenant_id=caller.tenant_id,
             user_key=caller.key,
@@ -211,6 +213,7 @@ class Batches:
         return batch_record(
             order.batch_id,
             Ownership(caller.tenant_id, caller.department_id, caller.key),
+            order.charge,
             order.source,
             totals,
             created_at=created_at,

@@ -1,61 +1,260 @@
-"""Budgets as people see them."""
+"""Budgets as people see and change them."""
 
+import json
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
 
-from shared.domain.budgets import Budget, Scope
-from shared.domain.identity import Caller, Principal, Role
-from shared.domain.ids import DEPARTMENT_ID_PATTERN, Partition, period_of
-from shared.domain.views import BudgetView, budget_view
-from shared.errors import FieldFault, Invalid, NotFound
-from shared.ports import Clock, Directory, Ledger
+from shared.domain.audit_events import AuditEvent
+from shared.domain.budget_policies import (
+    BudgetPolicy,
+    budget_object_id,
+    check_allocation,
+    policy_partition,
+    rule_of,
+)
+from shared.domain.budget_views import BudgetList, BudgetView, budget_view
+from shared.domain.budgets import Charge, Scope
+from shared.domain.identity import CLAIM_BY_ROLE, Caller, Principal, Role
+from shared.domain.ids import DEPARTMENT_ID_PATTERN, Partition
+from shared.domain.periods import Calendar, PeriodKind, PeriodRule, month_of
+from shared.errors import (
+    Conflict,
+    FieldFault,
+    Invalid,
+    NotFound,
+    PolicyDenied,
+    PreconditionFailed,
+)
+from shared.ports import BudgetPolicies, Clock, Directory, Ledger
+from shared.services.budget_periods import no_budget
+from shared.services.calendars import Calendars
 
 NO_SUCH = "There is no such budget."
+CALENDAR_RULES_MAX = 20  # changes of how long a department's periods are
+CHANGED_LATELY = timedelta(hours=1)  # how far back the sweep looks for changes to apply
+MONTH = re.compile(r"[0-9]{4}(?:0[1-9]|1[0-2])")
+_GUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _SCOPE = re.compile(
     rf"department:(?P<department>{DEPARTMENT_ID_PATTERN})"
-    r"|user:(?P<user>me|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
+    rf"|user:(?P<user>me|{_GUID})"
+    rf"|project:(?P<project>{DEPARTMENT_ID_PATTERN})"
+    rf"|cost_centre:(?P<cost_centre>{DEPARTMENT_ID_PATTERN})"
 )
 
 
 @dataclass(frozen=True)
+class BudgetChange:
+    """What a policy shall say; `period` None leaves a department's calendar as it is."""
+
+    policy: BudgetPolicy  # its revision, since_month and calendar are set when it is written
+    period: PeriodKind | None = None
+    fiscal_start_month: int = 1
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A scope that the caller may see, where it is, and what stands for it."""
+
+    department_id: str
+    scope: Scope
+    policy: BudgetPolicy | None
+
+
+@dataclass(frozen=True)
 class Budgets:
-    """Reads limits and counters; a period nobody has spent in yet shows its limit."""
+    """Reads limits and counters, changes policies; a period nobody has spent in shows its limit."""
 
     ledger: Ledger
+    policies: BudgetPolicies
     directory: Directory
+    calendars: Calendars
     clock: Clock
 
-    async def get(self, caller: Caller, scope_name: str, period: str | None) -> BudgetView:
-        """The budget `department:{id}` or `user:{object id|me}` of a period (default: now)."""
-        wanted = period or period_of(self.clock.now())
-        if not (len(wanted) == 6 and wanted.isascii() and wanted.isdigit()):
+    async def get(
+        self, caller: Caller, scope_name: str, period: str | None, department_id: str | None = None
+    ) -> BudgetView:
+        """The budget of a scope in the period that contains a month 'yyyymm' (default: now)."""
+        found = await self._found(caller, scope_name, department_id)
+        if found.policy is None or found.policy.deleted:
+            raise NotFound(NO_SUCH)
+        return await self._shown(found.department_id, found.policy, period)
+
+    async def list(
+        self, caller: Caller, period: str | None, department_id: str | None = None
+    ) -> BudgetList:
+        """The budgets of a department that the caller may see."""
+        department = await self._department(caller, department_id)
+        all_people = caller.role >= Role.DEPT_MANAGER
+        shown = [
+            await self._shown(department, policy, period)
+            for policy in await self.policies.policies(department)
+            if not policy.deleted
+            and (all_people or policy.scope.kind != "user" or policy.scope.scope_id == caller.key)
+        ]
+        return BudgetList(items=tuple(shown))
+
+    async def put(
+        self,
+        caller: Caller,
+        scope_name: str,
+        change: BudgetChange,
+        *,
+        expected: int | None,
+        department_id: str | None,
+        correlation_id: str,
+    ) -> BudgetView:
+        """Create or replace a policy and apply it to the open period.
+
+        `expected` is the revision the caller has read, 0 for one that must not exist yet, or None
+        for whichever stands.
+        """
+        found = await self._found(caller, scope_name, department_id)
+        _check_may_change(caller, found.scope)
+        standing = _expected(found.policy, expected)
+        now = self.clock.now()
+        revised = replace(
+            change.policy,
+            scope=found.scope,
+            revision=standing.revision + 1 if standing else 1,
+            since_month=standing.since_month if standing else month_of(now),
+            changed_at=now.isoformat(),
+            calendar=_calendar(found.scope, standing, change, now),
+        )
+        await self._check_cap(found.department_id, revised)
+        await self._write(caller, found.department_id, standing, revised, correlation_id)
+        return await self._shown(found.department_id, revised, None)
+
+    async def delete(
+        self,
+        caller: Caller,
+        scope_name: str,
+        *,
+        expected: int | None,
+        department_id: str | None,
+        correlation_id: str,
+    ) -> None:
+        """End a policy: what is committed stays booked, nothing new is reserved."""
+        found = await self._found(caller, scope_name, department_id)
+        _check_may_change(caller, found.scope)
+        standing = _expected(found.policy, expected)
+        if standing is None or standing.deleted:
+            raise NotFound(NO_SUCH)
+        revised = replace(
+            standing,
+            deleted=True,
+            revision=standing.revision + 1,
+            changed_at=self.clock.now().isoformat(),
+        )
+        await self._write(caller, found.department_id, standing, revised, correlation_id)
+
+    async def charged(self, charge: Charge) -> tuple[BudgetView, ...]:
+        """Every budget a request would be charged to, as it stands; only a reservation decides."""
+        shown = []
+        for scope in charge.scopes():
+            policy = await self.policies.policy(charge.department_id, scope)
+            if policy is None or policy.deleted:
+                raise no_budget(scope)
+            shown.append(await self._shown(charge.department_id, policy, None))
+        return tuple(shown)
+
+    async def apply_recent(self, department_id: str) -> int:
+        """Apply policies whose writer died before it could; how many were looked at."""
+        partition = await self.calendars.partition(department_id)
+        since = (self.clock.now() - CHANGED_LATELY).isoformat()
+        recent = [p for p in await self.policies.policies(department_id) if p.changed_at > since]
+        for policy in recent:
+            try:
+                await self._apply(partition, policy, "system:sweeper", "system", "sweep")
+            except Conflict:
+                continue  # an allocation is too small: the period keeps its old limit
+        return len(recent)
+
+    async def _write(
+        self,
+        caller: Caller,
+        department_id: str,
+        standing: BudgetPolicy | None,
+        revised: BudgetPolicy,
+        correlation_id: str,
+    ) -> None:
+        partition = policy_partition(department_id)
+        event = AuditEvent(
+            action=f"budget.{'deleted' if revised.deleted else 'changed'}.{revised.revision}",
+            object_id=budget_object_id(partition, revised.scope),
+            actor=caller.key,
+            actor_role=CLAIM_BY_ROLE[caller.role],
+            outcome="success",
+            occurred_at=revised.changed_at,
+            correlation_id=correlation_id,
+            details=_differences(standing, revised),
+        )
+        await self.policies.put(department_id, revised, event)
+        period = await self.calendars.partition(department_id)
+        await self._apply(period, revised, caller.key, CLAIM_BY_ROLE[caller.role], correlation_id)
+
+    async def _apply(
+        self,
+        partition: Partition,
+        policy: BudgetPolicy,
+        actor: str,
+        actor_role: str,
+        correlation_id: str,
+    ) -> None:
+        event = AuditEvent(
+            action=f"budget.applied.{policy.revision}",
+            object_id=budget_object_id(partition, policy.scope),
+            actor=actor,
+            actor_role=actor_role,
+            outcome="success",
+            occurred_at=self.clock.now().isoformat(),
+            correlation_id=correlation_id,
+            details={"limit_micros": policy.limit_micros, "mode": policy.mode},
+        )
+        await self.policies.apply(partition, policy, event)
+
+    async def _check_cap(self, department_id: str, revised: BudgetPolicy) -> None:
+        partition = await self.calendars.partition(department_id)
+        budget = await self.ledger.budget(partition, revised.scope)
+        if budget is None or budget.allocated_micros is None:
+            return
+        if revised.mode == "warn":
             raise Invalid(
-                "The period is not a month.", faults=[FieldFault("/period", "write it as yyyymm")]
+                "A department under an organisation's cap cannot only warn.",
+                faults=[FieldFault("/mode", "use hard, or soft with an overdraft")],
             )
-        scope = _SCOPE.fullmatch(scope_name)
-        if scope is None:
-            raise NotFound(NO_SUCH)
-        if scope["department"]:
-            return await self._department(caller, scope["department"], wanted)
-        return await self._user(caller, scope["user"], wanted)
+        check_allocation(revised, budget)
 
-    async def available_micros(self, caller: Caller) -> int:
-        """The least that is left over all scopes the caller is charged to, this period."""
-        period = period_of(self.clock.now())
-        department = await self._department(caller, caller.department_id, period)
-        user = await self._user(caller, "me", period)
-        return min(department.available_micros, user.available_micros)
-
-    async def _department(self, caller: Caller, department_id: str, period: str) -> BudgetView:
-        own = department_id == caller.department_id
-        if not own and caller.role < Role.ORG_ADMIN:
+    async def _found(self, caller: Caller, scope_name: str, department_id: str | None) -> _Found:
+        named = _SCOPE.fullmatch(scope_name)
+        if named is None:
             raise NotFound(NO_SUCH)
-        limit = await self.directory.department_limit_micros(caller.tenant_id, department_id)
-        if limit is None:
-            raise NotFound(NO_SUCH)
-        return await self._shown(Scope("department", department_id), department_id, period, limit)
+        if named["user"]:
+            department, scope = await self._user(caller, named["user"])
+        elif named["department"]:
+            department = await self._department(caller, named["department"])
+            scope = Scope("department", department)
+        else:
+            department = await self._department(caller, department_id)
+            scope = (
+                Scope("project", named["project"])
+                if named["project"]
+                else Scope("cost_centre", named["cost_centre"])
+            )
+        return _Found(department, scope, await self.policies.policy(department, scope))
 
-    async def _user(self, caller: Caller, object_id: str, period: str) -> BudgetView:
+    async def _department(self, caller: Caller, department_id: str | None) -> str:
+        """A department whose budgets the caller may look at; their own unless they name one."""
+        if department_id is None or department_id == caller.department_id:
+            return caller.department_id
+        known = await self.directory.has_department(caller.tenant_id, department_id)
+        if caller.role < Role.ORG_ADMIN or not known:
+            raise NotFound(NO_SUCH)
+        return department_id
+
+    async def _user(self, caller: Caller, object_id: str) -> tuple[str, Scope]:
         wanted = caller.principal.object_id if object_id == "me" else object_id
         principal = Principal(caller.tenant_id, wanted, Role.STANDARD_USER)
         user = await self.directory.user(principal)
@@ -67,11 +266,83 @@ class Budgets:
         )
         if user is None or not (own or managed or caller.role >= Role.ORG_ADMIN):
             raise NotFound(NO_SUCH)
-        scope = Scope("user", principal.key)
-        return await self._shown(scope, user.department_id, period, user.monthly_limit_micros)
+        return user.department_id, Scope("user", principal.key)
 
     async def _shown(
-        self, scope: Scope, department_id: str, period: str, limit_micros: int
+        self, department_id: str, policy: BudgetPolicy, month: str | None
     ) -> BudgetView:
-        budget = await self.ledger.budget(Partition(department_id, period), scope)
-        return budget_view(budget or Budget(scope, period, limit_micros, 0, 0))
+        if month is not None and MONTH.fullmatch(month) is None:
+            raise Invalid(
+                "The period is not a month.", faults=[FieldFault("/period", "write it as yyyymm")]
+            )
+        calendar = await self.calendars.of(department_id)
+        if policy.scope.kind == "department" and policy.calendar is not None:
+            calendar = policy.calendar  # just written, perhaps
+        period = calendar.period_of_month(month or month_of(self.clock.now()))
+        budget = await self.ledger.budget(Partition(department_id, period), policy.scope)
+        return budget_view(department_id, policy, budget or policy.opening(period), calendar)
+
+
+def _expected(standing: BudgetPolicy | None, expected: int | None) -> BudgetPolicy | None:
+    """What stands, if it is what the caller expects."""
+    exists = standing is not None and not standing.deleted
+    if expected == 0 and exists:
+        raise PreconditionFailed("This budget exists already; send If-Match to change it.")
+    if expected != 0 and not exists:
+        raise NotFound(NO_SUCH)
+    if expected and standing is not None and standing.revision != expected:
+        raise PreconditionFailed("The budget was changed since you read it; read it again.")
+    return standing
+
+
+def _check_may_change(caller: Caller, scope: Scope) -> None:
+    """Managers set budgets inside their department, Org Admins all; nobody sets their own."""
+    if scope.kind == "user" and scope.scope_id == caller.key:
+        raise PolicyDenied("Nobody may set their own budget; ask somebody else.")
+    lowest = Role.ORG_ADMIN if scope.kind == "department" else Role.DEPT_MANAGER
+    if caller.role < lowest:
+        raise PolicyDenied("Your role may not change this budget.")
+
+
+def _calendar(
+    scope: Scope, standing: BudgetPolicy | None, change: BudgetChange, now: datetime
+) -> Calendar | None:
+    if scope.kind != "department":
+        if change.period is not None:
+            raise Invalid(
+                "The period is the department's: all its budgets share it.",
+                faults=[FieldFault("/period", "set it on the department's budget")],
+            )
+        return None
+    if standing is None or standing.calendar is None:
+        return Calendar((PeriodRule(change.period or "month", change.fiscal_start_month),))
+    calendar = standing.calendar
+    if change.period is None:
+        return calendar
+    last = calendar.rules[-1]
+    if (last.kind, last.fiscal_start_month) == (change.period, change.fiscal_start_month):
+        return calendar
+    changed = calendar.changed(change.period, change.fiscal_start_month, now)
+    if len(changed.rules) > CALENDAR_RULES_MAX:
+        raise Invalid(
+            f"The period of a department may change {CALENDAR_RULES_MAX - 1} times.",
+            faults=[FieldFault("/period", "leave it out")],
+        )
+    return changed
+
+
+def _differences(
+    standing: BudgetPolicy | None, revised: BudgetPolicy
+) -> dict[str, str | int | bool | None]:
+    """Every figure that changed, before and after."""
+    before: Mapping[str, Any] = rule_of(standing) if standing else {}
+    details: dict[str, str | int | bool | None] = {}
+    for name, value in rule_of(revised).items():
+        if name != "changed_at" and before.get(name) != value:
+            details[f"before.{name}"] = _scalar(before.get(name))
+            details[f"after.{name}"] = _scalar(value)
+    return details
+
+
+def _scalar(value: Any) -> str | int | bool | None:
+    return json.dumps(value) if isinstance(value, list) else value

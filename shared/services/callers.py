@@ -27,4 +27,4 @@ class Callers:
                 "Your account is not in the directory; ask an administrator to add it.",
                 code="unknown_user",
             )
-        return Caller(principal=principal, department_id=user.department_id)
+        return Caller(principal, user.department_id, user.cost_centre_id)

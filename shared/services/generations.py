@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from shared.domain.audit_events import AuditEvent
-from shared.domain.budgets import charged_scopes
+from shared.domain.budgets import Charge
 from shared.domain.generations import GenerationRequest, request_hash, resolve_request
 from shared.domain.history import GenerationFilter, HistoryCursor, HistoryRange
 from shared.domain.identity import CLAIM_BY_ROLE, Caller, Ownership, Role, require_sight
@@ -52,6 +52,7 @@ class Generations:
         self,
         caller: Caller,
         request: GenerationRequest,
+        charge: Charge,
         *,
         key: str | None,
         correlation_id: str,
@@ -68,6 +69,8 @@ class Generations:
             actor_role=CLAIM_BY_ROLE[caller.role],
             correlation_id=correlation_id,
             created_at=self.clock.now().isoformat(),
+            project_id=charge.project_id,
+            cost_centre_id=charge.cost_centre_id,
         )
         if await self.admission.reserve(caller, _reservation(item)):
             await self._start(generation_id, orchestrations)
@@ -142,6 +145,9 @@ class Generations:
         departments = [caller.department_id]
         if caller.role >= Role.ORG_ADMIN:
             departments = sorted(await self.directory.departments())
+        calendars = [await self.admission.calendars.of(each) for each in departments]
+        oldest = [calendar.period_of_month(window.oldest) for calendar in calendars]
+        window = replace(window, oldest=min(oldest, default=window.oldest))
         cursor = HistoryCursor.parse(continuation, window, departments)
         found: list[GenerationView] = []
         for _ in range(PAGES_PER_CALL_MAX):
@@ -189,8 +195,12 @@ def _reservation(item: WorkItem) -> Reservation:
         rows=1,
         amount_micros=item.quote.amount_micros,
         usd_micros=item.quote.usd_micros,
-        scopes=charged_scopes(owner.department_id, owner.user_key),
-        request_hash=request_hash("generation", item.request.model_dump(mode="json")),
+        scopes=item.charge.scopes(),
+        request_hash=request_hash(
+            "generation",
+            item.request.model_dump(mode="json"),
+            [scope.name for scope in item.charge.scopes()],
+        ),
         tenant_id=owner.tenant_id,
         user_key=owner.user_key,
         created_at=item.created_at,

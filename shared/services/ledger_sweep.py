@@ -2,20 +2,22 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from shared.domain.attempts import AttemptReport
 from shared.domain.audit_events import AuditEvent
-from shared.domain.ids import Partition, period_of, previous_period
+from shared.domain.ids import Partition
 from shared.domain.ledger import Document, Hold
 from shared.domain.settlements import expired_report
 from shared.domain.work import WorkItem, read_work_item
-from shared.ports import Clock, Directory, Ledger, Orchestrations, Records
+from shared.ports import Clock, Ledger, Orchestrations, Records
 from shared.services.attempts import Attempts
 from shared.services.batch_results import BatchResults
+from shared.services.budgets import Budgets
+from shared.services.calendars import Calendars
 from shared.services.settlements import Settlements
 
 LOOK_TIME_S = 15.0  # for one unknown outcome
@@ -51,28 +53,23 @@ class LedgerSweep:
 
     ledger: Ledger
     records: Records
-    directory: Directory
+    calendars: Calendars
+    budgets: Budgets
     attempts: Attempts
     settlements: Settlements
     results: BatchResults
     times: SweepTimes
     clock: Clock
 
-    async def partitions(self) -> Sequence[Partition]:
-        """The ledger partitions that may hold open work: this period and the one before."""
-        period = period_of(self.clock.now())
-        return [
-            Partition(department_id, each)
-            for department_id in await self.directory.departments()
-            for each in (period, previous_period(period))
-        ]
-
     async def run(self, orchestrations: Orchestrations) -> SweepReport:
         """Look at every open hold and every unknown outcome once."""
         report = SweepReport()
         now = self.clock.now()
-        for partition in await self.partitions():
+        partitions = await self.calendars.open_partitions()
+        for partition in partitions:
             await self._guarded(report, self._sweep(partition, now, orchestrations, report))
+        for department_id in sorted({partition.department_id for partition in partitions}):
+            await self._guarded(report, self.budgets.apply_recent(department_id))
         return report
 
     async def _sweep(
@@ -91,7 +88,7 @@ class LedgerSweep:
         for batch in await self.records.unfinished_batches(partition, before):
             await self._guarded(report, self._finish(batch, orchestrations, report))
 
-    async def _guarded(self, report: SweepReport, step: Coroutine[Any, Any, None]) -> None:
+    async def _guarded(self, report: SweepReport, step: Coroutine[Any, Any, object]) -> None:
         try:
             await step
         except Exception:  # one bad document must not keep the others from their end

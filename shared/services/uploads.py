@@ -9,9 +9,10 @@ from datetime import timedelta
 from shared.domain.audit_events import AuditEvent
 from shared.domain.batch_files import BatchRow, errors_csv, file_format_of, parse_batch_file
 from shared.domain.batch_plans import BatchSource
+from shared.domain.budgets import Charge
 from shared.domain.identity import CLAIM_BY_ROLE, ROLE_BY_CLAIM, Caller, Principal, require_sight
-from shared.domain.ids import Partition, operation_id, partition_of, period_of
-from shared.domain.ledger import Document
+from shared.domain.ids import Partition, operation_id, partition_of
+from shared.domain.ledger import Document, partition_for
 from shared.domain.views import UploadSlotView
 from shared.domain.work import owner_of
 from shared.errors import FieldFault, NotFound, PolicyDenied, Rejected
@@ -26,6 +27,7 @@ from shared.ports import (
 )
 from shared.services.batch_planning import ERRORS_FILE
 from shared.services.batches import Batches, BatchOrder
+from shared.services.calendars import Calendars
 
 SLOT_LIFETIME = timedelta(hours=1)
 SOURCE_KIND = "upload"
@@ -41,14 +43,17 @@ class UploadSlots:
     records: Records
     files: BatchFiles
     directory: Directory
+    calendars: Calendars
     batches: Batches
     clock: Clock
 
-    async def create(self, caller: Caller, file_name: str, correlation_id: str) -> UploadSlotView:
-        """A write-only link for one file, bound to the caller who will pay for it."""
+    async def create(
+        self, caller: Caller, file_name: str, charge: Charge, correlation_id: str
+    ) -> UploadSlotView:
+        """A write-only link for one file, bound to the caller and to who will pay for it."""
         file_format_of(file_name)
         now = self.clock.now()
-        partition = Partition(caller.department_id, period_of(now))
+        partition = await self.calendars.partition(caller.department_id)
         slot_id = operation_id(partition, "slot", self.clock.new_id())
         expires_at = now + SLOT_LIFETIME
         slot = {
@@ -62,6 +67,8 @@ class UploadSlots:
             "user_key": caller.key,
             "role": CLAIM_BY_ROLE[caller.role],
             "department_id": caller.department_id,
+            "project_id": charge.project_id,
+            "cost_centre_id": charge.cost_centre_id,
             "created_at": now.isoformat(),
             "expires_at": expires_at.isoformat(),
         }
@@ -84,7 +91,11 @@ class UploadSlots:
         if slot is None:
             raise NotFound("There is no such upload slot.")
         require_sight(caller, owner_of(slot), "upload slot")
-        batches = await self.records.batches_of_slot(slot_id)
+        # A file may arrive in the period after its slot was made: the batch then lives there.
+        made_in = partition_for(slot_id)
+        calendar = await self.calendars.of(made_in.department_id)
+        after = Partition(made_in.department_id, calendar.following(made_in.period))
+        batches = await self.records.batches_of_slot(slot_id, [made_in, after])
         return _slot_view(slot, None, tuple(batch["batch_id"] for batch in batches))
 
     async def accept(self, path: str, correlation_id: str, orchestrations: Orchestrations) -> None:
@@ -101,7 +112,7 @@ class UploadSlots:
         if file is None:
             return  # deleted since: there is nothing to charge anybody for
         try:
-            order = self._order(slot, file_name, file, correlation_id)
+            order = await self._order(slot, file_name, file, correlation_id)
             if await self.records.batch(order.batch_id) is None:
                 logger.info("upload accepted", extra={"batch_id": order.batch_id})
             try:
@@ -122,20 +133,23 @@ class UploadSlots:
                 code="unknown_user",
             )
 
-    def _order(
+    async def _order(
         self, slot: Document, file_name: str, file: UploadedFile, correlation_id: str
     ) -> BatchOrder:
         principal = Principal(slot["tenant_id"], slot["object_id"], ROLE_BY_CLAIM[slot["role"]])
         slot_id = slot["slot_id"]
         # The file's own time, not ours: a file that is delivered again keeps its batch id.
-        partition = Partition(slot["department_id"], period_of(file.last_modified))
+        calendar = await self.calendars.of(slot["department_id"])
+        partition = Partition(slot["department_id"], calendar.period_at(file.last_modified))
         batch_id = operation_id(partition, SOURCE_KIND, slot_id, file_name, file.etag)
 
         def read_rows() -> Iterator[BatchRow]:
             return parse_batch_file(file.stream, file_format_of(file_name))
 
+        caller = Caller(principal, slot["department_id"])
         return BatchOrder(
-            caller=Caller(principal, slot["department_id"]),
+            caller=caller,
+            charge=caller.charge(slot["project_id"], slot["cost_centre_id"]),
             batch_id=batch_id,
             source=BatchSource(SOURCE_KIND, slot_id, file_name, file.etag),
             content_hash=f"{slot_id}/{file_name}@{file.etag}",

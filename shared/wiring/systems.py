@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from shared.adapters.blob import BlobConnection
     from shared.adapters.cosmos import CosmosConnection
+    from shared.domain.price_catalogues import PriceCatalogues
     from shared.domain.prices import PriceCatalogue
     from shared.ports import (
         BatchFiles,
+        BudgetPolicies,
         Clock,
         Directory,
         ImageProvider,
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
         Records,
         TokenVerifier,
     )
+    from shared.ports.alerts import AlertChannelStore, AlertStore, Mailer, WebhookSender
+    from shared.ports.freezes import FreezeStore
     from shared.settings import Settings
 
 
@@ -47,10 +51,14 @@ class Systems:
         return BlobConnection(BlobAccount(s.storage_connection, s.storage_url))
 
     @cached_property
-    def catalogue(self) -> "PriceCatalogue":
-        from shared.adapters.price_file import load_catalogue
+    def catalogues(self) -> "PriceCatalogues":
+        from shared.adapters.price_file import load_catalogues
 
-        return load_catalogue()
+        return load_catalogues()
+
+    @property
+    def catalogue(self) -> "PriceCatalogue":
+        return self.catalogues.at(self.clock.now())
 
     @cached_property
     def ledger(self) -> "Ledger":
@@ -65,10 +73,55 @@ class Systems:
         return CosmosRecords(self.cosmos)
 
     @cached_property
+    def budget_policies(self) -> "BudgetPolicies":
+        from shared.adapters.cosmos_budget_policies import CosmosBudgetPolicies
+
+        return CosmosBudgetPolicies(self.cosmos)
+
+    @cached_property
     def directory(self) -> "Directory":
         from shared.adapters.cosmos_directory import CosmosDirectory
 
         return CosmosDirectory(self.cosmos)
+
+    @cached_property
+    def freeze_store(self) -> "FreezeStore":
+        from shared.adapters.cosmos_freezes import CosmosFreezes
+
+        return CosmosFreezes(self.cosmos)
+
+    @cached_property
+    def alert_store(self) -> "AlertStore":
+        from shared.adapters.cosmos_alerts import CosmosAlerts
+
+        return CosmosAlerts(self.cosmos)
+
+    @cached_property
+    def alert_channel_store(self) -> "AlertChannelStore":
+        from shared.adapters.cosmos_alert_channels import CosmosAlertChannels
+
+        return CosmosAlertChannels(self.cosmos)
+
+    @cached_property
+    def webhooks(self) -> "WebhookSender":
+        from shared.adapters.webhooks import SignedWebhooks
+
+        return SignedWebhooks(self.settings.webhook_allowed_hosts, self.clock)
+
+    @cached_property
+    def mailer(self) -> "Mailer | None":
+        s = self.settings
+        if s.mail_connection:
+            from shared.adapters.azure_mail import AzureMailer
+
+            return AzureMailer(s.mail_connection, s.mail_sender or "")
+        if s.mail_folder:
+            from pathlib import Path
+
+            from shared.adapters.mail_folder import FolderMailer
+
+            return FolderMailer(Path(s.mail_folder), self.clock)
+        return None
 
     @cached_property
     def image_store(self) -> "ImageStore":

@@ -7,15 +7,21 @@ from shared.wiring.systems import Systems
 
 if TYPE_CHECKING:
     from shared.services.admission import Admission
+    from shared.services.alert_channels import AlertChannels
+    from shared.services.alert_deliveries import AlertDeliveries
+    from shared.services.alerts import Alerts
     from shared.services.attempts import Attempts
     from shared.services.audit_relay import AuditRelay
     from shared.services.batch_bodies import BatchBodies
     from shared.services.batch_planning import BatchPlanning
     from shared.services.batch_results import BatchResults
     from shared.services.batches import Batches
+    from shared.services.budget_periods import BudgetPeriods
     from shared.services.budgets import Budgets
+    from shared.services.calendars import Calendars
     from shared.services.callers import Callers
     from shared.services.estimates import Estimates
+    from shared.services.freezes import Freezes
     from shared.services.generations import Generations
     from shared.services.health import Health
     from shared.services.images import Images
@@ -39,7 +45,19 @@ class UseCases(Systems):
     def admission(self) -> "Admission":
         from shared.services.admission import Admission
 
-        return Admission(self.ledger, self.directory, self.clock)
+        return Admission(self.ledger, self.calendars, self.budget_periods, self.clock)
+
+    @cached_property
+    def calendars(self) -> "Calendars":
+        from shared.services.calendars import Calendars
+
+        return Calendars(self.budget_policies, self.directory, self.clock)
+
+    @cached_property
+    def budget_periods(self) -> "BudgetPeriods":
+        from shared.services.budget_periods import BudgetPeriods
+
+        return BudgetPeriods(self.budget_policies, self.calendars, self.clock)
 
     @cached_property
     def work(self) -> "WorkItems":
@@ -134,6 +152,7 @@ class UseCases(Systems):
             records=self.records,
             files=self.batch_files,
             directory=self.directory,
+            calendars=self.calendars,
             batches=self.batches,
             clock=self.clock,
         )
@@ -148,13 +167,63 @@ class UseCases(Systems):
     def budgets(self) -> "Budgets":
         from shared.services.budgets import Budgets
 
-        return Budgets(self.ledger, self.directory, self.clock)
+        return Budgets(
+            ledger=self.ledger,
+            policies=self.budget_policies,
+            directory=self.directory,
+            calendars=self.calendars,
+            clock=self.clock,
+        )
 
     @cached_property
     def estimates(self) -> "Estimates":
         from shared.services.estimates import Estimates
 
-        return Estimates(self.catalogue, self.budgets)
+        return Estimates(self.catalogues, self.budgets, self.freezes.watch, self.clock)
+
+    @cached_property
+    def freezes(self) -> "Freezes":
+        from shared.services.freezes import Freezes, FreezeWatch
+
+        return Freezes(
+            store=self.freeze_store,
+            watch=FreezeWatch(self.freeze_store, self.clock),
+            ledger=self.ledger,
+            directory=self.directory,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def alerts(self) -> "Alerts":
+        from shared.services.alerts import Alerts
+
+        return Alerts(self.alert_store, self.alert_channel_store, self.directory, self.clock)
+
+    @cached_property
+    def alert_channels(self) -> "AlertChannels":
+        from shared.services.alert_channels import AlertChannels
+
+        return AlertChannels(
+            store=self.alert_channel_store,
+            directory=self.directory,
+            ledger=self.ledger,
+            webhooks=self.webhooks,
+            mailer=self.mailer,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def alert_deliveries(self) -> "AlertDeliveries":
+        from shared.services.alert_deliveries import AlertDeliveries
+
+        return AlertDeliveries(
+            store=self.alert_store,
+            channels=self.alert_channel_store,
+            changes=self.alert_channels,
+            webhooks=self.webhooks,
+            mailer=self.mailer,
+            clock=self.clock,
+        )
 
     @cached_property
     def ledger_sweep(self) -> "LedgerSweep":
@@ -164,7 +233,8 @@ class UseCases(Systems):
         return LedgerSweep(
             ledger=self.ledger,
             records=self.records,
-            directory=self.directory,
+            calendars=self.calendars,
+            budgets=self.budgets,
             attempts=self.attempts,
             settlements=self.settlements,
             results=self.batch_results,
@@ -183,13 +253,16 @@ class UseCases(Systems):
     def organisation(self) -> "Organisation":
         from shared.services.organisation import Organisation
 
-        return Organisation(self.directory)
+        return Organisation(self.directory, self.budget_policies, self.clock)
 
     @cached_property
     def health(self) -> "Health":
         from shared.services.health import Health
 
-        return Health({"cosmos": self.directory.departments, "storage": self._storage_answers})
+        return Health(
+            {"cosmos": self.directory.departments, "storage": self._storage_answers},
+            {"exchange_rate": lambda: self.catalogues.rate_is_stale(self.clock.now())},
+        )
 
     async def _storage_answers(self) -> None:
         await self.blob.service().get_container_client("images").get_container_properties()

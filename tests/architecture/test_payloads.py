@@ -6,9 +6,12 @@ from typing import Any
 import pytest
 
 from functions.payloads import (
+    AlertInput,
     AttemptInput,
     BatchInput,
     ChunkInput,
+    DeliverInput,
+    DeliverResult,
     FinishInput,
     FinishResult,
     GenerationInput,
@@ -26,6 +29,9 @@ MESSAGES = (
     SettleInput(operation_id="o", reports=({"generation_id": "g", "retry_after_s": None},)),
     SettleResult(ok=True, cancel_requested=True),
     OpenChunkResult(ok=True, rows=(1, 2)),
+    AlertInput(alert_id="a", channels=("design.hook",)),
+    DeliverInput(alert_id="a", channel="design.hook", attempt=1),
+    DeliverResult(ok=True, status="pending", retry_after_s=5),
     FinishInput(batch_id="b"),
     FinishResult(ok=False),
     FinishResult(ok=True, status="completed"),

@@ -93,7 +93,8 @@ class RecordsBench:
         work = self.work(seed, model, **changes)
         partition = Partition(work.owner.department_id, work.generation_id[:6])
         scopes = charged_scopes(partition.department_id, work.owner.user_key)
-        await self.money.ledger.open_period(partition, dict.fromkeys(scopes, 100 * LIMIT_MICROS))
+        limits = dict.fromkeys(scopes, 100 * LIMIT_MICROS)
+        await builders.open_budgets(self.money.connection, partition, limits)
         await self.money.ledger.reserve(builders.reservation(work))
         return work
 

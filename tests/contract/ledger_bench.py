@@ -50,10 +50,10 @@ class Bench:
         self, department_micros: int = LIMIT_MICROS, user_micros: int = LIMIT_MICROS
     ) -> None:
         limits = dict(zip(self.scopes, (department_micros, user_micros), strict=True))
-        await self.ledger.open_period(self.partition, limits)
+        await builders.open_budgets(self.connection, self.partition, limits)
 
     async def reserve(self, work: WorkItem, **changes: Any) -> bool:
-        return await self.ledger.reserve(builders.reservation(work, **changes))
+        return await self.ledger.reserve(builders.reservation(work, **changes)) is not None
 
     async def reserve_batch(self, *prices_micros: int) -> tuple[str, list[WorkItem]]:
         await self.open()

@@ -2,21 +2,27 @@
 
 import asyncio
 import uuid
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from shared.adapters.cosmos_budget_policies import CosmosBudgetPolicies
 from shared.adapters.cosmos_directory import CosmosDirectory
+from shared.domain.budgets import Scope
 from shared.domain.identity import Principal, Role
+from shared.domain.periods import PeriodRule
 from shared.errors import Unavailable
 from shared.ports import Directory, DirectoryUser
 from shared.services.organisation import Organisation
 from tests.contract import cosmos_stores
 from tests.contract.cosmos_stores import Stores, silent_account
+from tests.fakes.clock import FakeClock
 
 stores = cosmos_stores.stores  # a fixture, found by its name
 
+Seed = Callable[[dict[str, Any]], Awaitable[int]]
 LIMIT_MICROS = 5_000_000
 ENTRIES = 4  # of one file: a department, its entry in the index, and two people
 
@@ -26,17 +32,23 @@ def directory(stores: Stores) -> Directory:
     return stores.directory
 
 
+@pytest.fixture
+def seed(stores: Stores) -> Seed:
+    policies = CosmosBudgetPolicies(stores.connection)
+    return Organisation(stores.directory, policies, FakeClock()).seed
+
+
 def organisation(**changes: Any) -> dict[str, Any]:
     """A file with a department and two people nobody else has."""
     department_id = f"d{uuid.uuid4().hex[:12]}"
     users = [
-        {"object_id": str(uuid.uuid4()), "department_id": department_id, "monthly_limit_micros": n}
+        {"object_id": str(uuid.uuid4()), "department_id": department_id, "limit_micros": n}
         for n in (1_000_000, 0)
     ]
     department = {
         "department_id": department_id,
         "name": "Lighthouses",
-        "monthly_limit_micros": LIMIT_MICROS,
+        "limit_micros": LIMIT_MICROS,
     }
     file = {"tenant_id": str(uuid.uuid4()), "departments": [department], "users": users}
     return file | changes
@@ -50,17 +62,21 @@ def department_of(file: dict[str, Any]) -> str:
     return str(file["departments"][0]["department_id"])
 
 
-async def test_user_has_a_department_and_a_limit(directory: Directory) -> None:
+async def test_user_has_a_department_and_perhaps_a_cost_centre(
+    directory: Directory, seed: Seed
+) -> None:
     file = organisation()
-    await Organisation(directory).seed(file)
-    expected = DirectoryUser(department_of(file), 1_000_000)
-    assert await directory.user(principal_of(file)) == expected
-    assert await directory.user(principal_of(file, 1)) == replace(expected, monthly_limit_micros=0)
+    centre = {"id": "brand", "department_id": department_of(file), "limit_micros": 1}
+    file["users"][0]["cost_centre_id"] = "brand"
+    await seed(file | {"cost_centres": [centre]})
+    department_id = department_of(file)
+    assert await directory.user(principal_of(file)) == DirectoryUser(department_id, "brand")
+    assert await directory.user(principal_of(file, 1)) == DirectoryUser(department_id)
 
 
-async def test_user_is_the_same_in_every_role(directory: Directory) -> None:
+async def test_user_is_the_same_in_every_role(directory: Directory, seed: Seed) -> None:
     file = organisation()
-    await Organisation(directory).seed(file)
+    await seed(file)
     admin = replace(principal_of(file), role=Role.SUPER_ADMIN)
     assert await directory.user(admin) == await directory.user(principal_of(file))
 
@@ -69,35 +85,47 @@ async def test_user_who_was_never_entered_is_none(directory: Directory) -> None:
     assert await directory.user(principal_of(organisation())) is None
 
 
-async def test_user_of_another_tenant_is_none(directory: Directory) -> None:
+async def test_user_of_another_tenant_is_none(directory: Directory, seed: Seed) -> None:
     file = organisation()
-    await Organisation(directory).seed(file)
+    await seed(file)
     stranger = replace(principal_of(file), tenant_id=str(uuid.uuid4()))
     assert await directory.user(stranger) is None
 
 
-async def test_department_limit_belongs_to_one_tenant(directory: Directory) -> None:
+async def test_department_belongs_to_its_tenant(directory: Directory, seed: Seed) -> None:
     file = organisation()
     department_id = department_of(file)
-    await Organisation(directory).seed(file)
-    found = await directory.department_limit_micros(file["tenant_id"], department_id)
-    assert found == LIMIT_MICROS
-    assert await directory.department_limit_micros(str(uuid.uuid4()), department_id) is None
-    assert await directory.department_limit_micros(file["tenant_id"], "nobody") is None
+    await seed(file)
+    assert await directory.has_department(file["tenant_id"], department_id)
+    assert not await directory.has_department(str(uuid.uuid4()), department_id)
+    assert not await directory.has_department(file["tenant_id"], "nobody")
+    assert await directory.tenant_of(department_id) == file["tenant_id"]
+    assert await directory.tenant_of("nobody") is None
 
 
-async def test_department_limit_of_nothing_is_zero_and_not_none(directory: Directory) -> None:
+async def test_seed_writes_a_policy_for_every_scope(stores: Stores, seed: Seed) -> None:
     file = organisation()
-    file["departments"][0]["monthly_limit_micros"] = 0
-    await Organisation(directory).seed(file)
-    found = await directory.department_limit_micros(file["tenant_id"], department_of(file))
-    assert found == 0
+    department_id = department_of(file)
+    file["departments"][0] |= {"period": "quarter", "fiscal_start_month": 2, "mode": "soft"}
+    file["projects"] = [{"id": "atlas", "department_id": department_id, "limit_micros": 0}]
+    await seed(file)
+    policies = CosmosBudgetPolicies(stores.connection)
+    department = await policies.policy(department_id, Scope("department", department_id))
+    assert department is not None and department.calendar is not None
+    assert (department.limit_micros, department.mode) == (LIMIT_MICROS, "soft")
+    assert department.calendar.rules == (PeriodRule("quarter", 2),)
+    user = await policies.policy(department_id, Scope("user", principal_of(file).key))
+    assert user is not None and user.limit_micros == 1_000_000
+    project = await policies.policy(department_id, Scope("project", "atlas"))
+    assert project is not None and project.limit_micros == 0
 
 
-async def test_departments_are_those_of_all_tenants_in_order(directory: Directory) -> None:
+async def test_departments_are_those_of_all_tenants_in_order(
+    directory: Directory, seed: Seed
+) -> None:
     files = [organisation(), organisation()]
     for file in files:
-        await Organisation(directory).seed(file)
+        await seed(file)
     found = await directory.departments()
     assert {department_of(file) for file in files} <= set(found)
     assert list(found) == sorted(set(found))
@@ -105,44 +133,48 @@ async def test_departments_are_those_of_all_tenants_in_order(directory: Director
 
 async def test_departments_of_the_same_name_in_two_tenants_are_listed_once(
     directory: Directory,
+    seed: Seed,
 ) -> None:
     first = organisation()
     second = organisation(departments=first["departments"], users=[])
     for file in (first, second):
-        await Organisation(directory).seed(file)
+        await seed(file)
     assert list(await directory.departments()).count(department_of(first)) == 1
     for file in (first, second):
-        limit = await directory.department_limit_micros(file["tenant_id"], department_of(first))
-        assert limit == LIMIT_MICROS
+        assert await directory.has_department(file["tenant_id"], department_of(first))
 
 
-async def test_put_counts_what_was_missing(directory: Directory) -> None:
+async def test_put_counts_what_was_missing(directory: Directory, seed: Seed) -> None:
     file = organisation()
-    assert await Organisation(directory).seed(file) == ENTRIES
-    assert await Organisation(directory).seed(file) == 0
+    assert await seed(file) == ENTRIES
+    assert await seed(file) == 0
     more = {**file["users"][0], "object_id": str(uuid.uuid4())}
-    assert await Organisation(directory).seed(file | {"users": [*file["users"], more]}) == 1
+    assert await seed(file | {"users": [*file["users"], more]}) == 1
     assert await directory.put([]) == 0
 
 
-async def test_put_leaves_what_exists_as_it_is(directory: Directory) -> None:
+async def test_seed_leaves_what_exists_as_it_is(
+    stores: Stores, directory: Directory, seed: Seed
+) -> None:
     file = organisation()
-    await Organisation(directory).seed(file)
-    user = {**file["users"][0], "monthly_limit_micros": 9}
-    department = {**file["departments"][0], "monthly_limit_micros": 9}
-    changed = file | {"users": [user], "departments": [department]}
-    assert await Organisation(directory).seed(changed) == 0
-    found = await directory.user(principal_of(file))
-    assert found == DirectoryUser(department_of(file), 1_000_000)
-    limit = await directory.department_limit_micros(file["tenant_id"], department_of(file))
-    assert limit == LIMIT_MICROS
+    await seed(file)
+    user = {**file["users"][0], "limit_micros": 9}
+    department = {**file["departments"][0], "limit_micros": 9}
+    assert await seed(file | {"users": [user], "departments": [department]}) == 0
+    assert await directory.user(principal_of(file)) == DirectoryUser(department_of(file))
+    scope = Scope("department", department_of(file))
+    policy = await CosmosBudgetPolicies(stores.connection).policy(department_of(file), scope)
+    assert policy is not None
+    assert (policy.limit_micros, policy.revision) == (LIMIT_MICROS, 1)
 
 
-async def test_put_of_the_same_id_in_two_tenants_creates_both(directory: Directory) -> None:
+async def test_put_of_the_same_id_in_two_tenants_creates_both(
+    directory: Directory, seed: Seed
+) -> None:
     first = organisation()
     second = first | {"tenant_id": str(uuid.uuid4())}
-    assert await Organisation(directory).seed(first) == ENTRIES
-    assert await Organisation(directory).seed(second) == ENTRIES - 1  # one index entry for both
+    assert await seed(first) == ENTRIES
+    assert await seed(second) == ENTRIES - 1  # one index entry for both
     assert await directory.user(principal_of(second)) == await directory.user(principal_of(first))
 
 
@@ -152,9 +184,9 @@ async def test_directory_is_unavailable_while_the_store_does_not_answer() -> Non
         directory = CosmosDirectory(connection)
         endings = await asyncio.gather(
             directory.user(principal_of(file)),
-            directory.department_limit_micros(file["tenant_id"], department_of(file)),
+            directory.has_department(file["tenant_id"], department_of(file)),
             directory.departments(),
-            Organisation(directory).seed(file),
+            Organisation(directory, CosmosBudgetPolicies(connection), FakeClock()).seed(file),
             return_exceptions=True,
         )
     assert [type(ending) for ending in endings] == [Unavailable] * 4

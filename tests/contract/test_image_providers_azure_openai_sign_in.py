@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from shared.adapters.providers import azure_openai
+from shared.adapters.providers import azure_openai_connection
 from shared.adapters.providers.azure_openai import AzureOpenAIProvider
 from shared.domain.attempts import Billed, Delivered, Failure, NotDelivered
 from tests.contract.image_orders import Recorder, b64, order, png
@@ -55,7 +55,7 @@ async def test_generate_uses_the_managed_identity_when_there_is_no_key(
 async def test_generate_can_be_tried_again_when_the_identity_endpoint_is_down(
     server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(azure_openai, "SIGN_IN_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(azure_openai_connection, "SIGN_IN_TIMEOUT_S", 0.3)
     monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "ManagedIdentityCredential")
     monkeypatch.setenv("IDENTITY_ENDPOINT", f"{server.origin}/identity")
     monkeypatch.setenv("IDENTITY_HEADER", "secret")

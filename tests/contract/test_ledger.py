@@ -80,6 +80,7 @@ async def test_reserve_over_a_limit_names_the_scope_and_writes_nothing(
         "needed_micros": PRICE_MICROS,
         "available_micros": PRICE_MICROS - 1,
         "currency": "AUD",
+        "overage": "refuse",
     }
     assert await bench.counters() == [(0, 0), (0, 0)]
     assert await bench.ledger.hold(work.operation_id) is None
@@ -93,7 +94,8 @@ async def test_reserve_before_the_period_is_open_is_refused(bench: Bench) -> Non
 
 
 async def test_reserve_without_the_users_budget_names_the_user(bench: Bench) -> None:
-    await bench.ledger.open_period(bench.partition, {bench.scopes[0]: LIMIT_MICROS})
+    limits = {bench.scopes[0]: LIMIT_MICROS}
+    await builders.open_budgets(bench.connection, bench.partition, limits)
     with pytest.raises(PeriodNotOpen, match="user:"):
         await bench.reserve(bench.single())
 

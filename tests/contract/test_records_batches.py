@@ -26,6 +26,7 @@ def refused(bench: RecordsBench, seed: str = "refused", **changes: Any) -> Docum
     record = batch_record(
         bench.id_of(seed),
         bench.work(seed).owner,
+        bench.work(seed).charge,
         BatchSource("upload"),
         BatchTotals(0, 0, 0, 0),
         created_at=builders.CREATED_AT,

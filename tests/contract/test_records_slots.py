@@ -6,7 +6,8 @@ import pytest
 
 from shared.domain.batch_plans import BatchSource, BatchTotals, batch_record
 from shared.domain.ids import Partition
-from shared.domain.ledger import Document
+from shared.domain.ledger import Document, partition_for
+from shared.domain.periods import add_months
 from tests import builders
 from tests.contract import cosmos_stores
 from tests.contract.cosmos_stores import RecordsBench, event_of, plain
@@ -36,6 +37,7 @@ async def receive(
     record = batch_record(
         batch_id,
         bench.work("owner").owner,
+        bench.work("owner").charge,
         BatchSource("upload", slot_id, "lighthouses.csv", "etag"),
         BatchTotals(0, 0, 0, 0),
         created_at=created_at,
@@ -50,7 +52,10 @@ async def receive(
 
 
 async def found(bench: RecordsBench, slot_id: str) -> list[str]:
-    return [batch["batch_id"] for batch in await bench.records.batches_of_slot(slot_id)]
+    partition = partition_for(slot_id)
+    after = replace(partition, period=add_months(partition.period, 1))
+    found = await bench.records.batches_of_slot(slot_id, [partition, after])
+    return [batch["batch_id"] for batch in found]
 
 
 async def test_slot_is_kept_with_one_event(bench: RecordsBench) -> None:

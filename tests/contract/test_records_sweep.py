@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from shared.domain.history import GenerationFilter
+from shared.domain.ledger import partition_for
 from shared.errors import Unavailable
 from shared.ports import EVENTS_PER_APPEND_MAX, Records
 from tests import builders
@@ -175,7 +176,7 @@ async def test_records_are_unavailable_while_the_store_does_not_answer(
         silent_records.attempt(any_id, 1),
         silent_records.generations(partition, listing, None, 10),
         silent_records.batch(any_id),
-        silent_records.batches_of_slot(any_id),
+        silent_records.batches_of_slot(any_id, [partition_for(any_id)]),
         silent_records.batch_generations(any_id, 1, 10),
         anext(silent_records.resolutions(any_id)),
         silent_records.request_cancel(any_id, event_of(any_id, "batch.cancel_requested")),

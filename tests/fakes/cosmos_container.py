@@ -338,8 +338,8 @@ def _patched(
     operations: Sequence[Mapping[str, Any]],
     predicate: str | None,
 ) -> Item:
-    work.patch(item_id, operations, predicate)
-    return _answer(OK)
+    changed = work.patch(item_id, operations, predicate)
+    return _answer(OK) | {"resourceBody": changed}  # a patch never changes a document in place
 
 
 def _deleted(work: _Transaction, item_id: str) -> Item:
@@ -348,7 +348,7 @@ def _deleted(work: _Transaction, item_id: str) -> Item:
 
 
 def _answer(status: int) -> Item:
-    """The result of one operation; our adapters never ask for its `resourceBody`."""
+    """The result of one operation; only of a patch do our adapters read the `resourceBody`."""
     return {"statusCode": status, "requestCharge": 1.0}
 
 

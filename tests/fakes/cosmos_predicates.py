@@ -8,7 +8,7 @@ from typing import Any
 Predicate = Callable[[Mapping[str, Any]], bool]
 
 _PREFIX = "FROM c WHERE "
-_GUARD = re.compile(r"IS_NUMBER\(c\.([a-z_]+)\)")
+_GUARD = re.compile(r"(NOT )?IS_NUMBER\(c\.([a-z_]+)\)")
 _WORD = re.compile(r"c\.(status) = '([a-z]+)'")
 _SUM = r"(?:c\.[a-z_]+|\d+)(?: \+ (?:c\.[a-z_]+|\d+))*"
 _COMPARISON = re.compile(rf"({_SUM}) (<=|>=) ({_SUM})")
@@ -30,8 +30,8 @@ def compile_predicate(text: str) -> Predicate:
 def _condition(text: str) -> Predicate:
     guard = _GUARD.fullmatch(text)
     if guard:
-        name = guard[1]
-        return lambda document: _number(document.get(name)) is not None
+        absent, name = bool(guard[1]), guard[2]
+        return lambda document: (_number(document.get(name)) is None) is absent
     word = _WORD.fullmatch(text)
     if word:
         return lambda document: bool(document.get(word[1]) == word[2])

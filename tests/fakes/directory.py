@@ -10,32 +10,32 @@ from tests.builders import TENANT
 
 
 class FakeDirectory:
-    """Documents by tenant and id; made with users by principal key, and limits by department."""
+    """Documents by tenant and id; made with users by principal key, and departments."""
 
     def __init__(
-        self,
-        users: Mapping[str, DirectoryUser] | None = None,
-        limits_micros: Mapping[str, int] | None = None,
+        self, users: Mapping[str, DirectoryUser] | None = None, departments: Sequence[str] = ()
     ) -> None:
         self._documents: dict[tuple[str, str], Document] = {}
         for key, user in (users or {}).items():
             tenant_id, object_id = key.split(".")
             self._create({"id": f"user:{object_id}", "pk": tenant_id, **vars(user)})
-        for department_id, micros in (limits_micros or {}).items():
-            limit = {"id": f"department:{department_id}", "monthly_limit_micros": micros}
-            self._create({"pk": TENANT, **limit})
-            entry = {"id": department_id, "department_id": department_id}
+        for department_id in departments:
+            self._create({"pk": TENANT, "id": f"department:{department_id}"})
+            entry = {"id": department_id, "department_id": department_id, "tenant_id": TENANT}
             self._create({"pk": ALL_TENANTS, **entry})
 
     async def user(self, principal: Principal) -> DirectoryUser | None:
         found = self._documents.get((principal.tenant_id, f"user:{principal.object_id}"))
         if found is None:
             return None
-        return DirectoryUser(found["department_id"], found["monthly_limit_micros"])
+        return DirectoryUser(found["department_id"], found["cost_centre_id"])
 
-    async def department_limit_micros(self, tenant_id: str, department_id: str) -> int | None:
-        found = self._documents.get((tenant_id, f"department:{department_id}"))
-        return found["monthly_limit_micros"] if found else None
+    async def has_department(self, tenant_id: str, department_id: str) -> bool:
+        return (tenant_id, f"department:{department_id}") in self._documents
+
+    async def tenant_of(self, department_id: str) -> str | None:
+        found = self._documents.get((ALL_TENANTS, department_id))
+        return found["tenant_id"] if found else None
 
     async def departments(self) -> Sequence[str]:
         return sorted(item_id for pk, item_id in self._documents if pk == ALL_TENANTS)

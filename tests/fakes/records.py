@@ -2,12 +2,11 @@
 
 import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import datetime, timedelta
 
 from shared.adapters.cosmos import BatchRefused, answered, commit, read_or_none
 from shared.domain.audit_events import AuditEvent, outbox_document
 from shared.domain.history import GenerationFilter
-from shared.domain.ids import Partition, period_of
+from shared.domain.ids import Partition
 from shared.domain.ledger import (
     AttemptMarker,
     Create,
@@ -55,11 +54,12 @@ class FakeRecords:
     async def batch(self, batch_id: str) -> Document | None:
         return await self._read(batch_id, batch_document_id(batch_id))
 
-    async def batches_of_slot(self, slot_id: str) -> Sequence[Document]:
-        partition = partition_for(slot_id)
+    async def batches_of_slot(
+        self, slot_id: str, partitions: Sequence[Partition]
+    ) -> Sequence[Document]:
         found = [
             batch
-            for each in (partition, _following(partition))
+            for each in partitions
             for batch in await self._scan(
                 each, lambda d: d["type"] == "batch" and d["source"]["slot_id"] == slot_id
             )
@@ -189,12 +189,6 @@ def _position(listing: str, continuation: str) -> int:
     if owner != listing or not (start.isascii() and start.isdecimal()):
         raise Invalid("The continuation token is not one of this listing's; start without it.")
     return int(start)
-
-
-def _following(partition: Partition) -> Partition:
-    """The same department in the month after."""
-    first = datetime(int(partition.period[:4]), int(partition.period[4:]), 1)  # noqa: DTZ001
-    return Partition(partition.department_id, period_of(first + timedelta(days=31)))
 
 
 def _matches(document: Document, wanted: GenerationFilter) -> bool:

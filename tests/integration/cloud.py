@@ -266,14 +266,14 @@ def organisation(department_id: str, limit_micros: int, user_limits_micros: list
             {
                 "department_id": department_id,
                 "name": department_id.title(),
-                "monthly_limit_micros": limit_micros,
+                "limit_micros": limit_micros,
             }
         ],
         "users": [
             {
                 "object_id": f"d{number:07d}-0000-4000-8000-{index:012d}",
                 "department_id": department_id,
-                "monthly_limit_micros": limit,
+                "limit_micros": limit,
             }
             for index, limit in enumerate(user_limits_micros)
         ],

@@ -105,6 +105,7 @@ async def _submit(world: World, intent: Intent, requests: tuple[GenerationReques
         view = await world.generations.submit(
             intent.caller,
             requests[0],
+            intent.caller.charge(),
             key=intent.key,
             correlation_id="c-1",
             orchestrations=world.orchestrations,
@@ -113,6 +114,7 @@ async def _submit(world: World, intent: Intent, requests: tuple[GenerationReques
     batch_id = await world.admission.operation_id(intent.caller, "batch", intent.key)
     order = BatchOrder(
         caller=intent.caller,
+        charge=intent.caller.charge(),
         batch_id=batch_id,
         source=BatchSource("inline"),
         content_hash=request_hash([each.model_dump(mode="json") for each in requests]),

@@ -5,6 +5,7 @@ import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from shared.domain.budget_policies import BudgetPolicy
 from shared.domain.identity import Caller
 from shared.errors import Unavailable
 from shared.ports import DirectoryUser
@@ -70,9 +71,13 @@ def run_history(seed: int, variant: Variant | None = None, stale_rate: float = 0
     ]
     world = World(
         chaos,
-        _directory(chance, callers, limits_micros),
+        FakeDirectory(
+            {each.key: DirectoryUser(each.department_id) for each in callers},
+            sorted({each.department_id for each in callers}),
+        ),
         catalogue(),
         random_script(chaos.random, catalogue()),
+        _policies(chance, callers, limits_micros),
         variant or Variant(),
     )
     return _judged(seed, world, intents)
@@ -83,11 +88,10 @@ def run_planned(
 ) -> Verdict:
     """A history in which only the calls named by their number go wrong."""
     chaos = Chaos(0, rate=0.0, planned=faults)
-    directory = FakeDirectory(
-        {caller().key: DirectoryUser("marketing", AMPLE_MICROS)}, {"marketing": AMPLE_MICROS}
-    )
+    directory = FakeDirectory({caller().key: DirectoryUser("marketing")}, ["marketing"])
+    policies = [("marketing", BudgetPolicy(s, AMPLE_MICROS)) for s in caller().charge().scopes()]
     script = steady_script(catalogue(), busy_attempts)
-    return _judged(0, World(chaos, directory, catalogue(), script), intents)
+    return _judged(0, World(chaos, directory, catalogue(), script, policies), intents)
 
 
 def _judged(seed: int, world: World, intents: Sequence[Intent]) -> Verdict:
@@ -134,21 +138,24 @@ async def _every(world: World, pause_s: float, work: Callable[[], Awaitable[obje
 
 
 async def _relay(world: World) -> None:
-    await world.relay.run(await world.sweep.partitions())
+    await world.relay.run(await world.calendars.outbox_partitions(thorough=False))
 
 
-def _directory(
+def _policies(
     chance: random.Random, callers: Sequence[Caller], limits_micros: tuple[int, int]
-) -> FakeDirectory:
-    users = {
-        each.key: DirectoryUser(each.department_id, chance.randint(*limits_micros))
+) -> list[tuple[str, BudgetPolicy]]:
+    made = {
+        scope: (
+            each.department_id,
+            BudgetPolicy(
+                scope,
+                chance.randint(*limits_micros) * (2 if scope.kind == "department" else 1),
+            ),
+        )
         for each in callers
+        for scope in each.charge().scopes()
     }
-    limits = {
-        each.department_id: chance.randint(*limits_micros) * 2
-        for each in sorted(callers, key=lambda c: c.department_id)
-    }
-    return FakeDirectory(users, limits)
+    return list(made.values())
 
 
 def _intent(

@@ -9,6 +9,7 @@ import pytest
 from shared.domain.attempts import Billed, Failure, ImageOrder, NotDelivered, Unknown
 from shared.domain.batch_files import BatchRow
 from shared.domain.batch_plans import BatchSource
+from shared.domain.budget_policies import BudgetPolicy
 from shared.domain.generations import GenerationRequest, request_hash
 from shared.domain.ids import operation_id, row_generation_id
 from shared.errors import IdempotencyKeyReused, Unavailable
@@ -32,11 +33,13 @@ Scenario = Callable[[World], Awaitable[None]]
 
 def play(scenario: Scenario, script: Script | None = None, seed: int = 1) -> World:
     """Run a scenario in a world where nothing goes wrong by itself."""
-    directory = FakeDirectory(
-        {caller().key: DirectoryUser("marketing", LIMIT_MICROS)}, {"marketing": LIMIT_MICROS}
-    )
+    directory = FakeDirectory({caller().key: DirectoryUser("marketing")}, ["marketing"])
     world = World(
-        Chaos(seed, rate=0.0), directory, catalogue(), script or steady_script(catalogue(), 0)
+        Chaos(seed, rate=0.0),
+        directory,
+        catalogue(),
+        script or steady_script(catalogue(), 0),
+        [("marketing", BudgetPolicy(s, LIMIT_MICROS)) for s in caller().charge().scopes()],
     )
 
     async def main() -> None:
@@ -51,6 +54,7 @@ def play(scenario: Scenario, script: Script | None = None, seed: int = 1) -> Wor
 def order(*requests: GenerationRequest) -> BatchOrder:
     return BatchOrder(
         caller=caller(),
+        charge=caller().charge(),
         batch_id=BATCH_ID,
         source=BatchSource("inline"),
         content_hash=request_hash([each.model_dump(mode="json") for each in requests]),
@@ -134,7 +138,12 @@ def test_batch_whose_last_row_ended_after_its_orchestration_died_is_finished(sta
 def test_hold_that_cannot_be_read_keeps_no_other_hold_from_its_end() -> None:
     async def submitted(world: World, key: str) -> str:
         view = await world.generations.submit(
-            caller(), CHEAP, key=key, correlation_id="c-1", orchestrations=FakeOrchestrations()
+            caller(),
+            CHEAP,
+            caller().charge(),
+            key=key,
+            correlation_id="c-1",
+            orchestrations=FakeOrchestrations(),
         )
         return view.id
 

@@ -2,13 +2,14 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from shared.adapters.cosmos import CosmosConnection
 from shared.adapters.cosmos_ledger import CosmosLedger
 from shared.domain.attempts import ImageOrder
+from shared.domain.budget_policies import BudgetPolicy
 from shared.domain.prices import PriceCatalogue
 from shared.services.admission import Admission
 from shared.services.attempts import Attempts
@@ -16,6 +17,9 @@ from shared.services.audit_relay import AuditRelay
 from shared.services.batch_planning import BatchPlanning
 from shared.services.batch_results import BatchResults
 from shared.services.batches import Batches
+from shared.services.budget_periods import BudgetPeriods
+from shared.services.budgets import Budgets
+from shared.services.calendars import Calendars
 from shared.services.generations import Generations
 from shared.services.ledger_sweep import LedgerSweep, SweepTimes
 from shared.services.provider_gate import GateLimit, ProviderGate
@@ -23,6 +27,7 @@ from shared.services.settlements import Settlements
 from shared.services.work import WorkItems
 from tests.fakes.audit_log import FakeAuditLog
 from tests.fakes.batch_files import FakeBatchFiles
+from tests.fakes.budget_policies import FakeBudgetPolicies
 from tests.fakes.clock import NOON
 from tests.fakes.cosmos_container import FakeConnection
 from tests.fakes.directory import FakeDirectory
@@ -73,6 +78,7 @@ class World:
     directory: FakeDirectory
     catalogue: PriceCatalogue
     script: Script
+    policies: Sequence[tuple[str, BudgetPolicy]]
     variant: Variant = field(default_factory=Variant)
 
     def __post_init__(self) -> None:
@@ -86,6 +92,9 @@ class World:
         self.files = FakeBatchFiles()
         self.audit = FakeAuditLog()
         self.records = FakeRecords(self.connection)
+        self.budget_policies = FakeBudgetPolicies(self.connection)
+        for department_id, policy in self.policies:
+            self.budget_policies.plant(department_id, policy)
         self.ledger = self.variant.ledger(self.connection.as_connection())
         self.work = WorkItems(self.records, self.files)
         self.settlements = self.variant.settlements(self.ledger, self.work, self.clock)
@@ -105,7 +114,17 @@ class World:
         self._use_cases()
 
     def _use_cases(self) -> None:
-        admission = Admission(self.ledger, self.directory, self.clock)
+        calendars = Calendars(self.budget_policies, self.directory, self.clock)
+        periods = BudgetPeriods(self.budget_policies, calendars, self.clock)
+        admission = Admission(self.ledger, calendars, periods, self.clock)
+        self.calendars = calendars
+        self.budgets = Budgets(
+            ledger=self.ledger,
+            policies=self.budget_policies,
+            directory=self.directory,
+            calendars=calendars,
+            clock=self.clock,
+        )
         self.admission = admission
         self.generations = Generations(
             admission=admission,
@@ -132,7 +151,8 @@ class World:
         self.sweep = LedgerSweep(
             ledger=self.ledger,
             records=self.records,
-            directory=self.directory,
+            calendars=calendars,
+            budgets=self.budgets,
             attempts=self.attempts,
             settlements=self.settlements,
             results=self.results,

@@ -2,11 +2,11 @@ from typing import Any
 
 import pytest
 
+from shared.domain.budget_policies import BudgetPolicy
 from shared.domain.budgets import (
-    Budget,
     Scope,
+    budget_document,
     charged_scopes,
-    opening_document,
     read_budget,
 )
 from shared.domain.ids import Partition
@@ -17,7 +17,7 @@ SCOPE = Scope("department", "marketing")
 
 
 def document(**changes: Any) -> dict[str, Any]:
-    return opening_document(PARTITION, SCOPE, 1_000) | changes
+    return budget_document(PARTITION, BudgetPolicy(SCOPE, 1_000).opening("202611")) | changes
 
 
 def test_charged_scopes_are_the_department_and_then_the_user() -> None:
@@ -28,7 +28,7 @@ def test_charged_scopes_are_the_department_and_then_the_user() -> None:
 
 def test_a_budget_that_was_opened_reads_back_with_nothing_used() -> None:
     budget = read_budget(document())
-    assert budget == Budget(SCOPE, "202611", 1_000, 0, 0)
+    assert budget == BudgetPolicy(SCOPE, 1_000).opening("202611")
     assert budget.available_micros == 1_000
 
 
@@ -54,4 +54,4 @@ def test_a_budget_over_its_limit_is_an_invariant_broken() -> None:
 
 def test_opening_with_a_negative_limit_is_an_invariant_broken() -> None:
     with pytest.raises(InvariantBroken):
-        opening_document(PARTITION, SCOPE, -1)
+        budget_document(PARTITION, BudgetPolicy(SCOPE, -1).opening("202611"))

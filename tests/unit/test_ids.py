@@ -1,5 +1,3 @@
-from datetime import UTC, datetime
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,8 +10,6 @@ from shared.domain.ids import (
     operation_id,
     operation_of,
     partition_of,
-    period_of,
-    previous_period,
     row_generation_id,
     row_of,
     split_image_id,
@@ -89,14 +85,3 @@ def test_partition_of_an_id_that_is_not_plain_ascii_is_none(bad: str) -> None:
 @given(text=st.text(max_size=80))
 def test_partition_of_any_text_never_fails(text: str) -> None:
     assert partition_of(text) is None
-
-
-@pytest.mark.parametrize(
-    ("period", "before"), [("202601", "202512"), ("202612", "202611"), ("202610", "202609")]
-)
-def test_previous_period_crosses_the_year(period: str, before: str) -> None:
-    assert previous_period(period) == before
-
-
-def test_period_of_a_moment_is_its_month() -> None:
-    assert period_of(datetime(2026, 3, 31, 23, 59, tzinfo=UTC)) == "202603"

@@ -65,7 +65,7 @@ def test_reserve_begins_with_the_hold_and_then_asks_every_scope() -> None:
     assert isinstance(operations[0], Create)
     for patch in operations[1:3]:
         assert isinstance(patch, Patch)
-        assert patch.predicate is not None and "+ 1000 <= c.limit_micros" in patch.predicate
+        assert patch.predicate is not None and "+ 1000 <= c.ceiling_micros" in patch.predicate
         assert patch.operations == ({"op": "incr", "path": "/reserved_micros", "value": 1_000},)
 
 

@@ -1,0 +1,74 @@
+"""What budget requests must look like."""
+
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from functions.http_models import Query
+from shared.domain.budget_policies import BudgetPolicy, Rollover
+from shared.domain.budgets import ALERT_THRESHOLDS, BudgetMode, Overage, Scope
+from shared.domain.ids import DEPARTMENT_ID_PATTERN
+from shared.domain.periods import PeriodKind
+from shared.services.budgets import BudgetChange
+
+LIMIT_MICROS_MAX = 10**15  # a thousand million AUD: sums of a few of these are still exact
+THRESHOLDS_MAX = 10
+
+Micros = Annotated[int, Field(ge=0, le=LIMIT_MICROS_MAX, strict=True)]
+
+
+class BudgetQuery(Query):
+    """Which period of a budget, and of which department (an Org Admin may name another)."""
+
+    period: str | None = Field(
+        default=None, pattern=r"^[0-9]{4}(0[1-9]|1[0-2])$", examples=["202611"]
+    )
+    department: str | None = Field(default=None, pattern=rf"^{DEPARTMENT_ID_PATTERN}$")
+
+
+class DepartmentQuery(Query):
+    """The department of a project or cost centre; the caller's own unless it is named."""
+
+    department: str | None = Field(default=None, pattern=rf"^{DEPARTMENT_ID_PATTERN}$")
+
+
+class BudgetRequest(BaseModel):
+    """A budget policy as a whole; what is left out takes its default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    limit_micros: Micros = Field(description="micro-AUD for each period", examples=[250_000_000])
+    mode: BudgetMode = "hard"
+    overdraft_micros: Micros = Field(default=0, description="beyond the limit, soft mode only")
+    rollover: Rollover = Field(default="none", description="of what a period left unused")
+    rollover_cap_micros: Micros = Field(default=0, description="of a capped rollover")
+    overage: Overage = Field(default="refuse", description="what happens to a request too large")
+    alert_thresholds: tuple[Annotated[int, Field(ge=1, le=1_000)], ...] = Field(
+        default=ALERT_THRESHOLDS, max_length=THRESHOLDS_MAX, description="percent of the limit"
+    )
+    period: PeriodKind | None = Field(
+        default=None, description="departments only; a change begins with the next period"
+    )
+    fiscal_start_month: Annotated[int, Field(ge=1, le=12)] = 1
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.overdraft_micros and self.mode != "soft":
+            raise ValueError("only a soft budget has an overdraft")
+        if (self.rollover == "capped") != (self.rollover_cap_micros > 0):
+            raise ValueError("rollover_cap_micros goes with a capped rollover")
+        return self
+
+    def change(self) -> BudgetChange:
+        """The same, as the service takes it; scope and revision are set when it is written."""
+        policy = BudgetPolicy(
+            scope=Scope("department", ""),
+            limit_micros=self.limit_micros,
+            mode=self.mode,
+            overdraft_micros=self.overdraft_micros,
+            rollover=self.rollover,
+            rollover_cap_micros=self.rollover_cap_micros,
+            overage=self.overage,
+            alert_thresholds=tuple(sorted(set(self.alert_thresholds))),
+        )
+        return BudgetChange(policy, self.period, self.fiscal_start_month)

@@ -1,0 +1,73 @@
+"""What requests about the organisation's budget must look like."""
+
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from functions.http_models import PAGE_MAX, Query
+from shared.domain.ids import DEPARTMENT_ID_PATTERN
+from shared.domain.periods import PeriodKind
+from shared.services.organisation_budgets import AllocationOrder, OrganisationChange
+
+LIMIT_MICROS_MAX = 10**15  # a thousand million AUD: sums of a few of these are still exact
+REASON_CHARS_MIN, REASON_CHARS_MAX = 3, 500
+MONTH_PATTERN = r"^[0-9]{4}(0[1-9]|1[0-2])$"
+
+Department = Annotated[str, Field(pattern=rf"^{DEPARTMENT_ID_PATTERN}$")]
+
+
+class OrganisationBudgetQuery(Query):
+    """Which period of the organisation's budget."""
+
+    period: str | None = Field(default=None, pattern=MONTH_PATTERN, examples=["202611"])
+
+
+class AllocationsQuery(OrganisationBudgetQuery):
+    """One page of the movements of a period."""
+
+    limit: int = Field(default=20, ge=1, le=PAGE_MAX)
+    continuation: str | None = Field(default=None, max_length=4_096)
+
+
+class OrganisationBudgetRequest(BaseModel):
+    """The organisation's budget as a whole."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    limit_micros: Annotated[int, Field(ge=0, le=LIMIT_MICROS_MAX, strict=True)] = Field(
+        description="micro-AUD for each period", examples=[500_000_000]
+    )
+    period: PeriodKind | None = Field(
+        default=None,
+        description="as long as the departments' periods or longer; a change begins with the next",
+    )
+    fiscal_start_month: Annotated[int, Field(ge=1, le=12)] = 1
+
+    def change(self) -> OrganisationChange:
+        """The same, as the service takes it."""
+        return OrganisationChange(self.limit_micros, self.period, self.fiscal_start_month)
+
+
+class AllocationRequest(BaseModel):
+    """Move an amount between two departments, or between a department and the organisation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True, validate_by_name=False)
+
+    source: Department | None = Field(
+        default=None, alias="from", description="null: the organisation"
+    )
+    target: Department | None = Field(
+        default=None, alias="to", description="null: the organisation"
+    )
+    amount_micros: Annotated[int, Field(ge=1, le=LIMIT_MICROS_MAX, strict=True)]
+    reason: str = Field(min_length=REASON_CHARS_MIN, max_length=REASON_CHARS_MAX)
+
+    @model_validator(mode="after")
+    def _moves(self) -> Self:
+        if self.source == self.target:
+            raise ValueError("from and to must differ; one of them may be null")
+        return self
+
+    def order(self) -> AllocationOrder:
+        """The same, as the service takes it."""
+        return AllocationOrder(self.source, self.target, self.amount_micros, self.reason)

@@ -1,0 +1,87 @@
+"""The signed-in connection to Azure OpenAI's `/openai/v1/` route that its adapters share.
+
+The SDK retries twice and follows redirects by default; both are switched off, because each request
+that leaves may be billed.
+"""
+# The SDKs take half a second to import: only a worker that calls them pays.
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final
+
+from shared.domain.attempts import Billed, Failure, NotDelivered
+
+if TYPE_CHECKING:
+    import openai
+    from azure.identity.aio import DefaultAzureCredential
+
+CONNECT_TIMEOUT_S: Final = 10.0  # a TLS handshake across the world takes less than one second
+SIGN_IN_TIMEOUT_S: Final = 30.0  # the managed identity endpoint is local; it may retry inside
+
+
+class AzureOpenAIConnection:
+    """A lazily made client; with no key it authenticates by managed identity."""
+
+    def __init__(
+        self, base_url: str, api_key: str | None, token_scope: str, timeout_s: float
+    ) -> None:
+        """`base_url` ends in `/openai/v1/`; `timeout_s` bounds each silence of the service."""
+        self._base_url = base_url
+        self._api_key = api_key
+        self._token_scope = token_scope
+        self._timeout_s = timeout_s
+        self._client: openai.AsyncOpenAI | None = None
+        self._credential: DefaultAzureCredential | None = None
+        self._token_source: Callable[[], Awaitable[str]] | None = None
+
+    async def aclose(self) -> None:
+        """Close the connections; the next request opens new ones."""
+        client, self._client = self._client, None
+        credential, self._credential = self._credential, None
+        self._token_source = None
+        if client is not None:
+            await client.close()
+        if credential is not None:
+            await credential.close()
+
+    async def sign_in(self) -> NotDelivered | None:
+        """Fetch (or reuse) the access token first: a failure here is never an unknown outcome."""
+        if self._api_key is not None:
+            return None
+        from azure.core.exceptions import AzureError, ClientAuthenticationError
+
+        try:
+            async with asyncio.timeout(SIGN_IN_TIMEOUT_S):
+                await self._ready_token_source()()
+        except ClientAuthenticationError:  # also: no credential is configured
+            return NotDelivered(Failure.AUTH_OR_CONFIG, Billed.NOTHING, "no_access_token")
+        except (AzureError, TimeoutError):
+            return NotDelivered(Failure.TRANSIENT, Billed.NOTHING, "identity_unavailable")
+        return None
+
+    def _ready_token_source(self) -> Callable[[], Awaitable[str]]:
+        if self._token_source is None:
+            from azure.identity.aio import DefaultAzureCredential, get_bearer_token_provider
+
+            self._credential = DefaultAzureCredential()
+            self._token_source = get_bearer_token_provider(self._credential, self._token_scope)
+        return self._token_source
+
+    def client(self) -> "openai.AsyncOpenAI":
+        if self._client is None:
+            import httpx2
+            import openai
+
+            self._client = openai.AsyncOpenAI(
+                base_url=self._base_url,
+                api_key=self._api_key or self._ready_token_source(),
+                max_retries=0,
+                http_client=httpx2.AsyncClient(
+                    # No idle connections: one that the peer is just closing would turn a request
+                    # that was never read into an unknown outcome.
+                    limits=httpx2.Limits(max_keepalive_connections=0),
+                    timeout=httpx2.Timeout(self._timeout_s, connect=CONNECT_TIMEOUT_S),
+                    follow_redirects=False,
+                ),
+            )
+        return self._client

@@ -1,0 +1,164 @@
+"""Standard Webhooks over HTTPS, to public addresses only.
+
+A name is resolved by us, once for each try; every address it gives must be public, and the
+connection goes to those very addresses: a name that answers differently the next time changes
+nothing. Nothing is redirected, and no answer is read beyond its headers.
+"""
+# aiohttp takes 140 ms to import: only a worker that sends a webhook pays.
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Sequence, Set
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from shared.domain.deliveries import WAIT_S_MAX, Outcome
+from shared.domain.egress import Target, checked_target, is_literal, is_public
+from shared.domain.webhooks import Message, signed_headers
+from shared.errors import Invalid
+from shared.ports import Clock
+
+if TYPE_CHECKING:
+    import aiohttp
+    from aiohttp.abc import ResolveResult
+
+TIMEOUT_S: Final = 20.0  # the spec advises 15 to 30 s
+CONNECT_TIMEOUT_S: Final = 5.0
+ADDRESSES_MAX: Final = 8  # of one name that are tried
+BUFFER_BYTES: Final = 16 * 1024  # what of an answer may wait in memory while we close it
+USER_AGENT: Final = "EIG-Webhooks/1"
+_GONE: Final = 410
+_BUSY: Final = frozenset({429, 502, 503, 504})
+
+Lookup = Callable[[str, int], Awaitable[Sequence[str]]]
+
+
+class UnsafeAddress(OSError):
+    """A name leads to an address that is not public."""
+
+
+async def system_lookup(host: str, port: int) -> Sequence[str]:
+    """Every address of a name, in the system's order."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+class SignedWebhooks:
+    """Implements the WebhookSender port; `allowed_hosts` are `host:port` that operators trust."""
+
+    def __init__(
+        self, allowed_hosts: Set[str], clock: Clock, lookup: Lookup = system_lookup
+    ) -> None:
+        self._allowed_hosts = frozenset(allowed_hosts)
+        self._clock = clock
+        self._lookup = lookup
+
+    def check(self, url: str) -> None:
+        checked_target(url, self._allowed_hosts)
+
+    async def send(self, url: str, secrets: Sequence[str], message: Message) -> Outcome:
+        import aiohttp
+        from yarl import URL
+
+        try:
+            target = checked_target(url, self._allowed_hosts)
+        except Invalid:
+            return Outcome("refused", "address_not_allowed")
+        address = URL(url, encoded=True)
+        if (address.host, address.port) != (target.host, target.port):
+            return Outcome("refused", "address_not_allowed")  # two readers of one URL disagree
+        headers = signed_headers(secrets, message, int(self._clock.now().timestamp()))
+        try:
+            async with (
+                self._session(target) as session,
+                session.post(
+                    address, data=message.body, headers=headers, allow_redirects=False
+                ) as response,
+            ):
+                outcome = self._outcome_of(response)
+                response.close()  # its body is of no use: it is not read, however long
+                return outcome
+        except aiohttp.ClientConnectorDNSError as error:
+            unsafe = isinstance(error.os_error, UnsafeAddress)
+            return Outcome("refused", "address_not_public") if unsafe else _later("name_unknown")
+        except TimeoutError:
+            return _later("timed_out")
+        except aiohttp.ClientSSLError:
+            return _later("certificate_refused")
+        except (aiohttp.ClientError, OSError):
+            return _later("no_connection")
+
+    def _session(self, target: Target) -> "aiohttp.ClientSession":
+        import aiohttp
+
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                resolver=_checked_resolver(target, self._lookup),
+                use_dns_cache=False,
+                force_close=True,
+            ),
+            timeout=aiohttp.ClientTimeout(total=TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S),
+            headers={"user-agent": USER_AGENT},
+            cookie_jar=aiohttp.DummyCookieJar(),
+            read_bufsize=BUFFER_BYTES,
+            trust_env=False,  # a proxy would resolve the name again, by itself
+        )
+
+    def _outcome_of(self, response: "aiohttp.ClientResponse") -> Outcome:
+        if 200 <= response.status < 300:
+            return Outcome("delivered", f"http_{response.status}")
+        if response.status == _GONE:
+            return Outcome("gone", "http_410")
+        asked = response.headers.get("Retry-After") if response.status in _BUSY else None
+        return Outcome("later", f"http_{response.status}", self._seconds(asked))
+
+    def _seconds(self, retry_after: str | None) -> int | None:
+        """A Retry-After header in seconds: a number, or the time until a date."""
+        if retry_after is None:
+            return None
+        if retry_after.isascii() and retry_after.isdigit():
+            return min(int(retry_after[:9]), WAIT_S_MAX)
+        try:
+            due = parsedate_to_datetime(retry_after)
+            left = int((due - self._clock.now()).total_seconds())
+        except (TypeError, ValueError, OverflowError):
+            return None
+        return min(max(left, 0), WAIT_S_MAX)
+
+
+def _checked_resolver(target: Target, lookup: Lookup) -> Any:
+    """A resolver for one target that hands out checked addresses, and these only."""
+    from aiohttp.abc import AbstractResolver
+
+    class CheckedResolver(AbstractResolver):
+        """Looks up and checks in one step, so that what was checked is what is connected to."""
+
+        async def resolve(
+            self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+        ) -> "list[ResolveResult]":
+            addresses = list(await lookup(host, port))[:ADDRESSES_MAX]
+            if not addresses or host != target.host:
+                raise OSError(None, "the name has no address")
+            if not target.trusted and not all(is_public(each) for each in addresses):
+                raise UnsafeAddress(None, "the name leads to an address that is not public")
+            return [_resolved(host, port, each) for each in addresses if is_literal(each)]
+
+        async def close(self) -> None:
+            """Nothing is kept open."""
+
+    return CheckedResolver()
+
+
+def _resolved(host: str, port: int, address: str) -> "ResolveResult":
+    return {
+        "hostname": host,
+        "host": address,
+        "port": port,
+        "family": socket.AF_INET6 if ":" in address else socket.AF_INET,
+        "proto": 0,
+        "flags": socket.AI_NUMERICHOST,
+    }
+
+
+def _later(reason: str) -> Outcome:
+    return Outcome("later", reason)

@@ -1,0 +1,84 @@
+"""What an alert says to people and to machines: no person is named, ids lead to the rest."""
+
+from typing import Any, Final
+
+from shared.domain.alerts import Alert
+from shared.domain.budgets import CURRENCY
+from shared.domain.deliveries import Mail
+from shared.domain.money import MICROS_PER_UNIT
+from shared.domain.webhooks import Message, make_message
+
+ALERT_EVENT: Final = "budget.alert"
+TEST_EVENT: Final = "alert_channel.test"
+_MICROS_PER_CENT: Final = MICROS_PER_UNIT // 100
+_WHOSE: Final = {"user": "a person", "project": "the project", "cost_centre": "the cost centre"}
+
+
+def alert_message(alert: Alert) -> Message:
+    """The webhook of an alert; its id is the alert's, on every channel and each retry."""
+    return make_message(alert.alert_id, ALERT_EVENT, alert.raised_at, alert_data(alert))
+
+
+def alert_data(alert: Alert) -> dict[str, Any]:
+    """The facts of an alert; a person is not named: `GET /alerts/{id}` tells those who may know."""
+    person = alert.scope.kind == "user"
+    return {
+        "alert_id": alert.alert_id,
+        "department_id": alert.partition.department_id,
+        "period": alert.partition.period,
+        "scope_kind": alert.scope.kind,
+        "scope_id": None if person else alert.scope.scope_id,
+        "threshold_percent": alert.threshold,
+        "limit_micros": alert.limit_micros,
+        "committed_micros": alert.committed_micros,
+        "currency": CURRENCY,
+    }
+
+
+def ping_message(channel_id: str, test_id: str, now: str) -> Message:
+    """A signed ping; it says which channel it tests and nothing else."""
+    return make_message(f"test-{test_id}", TEST_EVENT, now, {"channel_id": channel_id})
+
+
+def alert_mail(alert: Alert, channel_id: str, recipients: tuple[str, ...]) -> Mail:
+    """The mail of an alert."""
+    return Mail(
+        mail_id=f"{alert.alert_id}.{channel_id}",
+        to=recipients,
+        subject=f"Budget alert: {_budget_of(alert)} has reached {alert.threshold} %",
+        text=(
+            f"The budget of {_budget_of(alert)} for the period from"
+            f" {alert.partition.period[:4]}-{alert.partition.period[4:]}-01"
+            f" has reached {alert.threshold} % of its limit.\n\n"
+            f"Committed (reserved and spent): {_amount(alert.committed_micros)}\n"
+            f"Limit: {_amount(alert.limit_micros)}\n"
+            f"At: {alert.raised_at}\n\n"
+            f"Details: GET /api/v1/alerts/{alert.alert_id}\n"
+            "This threshold is announced once in a period. Where alerts go is set with"
+            " /api/v1/alert-channels.\n"
+        ),
+    )
+
+
+def ping_mail(channel_id: str, test_id: str, recipients: tuple[str, ...]) -> Mail:
+    """A mail that shows that a channel works."""
+    return Mail(
+        mail_id=f"test-{test_id}",
+        to=recipients,
+        subject=f"Test of the alert channel {channel_id}",
+        text=f"Budget alerts of {channel_id} will arrive here.\n",
+    )
+
+
+def _budget_of(alert: Alert) -> str:
+    department = f"the department {alert.partition.department_id}"
+    whose = _WHOSE.get(alert.scope.kind)
+    if whose is None:
+        return department
+    name = "" if alert.scope.kind == "user" else f" {alert.scope.scope_id}"
+    return f"{whose}{name} in {department}"
+
+
+def _amount(micros: int) -> str:
+    cents = micros // _MICROS_PER_CENT
+    return f"{CURRENCY} {cents // 100:,}.{cents % 100:02d}"

@@ -1,0 +1,71 @@
+"""Reconciliation: what providers say they bill, and the ledger's side of the comparison."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Protocol
+
+from shared.domain.audit_events import AuditEvent
+from shared.domain.cases import Case
+from shared.domain.ids import Partition
+from shared.domain.ledger import Document
+from shared.domain.reconciliation import BilledLine
+
+
+class UsageExport(Protocol):
+    """One provider's own account of what it billed."""
+
+    provider: str
+
+    async def read(self, first: date, last: date) -> Mapping[date, Sequence[BilledLine]]:
+        """The lines of each UTC day from `first` to `last`; days without an export are left out.
+
+        Raises Unavailable when the provider does not answer, InvariantBroken when what it sends
+        cannot be read as an export.
+        """
+        ...
+
+
+class Reconciliations(Protocol):
+    """Entries to compare, cases to decide, and the log of runs. Changes carry their audit event."""
+
+    async def entries(
+        self, partition: Partition, provider: str, since: str, until: str
+    ) -> Sequence[Document]:
+        """Resolutions of a provider closed from `since` to before `until` (ISO 8601)."""
+        ...
+
+    async def entry(self, generation_id: str) -> Document | None:
+        """The resolution of one generation, whenever it was closed."""
+        ...
+
+    async def corrections(self, partition: Partition, provider: str) -> Sequence[Document]:
+        """Adjustments of a provider's generations booked in this partition."""
+        ...
+
+    async def generations_of_jobs(
+        self, partition: Partition, job_ids: Sequence[str]
+    ) -> Mapping[str, str]:
+        """The generation behind each job id that an attempt of this partition recorded."""
+        ...
+
+    async def open_case(self, case: Case, event: AuditEvent) -> bool:
+        """Create a case; False if it was opened before: then nothing changes."""
+        ...
+
+    async def case(self, partition: Partition, case_id: str) -> Case | None: ...
+
+    async def cases(self, partition: Partition, limit: int) -> Sequence[Case]:
+        """The newest cases of a partition."""
+        ...
+
+    async def change_case(self, case: Case, event: AuditEvent) -> bool:
+        """Write revision n of a case in place of n - 1; False if another change was there first."""
+        ...
+
+    async def keep_run(self, partition: Partition, run: Document, event: AuditEvent) -> None:
+        """Keep the outcome of one run; idempotent by its id."""
+        ...
+
+    async def runs(self, partition: Partition, limit: int) -> Sequence[Document]:
+        """The newest runs."""
+        ...

@@ -1,0 +1,365 @@
+"""Approvals: ask somebody else, count votes, escalate, expire, and carry out what was approved."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from shared.domain.approval_views import ApprovalList, ApprovalView, approval_view
+from shared.domain.approvals import (
+    Approval,
+    Decision,
+    Vote,
+    may_decide,
+    voted,
+)
+from shared.domain.audit_events import AuditEvent
+from shared.domain.budgets import Budget, Scope
+from shared.domain.identity import CLAIM_BY_ROLE, Caller, Role, require_sight
+from shared.domain.ids import Partition, partition_of
+from shared.domain.parked_work import Parked, ended_record
+from shared.errors import BudgetExceeded, Conflict, NotFound, PolicyDenied, Rejected, Unavailable
+from shared.ports import Clock, Ledger, Orchestrations, ParkedWork
+from shared.services.calendars import Calendars
+
+VOTE_TRIES_MAX = 5  # votes of other people that may come in between
+SYSTEM_ACTOR = "system:approvals"
+NO_SUCH = "There is no such approval."
+_ENDED = {
+    "rejected": ("approval_rejected", "The request was not approved."),
+    "expired": ("approval_expired", "Nobody decided in time."),
+    "canceled": ("canceled", "It was canceled while it waited for an approval."),
+}
+
+logger = logging.getLogger("eig.approvals")
+
+
+@dataclass(frozen=True)
+class ApprovalTerms:
+    """When approvals are handed on and when they end, and from which amount two must approve."""
+
+    escalation: timedelta
+    expiry: timedelta
+    dual_above_micros: int
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How an approval stands after a step; `rows` of a batch that may start."""
+
+    status: str
+    kind: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Approvals:
+    """Four eyes on what a budget refuses, six above a threshold."""
+
+    store: ParkedWork
+    ledger: Ledger
+    calendars: Calendars
+    clock: Clock
+    terms: ApprovalTerms
+
+    async def request(
+        self,
+        caller: Caller,
+        work: Parked,
+        raised: Sequence[Scope],
+        summary: Mapping[str, str | int | None],
+        *,
+        correlation_id: str,
+        orchestrations: Orchestrations,
+    ) -> None:
+        """Let work wait for an approval; the same work is asked for once."""
+        now = self.clock.now()
+        calendar = await self.calendars.of(caller.department_id)
+        # An approval belongs to the budgets of its period and ends with it at the latest.
+        period_end = calendar.end(work.partition.period).isoformat() + "T00:00:00+00:00"
+        amount = work.hold.amount_micros
+        approval = Approval(
+            kind=work.kind,
+            hold=work.hold,
+            raised=tuple(raised),
+            department_id=caller.department_id,
+            required=2 if amount > self.terms.dual_above_micros else 1,
+            created_at=now.isoformat(),
+            escalates_at=min((now + self.terms.escalation).isoformat(), period_end),
+            expires_at=min((now + self.terms.expiry).isoformat(), period_end),
+            correlation_id=correlation_id,
+            summary=summary,
+        )
+        event = AuditEvent(
+            action="approval.requested",
+            object_id=approval.operation_id,
+            actor=caller.key,
+            actor_role=CLAIM_BY_ROLE[caller.role],
+            outcome="success",
+            occurred_at=approval.created_at,
+            correlation_id=correlation_id,
+            details={
+                "kind": work.kind,
+                "amount_micros": amount,
+                "scopes": " ".join(scope.name for scope in raised),
+                "required": approval.required,
+                "expires_at": approval.expires_at,
+            },
+        )
+        if await self.store.request(approval, work, event):
+            await self.watch(approval, orchestrations)
+
+    async def watch(self, approval: Approval, orchestrations: Orchestrations) -> None:
+        """Start the durable watch, or leave that to the sweep."""
+        try:
+            await orchestrations.start_approval(
+                approval.operation_id, approval.escalates_at, approval.expires_at
+            )
+        except Exception:
+            logger.exception("watch left to the sweep", extra=_extra(approval.operation_id))
+
+    async def get(self, caller: Caller, operation_id: str) -> ApprovalView:
+        """One approval with its votes, for the requester and for those who may approve."""
+        approval = await self._visible(caller, operation_id)
+        votes = await self.store.votes(operation_id)
+        has_voted = caller.key in {vote.approver for vote in votes}
+        return approval_view(
+            approval, votes=votes, may_decide=may_decide(caller, approval) and not has_voted
+        )
+
+    async def list(self, caller: Caller, *, mine: bool, pending: bool) -> ApprovalList:
+        """The caller's own requests, or what the caller may decide on."""
+        items: list[ApprovalView] = []
+        for partition in await self._partitions(caller, mine=mine):
+            for approval in await self.store.approvals(
+                partition, caller.tenant_id, caller.key if mine else None, pending=pending
+            ):
+                decides = may_decide(caller, approval)
+                if mine or decides:
+                    items.append(approval_view(approval, may_decide=decides))
+        return ApprovalList(items=tuple(items))
+
+    async def decide(
+        self,
+        caller: Caller,
+        operation_id: str,
+        decision: Decision,
+        comment: str,
+        *,
+        correlation_id: str,
+        orchestrations: Orchestrations,
+    ) -> ApprovalView:
+        """Vote once; what the last vote decides is carried out by the watch."""
+        approval = await self._visible(caller, operation_id)
+        if not may_decide(caller, approval):
+            raise await self._denied(caller, approval, correlation_id)
+        vote = Vote(
+            operation_id=operation_id,
+            vote_id=self.clock.new_id(),
+            approver=caller.key,
+            approver_role=CLAIM_BY_ROLE[caller.role],
+            decision=decision,
+            comment=comment,
+            voted_at=self.clock.now().isoformat(),
+        )
+        for _ in range(VOTE_TRIES_MAX):
+            if approval.status != "pending" or vote.voted_at >= approval.expires_at:
+                raise Conflict("This approval is decided, or has expired.", code="already_decided")
+            if not may_decide(caller, approval):  # it was escalated meanwhile
+                raise await self._denied(caller, approval, correlation_id)
+            record = None
+            if decision == "reject":
+                record = ended_record(approval.kind, *_ENDED["rejected"], vote.voted_at)
+            if await self.store.vote(approval, vote, record, _vote_event(approval, vote)):
+                if voted(approval, vote).status != "pending":
+                    await self._wake(operation_id, orchestrations)
+                return await self.get(caller, operation_id)
+            approval = await self._standing(operation_id)
+        raise Unavailable("Others decide at the same time; try again.", retry_after_s=1)
+
+    async def cancel(self, caller: Caller, operation_id: str, correlation_id: str) -> bool:
+        """End waiting work before anything is reserved; False when it waits no more."""
+        approval = await self.store.approval(operation_id)
+        if approval is None or approval.status not in ("pending", "approved"):
+            return False
+        event = AuditEvent(
+            action="approval.canceled",
+            object_id=operation_id,
+            actor=caller.key,
+            actor_role=CLAIM_BY_ROLE[caller.role],
+            outcome="success",
+            occurred_at=self.clock.now().isoformat(),
+            correlation_id=correlation_id,
+        )
+        return await self._close(approval, "canceled", event) == "canceled"
+
+    async def escalate(self, operation_id: str) -> Ending:
+        """Hand an approval that nobody decided on to the Org Admins; once."""
+        approval = await self._standing(operation_id)
+        if approval.status == "pending" and approval.escalations == 0:
+            event = self._system_event(approval, "escalated", "success")
+            if await self.store.escalate(approval, event):
+                logger.warning("approval escalated", extra=_extra(operation_id))
+        return _ending(approval, approval.status)
+
+    async def expire(self, operation_id: str) -> Ending:
+        """End an approval whose time is over; one that is decided stays as it is."""
+        approval = await self._standing(operation_id)
+        due = self.clock.now().isoformat() >= approval.expires_at
+        if approval.status != "pending" or not due:
+            return _ending(approval, approval.status)
+        event = self._system_event(approval, "expired", "denied")
+        return _ending(approval, await self._close(approval, "expired", event))
+
+    async def conclude(self, operation_id: str) -> Ending:
+        """Reserve what was approved, once; says whether the work may start now."""
+        approval = await self._standing(operation_id)
+        if approval.status != "approved":
+            return _ending(approval, approval.status)
+        now = self.clock.now().isoformat()
+        event = AuditEvent(
+            action=f"{approval.kind}.admitted",
+            object_id=operation_id,
+            actor=approval.requester,
+            actor_role="approved",
+            outcome="success",
+            occurred_at=now,
+            correlation_id=approval.correlation_id,
+            details={
+                "reserved_micros": approval.hold.amount_micros,
+                "approvals": approval.approvals,
+                "raised": " ".join(scope.name for scope in approval.raised),
+            },
+        )
+        try:
+            budgets = await self.store.conclude(approval, now, event)
+        except (BudgetExceeded, Conflict) as refusal:
+            return _ending(approval, await self._fail(approval, refusal))
+        if budgets is None:  # an earlier delivery did it, or it was canceled
+            return _ending(approval, (await self._standing(operation_id)).status)
+        await self._note(approval.partition, budgets)
+        return _ending(approval, "concluded")
+
+    async def _note(self, partition: Partition, budgets: Sequence[Budget]) -> None:
+        """Tell the alerts of what is committed now."""
+
+    async def _fail(self, approval: Approval, refusal: Rejected) -> str:
+        event = self._system_event(approval, "failed", "failure", refusal.problem_code)
+        after = replace(
+            approval,
+            status="failed",
+            decided_at=event.occurred_at,
+            reason=refusal.problem_code,
+        )
+        record = ended_record(
+            approval.kind, refusal.problem_code, refusal.detail, event.occurred_at
+        )
+        if await self.store.close(approval, after, record, event):
+            return "failed"
+        return (await self._standing(approval.operation_id)).status
+
+    async def _close(self, approval: Approval, how: str, event: AuditEvent) -> str:
+        code, detail = _ENDED[how]
+        canceled = how == "canceled"
+        after = replace(
+            approval,
+            status="canceled" if canceled else "expired",
+            decided_at=event.occurred_at,
+            reason=code,
+        )
+        record = ended_record(
+            approval.kind, code, detail, event.occurred_at, canceled=canceled
+        )
+        if await self.store.close(approval, after, record, event):
+            return after.status
+        return (await self._standing(approval.operation_id)).status
+
+    async def _wake(self, operation_id: str, orchestrations: Orchestrations) -> None:
+        try:
+            await orchestrations.approval_decided(operation_id)
+        except Exception:
+            logger.exception("decision left to the sweep", extra=_extra(operation_id))
+
+    async def _denied(
+        self, caller: Caller, approval: Approval, correlation_id: str
+    ) -> PolicyDenied:
+        own = caller.key == approval.requester
+        code = "self_approval" if own else "policy_denied"
+        event = AuditEvent(
+            action=f"approval.denied.{self.clock.new_id()}",
+            object_id=approval.operation_id,
+            actor=caller.key,
+            actor_role=CLAIM_BY_ROLE[caller.role],
+            outcome="denied",
+            occurred_at=self.clock.now().isoformat(),
+            correlation_id=correlation_id,
+            reason=code,
+        )
+        await self.ledger.note_event(approval.partition, event)
+        if own:
+            return PolicyDenied("Nobody approves their own request.", code=code)
+        return PolicyDenied("You may not decide on this: ask an Org Admin.", code=code)
+
+    async def _partitions(self, caller: Caller, *, mine: bool) -> Sequence[Partition]:
+        if not mine and caller.role >= Role.ORG_ADMIN:
+            return await self.calendars.open_partitions()
+        present = await self.calendars.partition(caller.department_id)
+        calendar = await self.calendars.of(caller.department_id)
+        return [present, Partition(present.department_id, calendar.previous(present.period))]
+
+    async def _visible(self, caller: Caller, operation_id: str) -> Approval:
+        if partition_of(operation_id) is None:
+            raise NotFound(NO_SUCH)
+        approval = await self.store.approval(operation_id)
+        if approval is None:
+            raise NotFound(NO_SUCH)
+        require_sight(caller, approval.owner, "approval")
+        return approval
+
+    async def _standing(self, operation_id: str) -> Approval:
+        approval = await self.store.approval(operation_id)
+        if approval is None:
+            raise Unavailable("The approval could not be read yet.")
+        return approval
+
+    def _system_event(
+        self, approval: Approval, what: str, outcome: str, reason: str | None = None
+    ) -> AuditEvent:
+        return AuditEvent(
+            action=f"approval.{what}",
+            object_id=approval.operation_id,
+            actor=SYSTEM_ACTOR,
+            actor_role="system",
+            outcome=outcome,  # type: ignore[arg-type]
+            occurred_at=self.clock.now().isoformat(),
+            correlation_id=approval.correlation_id,
+            reason=reason,
+        )
+
+
+def _vote_event(approval: Approval, vote: Vote) -> AuditEvent:
+    approves = vote.decision == "approve"
+    number = approval.approvals + 1
+    return AuditEvent(
+        action=f"approval.approved.{number}" if approves else "approval.rejected",
+        object_id=approval.operation_id,
+        actor=vote.approver,
+        actor_role=vote.approver_role,
+        outcome="success" if approves else "denied",
+        occurred_at=vote.voted_at,
+        correlation_id=approval.correlation_id,
+        details={
+            "required": approval.required,
+            "amount_micros": approval.hold.amount_micros,
+            "comment": bool(vote.comment),  # its text stays with the vote: it may name people
+        },
+    )
+
+
+def _ending(approval: Approval, status: str) -> Ending:
+    rows = approval.summary.get("rows")
+    return Ending(status, approval.kind, rows if isinstance(rows, int) else 1)
+
+
+def _extra(operation_id: str) -> dict[str, str]:
+    return {"operation_id": operation_id}

@@ -1,0 +1,118 @@
+"""What became of a provider batch and of each of its rows; asks only, never sends."""
+
+import logging
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from shared.domain.attempts import Billed, Failure, NotDelivered, ProviderOutcome, Unknown
+from shared.domain.provider_batches import (
+    BatchJob,
+    ClaimStatus,
+    ProviderBatch,
+    claim_event,
+    custom_id_of,
+    line_reference,
+)
+from shared.ports import Clock
+from shared.ports.provider_batches import BatchProvider, ProviderBatchClaims
+
+# A submission is answered or given up within 3 minutes; past this, one that the provider does not
+# list was never made.
+SEARCH_TIME = timedelta(minutes=15)
+
+logger = logging.getLogger("eig.provider_batches")
+
+
+@dataclass(frozen=True)
+class ProviderBatchResults:
+    """Finds the job behind a claim and reads its results."""
+
+    provider: BatchProvider
+    claims: ProviderBatchClaims
+    clock: Clock
+
+    async def searched(self, claim: ProviderBatch) -> ProviderBatch:
+        """A claim without a job, after looking for it at the provider by our key."""
+        since = datetime.fromisoformat(claim.created_at)
+        job_id = await self.provider.find(claim.key, since)
+        if job_id is not None:
+            return await self.settled(claim, "submitted", job_id=job_id)
+        if self.clock.now() - since > SEARCH_TIME:
+            return await self.settled(claim, "lost", reason="never_sent")
+        return claim
+
+    async def settled(
+        self,
+        claim: ProviderBatch,
+        status: ClaimStatus,
+        *,
+        job_id: str | None = None,
+        reason: str | None = None,
+    ) -> ProviderBatch:
+        """Write what became of a claim; the first word stands."""
+        settled = replace(claim, status=status, job_id=job_id, reason=reason)
+        event = claim_event(settled, self.clock.now().isoformat(), claim.batch_id)
+        standing = await self.claims.settle(settled, event)
+        if job_id is not None and standing.job_id != job_id:
+            logger.error("a provider batch was sent that nobody waits for: it is canceled")
+            await self.provider.cancel(job_id)
+        return standing
+
+    async def outcomes(
+        self, claim: ProviderBatch, counts: Mapping[int, int]
+    ) -> AsyncIterator[tuple[int, ProviderOutcome]]:
+        """The outcome of each row of an ended batch; `counts` are the pictures each row wanted."""
+        missing = dict.fromkeys(counts)
+        job: BatchJob | None = None
+        if claim.status == "submitted" and claim.job_id is not None:
+            job = await self.provider.job(claim.job_id)
+            if job.state == "running":
+                for row in counts:
+                    yield row, Unknown("batch_runs", line_reference(job.job_id, row))
+                return
+            rows = {custom_id_of(row): row for row in counts}
+            wanted = {name: counts[row] for name, row in rows.items()}
+            async for name, outcome in self.provider.outcomes(job, wanted):
+                row = rows[name]
+                if row in missing:  # a result that is listed twice counts once
+                    del missing[row]
+                    yield row, replace(outcome, job_id=line_reference(job.job_id, row))
+        for row in missing:
+            yield row, _without_line(claim, job, row)
+
+    async def outcome_of(
+        self, batch_id: str, number: int, row: int, count: int
+    ) -> ProviderOutcome:
+        """How one row's batched attempt ended. A batch that nobody has sent yet never will be."""
+        claim = await self.claims.find(batch_id, number)
+        if claim is None:
+            claim = await self.claims.claim(
+                ProviderBatch(
+                    batch_id=batch_id,
+                    number=number,
+                    holder=self.clock.new_id(),
+                    rows=(),
+                    created_at=self.clock.now().isoformat(),
+                    file_id=None,
+                    status="lost",
+                    reason="never_sent",
+                )
+            )
+        if claim.status == "claimed":
+            claim = await self.searched(claim)
+        if claim.status == "claimed":
+            return Unknown("batch_not_found_yet")
+        async for _, outcome in self.outcomes(claim, {row: count}):
+            return outcome
+        raise AssertionError("unreachable: each wanted row has an outcome")
+
+
+def _without_line(claim: ProviderBatch, job: BatchJob | None, row: int) -> ProviderOutcome:
+    """A row that the results do not name: only a complete batch owes one for each."""
+    if job is None:
+        return NotDelivered(Failure.TRANSIENT, Billed.NOTHING, f"batch_{claim.status}")
+    reference = line_reference(job.job_id, row)
+    if job.state == "completed":
+        return Unknown("no_line_in_the_results", reference)
+    return NotDelivered(Failure.TRANSIENT, Billed.NOTHING, f"batch_{job.state}", job_id=reference)
