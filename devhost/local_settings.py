@@ -5,10 +5,15 @@ Every value here opens an emulator on loopback and nothing else.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from devhost.azurite import connection_string
 from devhost.cosmos.auth import EMULATOR_KEY
@@ -35,6 +40,19 @@ def token_issuer(ports: Ports) -> str:
     return f"{ports.url('simulators')}/{home_tenant_id()}/v2.0"
 
 
+@cache
+def receipt_key() -> str:
+    """The key that signs local receipts, always the same, so that old ones can be checked."""
+    seed = int.from_bytes(hashlib.sha256(b"local receipts").digest(), "big")
+    return base64.b64encode(
+        ec.derive_private_key(seed, ec.SECP256R1()).private_bytes(
+            serialization.Encoding.DER,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    ).decode()
+
+
 def setting_values(ports: Ports) -> dict[str, str]:
     """Each app setting with its local value; a new setting of the app gets a line here."""
     storage = connection_string(ports)
@@ -51,12 +69,16 @@ def setting_values(ports: Ports) -> dict[str, str]:
         "EIG_TOKEN_AUDIENCE": str(people()["api"]["client_id"]),
         "EIG_AZURE_OPENAI_ENDPOINT": f"{simulators}/azure-openai",
         "EIG_AZURE_OPENAI_KEY": ANY_CREDENTIAL,
+        "EIG_AZURE_OPENAI_BATCH_DEPLOYMENT": "gpt-image-2-batch",
+        "EIG_PROVIDER_BATCH_POLL_S": "1",  # the simulated batches take less than a second
+        "EIG_AZURE_OPENAI_EXPORT_URL": f"{simulators}/azure-cost-export",
         "EIG_REPLICATE_ENDPOINT": f"{simulators}/replicate/v1",
         "EIG_REPLICATE_TOKEN": ANY_CREDENTIAL,
         "EIG_REPLICATE_OUTPUT_HOSTS": f"{LOOPBACK}:{ports.simulators}",
         # Alerts reach the receiver among the simulators, and mail stays on this machine.
         "EIG_WEBHOOK_ALLOWED_HOSTS": f"{LOOPBACK}:{ports.simulators}",
         "EIG_MAIL_FOLDER": ".devhost/mail",
+        "EIG_RECEIPT_KEYS": receipt_key(),
         "EIG_END_USER_SALT": "local",
         # The simulators answer in a fraction of a second and have no quota of their own.
         "EIG_AZURE_OPENAI_STARTS_PER_MINUTE": "60000",

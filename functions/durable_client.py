@@ -6,7 +6,15 @@ from typing import Any
 import azure.durable_functions as df
 
 from functions import names
-from functions.payloads import AlertInput, BatchInput, GenerationInput, Payload
+from functions.payloads import (
+    AlertInput,
+    ApprovalInput,
+    BatchInput,
+    DeferredInput,
+    GenerationInput,
+    Payload,
+)
+from shared.domain.instances import approval_instance_id, deferred_instance_id
 
 _ALIVE = frozenset(
     {
@@ -28,13 +36,27 @@ class DurableOrchestrations:
         payload = GenerationInput(generation_id=generation_id)
         await self._start(names.GENERATION_ORCHESTRATOR, generation_id, payload)
 
-    async def start_batch(self, batch_id: str, rows: int) -> None:
-        payload = BatchInput(batch_id=batch_id, rows=rows)
+    async def start_batch(self, batch_id: str, rows: int, deadline_rows: int = 0) -> None:
+        payload = BatchInput(batch_id=batch_id, rows=rows, deadline_rows=deadline_rows)
         await self._start(names.BATCH_ORCHESTRATOR, batch_id, payload)
 
     async def start_alert(self, alert_id: str, channels: Sequence[str]) -> None:
         payload = AlertInput(alert_id=alert_id, channels=tuple(channels))
         await self._start(names.ALERT_ORCHESTRATOR, alert_id, payload)
+
+    async def start_approval(self, operation_id: str, escalates_at: str, expires_at: str) -> None:
+        payload = ApprovalInput(operation_id, escalates_at, expires_at)
+        instance_id = approval_instance_id(operation_id)
+        await self._start(names.APPROVAL_ORCHESTRATOR, instance_id, payload)
+
+    async def approval_decided(self, operation_id: str) -> None:
+        instance_id = approval_instance_id(operation_id)
+        await self._client.raise_event(instance_id, names.APPROVAL_DECIDED, operation_id)
+
+    async def start_deferred(self, operation_id: str, due: str) -> None:
+        payload = DeferredInput(operation_id, due)
+        instance_id = deferred_instance_id(operation_id)
+        await self._start(names.DEFERRED_ORCHESTRATOR, instance_id, payload)
 
     async def is_running(self, operation_id: str) -> bool:
         status: Any = await self._client.get_status(operation_id)

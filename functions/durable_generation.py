@@ -53,8 +53,45 @@ def generation_orchestrator(context: df.DurableOrchestrationContext) -> Steps:
 @bp.function_name(names.BATCH_ORCHESTRATOR)
 @bp.orchestration_trigger(context_name="context")
 def batch_orchestrator(context: df.DurableOrchestrationContext) -> Steps:
-    """Run the chunks of a batch, a few at a time, then write its results and receipt."""
+    """Run the rows of a batch, then write its results and receipt.
+
+    Rows that may wait go their own way beside the chunks, a provider batch for each chunk.
+    """
     batch = BatchInput.read(context.get_input())
+    if batch.deadline_rows:
+        yield context.task_all(
+            [
+                context.call_sub_orchestrator(
+                    names.CHUNKS_ORCHESTRATOR, batch.to_json(), f"{batch.batch_id}:chunks"
+                ),
+                *(
+                    context.call_sub_orchestrator(
+                        names.PROVIDER_BATCH_ORCHESTRATOR,
+                        ChunkInput(batch_id=batch.batch_id, number=number).to_json(),
+                        instance_id=f"{batch.batch_id}:{number}:waiting",
+                    )
+                    for number in range(chunks_of(batch.rows))
+                ),
+            ]
+        )
+    else:
+        yield from _run_chunks(context, batch)
+    finish = FinishInput(batch_id=batch.batch_id).to_json()
+    result = yield from until_ok(context, names.FINISH_BATCH_ACTIVITY, finish)
+    return result["status"]
+
+
+@bp.function_name(names.CHUNKS_ORCHESTRATOR)
+@bp.orchestration_trigger(context_name="context")
+def chunks_orchestrator(context: df.DurableOrchestrationContext) -> Steps:
+    """Run the chunks of a batch that also has rows that wait."""
+    batch = BatchInput.read(context.get_input())
+    yield from _run_chunks(context, batch)
+    return {"rows": batch.rows}
+
+
+def _run_chunks(context: df.DurableOrchestrationContext, batch: BatchInput) -> Steps:
+    """Run the chunks of a batch, a few at a time."""
     numbers = range(chunks_of(batch.rows))
     for start in numbers[::CHUNKS_IN_FLIGHT]:
         yield context.task_all(
@@ -67,9 +104,6 @@ def batch_orchestrator(context: df.DurableOrchestrationContext) -> Steps:
                 for number in numbers[start : start + CHUNKS_IN_FLIGHT]
             ]
         )
-    finish = FinishInput(batch_id=batch.batch_id).to_json()
-    result = yield from _until_ok(context, names.FINISH_BATCH_ACTIVITY, finish)
-    return result["status"]
 
 
 @bp.function_name(names.CHUNK_ORCHESTRATOR)
@@ -77,10 +111,31 @@ def batch_orchestrator(context: df.DurableOrchestrationContext) -> Steps:
 def chunk_orchestrator(context: df.DurableOrchestrationContext) -> Steps:
     """Carry out the rows of one chunk in waves; each wave is settled in one transaction."""
     chunk = ChunkInput.read(context.get_input())
-    opened = yield from _until_ok(context, names.OPEN_CHUNK_ACTIVITY, chunk.to_json())
+    opened = yield from until_ok(context, names.OPEN_CHUNK_ACTIVITY, chunk.to_json())
+    now = context.current_utc_datetime
+    waiting = [Waiting(row, 1, now) for row in opened["rows"]]
+    yield from carry_out(context, chunk.batch_id, waiting, stop=opened["cancel_requested"])
+    return {"rows": len(opened["rows"])}
+
+
+class Waiting(NamedTuple):
+    """A row to be carried out, with the number of its next attempt, not before `due`."""
+
+    row: int
+    attempt: int
+    due: datetime
+
+
+def carry_out(
+    context: df.DurableOrchestrationContext,
+    batch_id: str,
+    waiting: Sequence[Waiting],
+    *,
+    stop: bool,
+) -> Steps:
+    """Carry out rows in waves, each settled in one transaction; with `stop`, only end them."""
     started = context.current_utc_datetime
-    waiting = [_Waiting(row, 1, started) for row in opened["rows"]]
-    stop, stopping, width = opened["cancel_requested"], False, WAVE_ROWS_FIRST
+    stopping, width = False, WAVE_ROWS_FIRST
     while waiting:
         now = context.current_utc_datetime
         stop = stop or now - started > RUN_TIME_MAX
@@ -92,37 +147,26 @@ def chunk_orchestrator(context: df.DurableOrchestrationContext) -> Steps:
             continue
         reports = yield context.task_all(
             [
-                _attempt(
-                    context, row_generation_id(chunk.batch_id, each.row), each.attempt, stop=stop
-                )
+                _attempt(context, row_generation_id(batch_id, each.row), each.attempt, stop=stop)
                 for each in wave
             ]
         )
         ended = [report for report in reports if report["ending"] not in LATER]
         if ended:
-            settled = yield from _settle(context, chunk.batch_id, ended)
+            settled = yield from _settle(context, batch_id, ended)
             stop = stop or settled["cancel_requested"]
         postponed = _postponed(wave, reports, context.current_utc_datetime)
         waiting = [each for each in waiting if each not in wave] + postponed
         # A gate or a provider that says "later" is asked for about as much as it let through.
         width = max(1, len(ended)) if postponed else min(WAVE_ROWS, width * 2)
-    return {"rows": len(opened["rows"])}
-
-
-class _Waiting(NamedTuple):
-    """A row to be carried out, with the number of its next attempt, not before `due`."""
-
-    row: int
-    attempt: int
-    due: datetime
 
 
 def _postponed(
-    wave: Sequence[_Waiting], reports: Sequence[dict[str, Any]], now: datetime
-) -> list[_Waiting]:
+    wave: Sequence[Waiting], reports: Sequence[dict[str, Any]], now: datetime
+) -> list[Waiting]:
     """The rows to ask again: each waits for its own time, nobody waits for another's."""
     return [
-        _Waiting(each.row, each.attempt + (report["ending"] == "retry"), now + _wait_of(report))
+        Waiting(each.row, each.attempt + (report["ending"] == "retry"), now + _wait_of(report))
         for each, report in zip(wave, reports, strict=True)
         if report["ending"] in LATER
     ]
@@ -145,10 +189,10 @@ def _settle(
     reports: Sequence[dict[str, Any]],
 ) -> Steps:
     payload = SettleInput(operation_id=operation_id, reports=tuple(reports)).to_json()
-    return (yield from _until_ok(context, names.SETTLE_ACTIVITY, payload))
+    return (yield from until_ok(context, names.SETTLE_ACTIVITY, payload))
 
 
-def _until_ok(
+def until_ok(
     context: df.DurableOrchestrationContext, activity: str, payload: dict[str, Any]
 ) -> Steps:
     """Call an activity until it answers ok; fail the orchestration after TRIES_MAX."""

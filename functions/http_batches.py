@@ -1,16 +1,22 @@
 """Batches over HTTP."""
 
+from typing import TYPE_CHECKING, Final
+
 import azure.durable_functions as df
 import azure.functions as func
 
 from functions import names
 from functions.durable_client import DurableOrchestrations
-from functions.http_batch_bodies import charge_of, rows_of
+from functions.http_batch_bodies import rows_of
 from functions.http_routes import location_of, path_of
 from functions.http_support import JSON, Call, handle, json_response
 from shared.wiring import services
 
+if TYPE_CHECKING:
+    from shared.services.batch_admission import BatchOrder
+
 bp = df.Blueprint()
+RECEIPT_TYPES: Final = {"json": JSON, "csv": "text/csv", "jws": "application/jose"}
 ANONYMOUS = func.AuthLevel.ANONYMOUS  # the access token is checked at our own edge
 
 
@@ -23,20 +29,27 @@ async def submit_batch(
     """POST /batches"""
 
     async def act(call: Call) -> func.HttpResponse:
-        file_format, content = rows_of(call)
-        order = await services().batch_bodies.order(
-            call.known_caller,
-            content,
-            file_format,
-            charge=charge_of(call),
-            key=call.idempotency_key(),
-            correlation_id=call.correlation_id,
-        )
+        order = await _order_of(call)
         view = await services().batches.submit(order, DurableOrchestrations(client))
         location = location_of(names.GET_BATCH, view.id)
         return json_response(view, 202, {"Operation-Location": location})
 
     return await handle(req, act)
+
+
+async def _order_of(call: Call) -> "BatchOrder":
+    from functions.http_models import BatchQuery
+
+    body, query = rows_of(call), call.query(BatchQuery)
+    return await services().batch_bodies.order(
+        call.known_caller,
+        body.content,
+        body.file_format,
+        charge=call.known_caller.charge(query.project, query.cost_centre),
+        acceptance=body.acceptance or query.acceptance,
+        key=call.idempotency_key(),
+        correlation_id=call.correlation_id,
+    )
 
 
 @bp.function_name(names.CREATE_UPLOAD_SLOT)
@@ -50,7 +63,7 @@ async def create_upload_slot(req: func.HttpRequest) -> func.HttpResponse:
         wanted = call.body(UploadSlotRequest)
         charge = call.known_caller.charge(wanted.project, wanted.cost_centre)
         slot = await services().upload_slots.create(
-            call.known_caller, wanted.file_name, charge, call.correlation_id
+            call.known_caller, wanted.file_name, charge, wanted.acceptance, call.correlation_id
         )
         location = location_of(names.GET_UPLOAD_SLOT, slot.id)
         return json_response(slot, 201, {"Location": location})
@@ -122,10 +135,8 @@ async def get_batch_receipt(req: func.HttpRequest) -> func.HttpResponse:
     async def act(call: Call) -> func.HttpResponse:
         from functions.http_models import ReceiptQuery
 
-        as_csv = call.query(ReceiptQuery).format == "csv"
-        body = await services().batch_results.receipt(
-            call.known_caller, call.path("id"), as_csv=as_csv
-        )
-        return func.HttpResponse(body, mimetype="text/csv" if as_csv else JSON)
+        form = call.query(ReceiptQuery).format
+        body = await services().batch_results.receipt(call.known_caller, call.path("id"), form)
+        return func.HttpResponse(body, mimetype=RECEIPT_TYPES[form])
 
     return await handle(req, act)

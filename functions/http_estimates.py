@@ -54,7 +54,7 @@ async def _dry_run(call: Call) -> func.HttpResponse:
 
     from shared.domain.batch_files import parse_batch_file
 
-    file_format, content = rows_of(call)
-    rows = parse_batch_file(io.BytesIO(content), file_format)
+    body = rows_of(call)
+    rows = parse_batch_file(io.BytesIO(body.content), body.file_format)
     estimates = services().estimates
     return json_response(await estimates.dry_run(call.known_caller, charge_of(call), rows))

@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from shared.domain.batch_plans import Acceptance
 from shared.domain.generations import GenerationRequest
 from shared.domain.history import GenerationFilter
 from shared.domain.identity import Caller
@@ -81,7 +82,9 @@ class ContentQuery(Query):
 class ReceiptQuery(Query):
     """The form of a receipt."""
 
-    format: Literal["json", "csv"] = "json"
+    format: Literal["json", "csv", "jws"] = Field(
+        default="json", description="jws: the detached signature over the JSON"
+    )
 
 
 class GenerationBody(GenerationRequest):
@@ -102,10 +105,19 @@ class ChargeQuery(Query):
     cost_centre: PayerId = None
 
 
+class BatchQuery(ChargeQuery):
+    """On which terms the rows of a body are taken; `acceptance` of a JSON body goes first."""
+
+    acceptance: Acceptance = "all"
+
+
 class BatchItem(GenerationRequest):
     """One row of a JSON batch."""
 
     id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_.-]{1,64}$")
+    deadline: Literal["24h"] | None = Field(
+        default=None, description="may wait a day, for the provider's batch price where it has one"
+    )
 
 
 class BatchRequest(BaseModel):
@@ -114,6 +126,11 @@ class BatchRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     items: tuple[BatchItem, ...] = Field(min_length=1, max_length=BATCH_ITEMS_MAX)
+    acceptance: Acceptance | None = Field(
+        default=None,
+        description="all (default): refuse what the budget does not cover; as_many_as_fit: rows"
+        " from the first on; ask_approval: let it wait for somebody else's decision",
+    )
 
 
 class UploadSlotRequest(BaseModel):
@@ -127,6 +144,7 @@ class UploadSlotRequest(BaseModel):
     )
     project: PayerId = None
     cost_centre: PayerId = None
+    acceptance: Acceptance = "all"
 
 
 class ImageLinkView(BaseModel):

@@ -74,7 +74,7 @@ async def list_allocations(req: func.HttpRequest) -> func.HttpResponse:
         from functions.http_organisation_models import AllocationsQuery
 
         query = call.query(AllocationsQuery)
-        page = await services().organisation_budgets.list(
+        page = await services().organisation_budgets.movements(
             call.known_caller, query.period, query.continuation, query.limit
         )
         return json_response(page)

@@ -51,7 +51,7 @@ class OrganisationBudgetRequest(BaseModel):
 class AllocationRequest(BaseModel):
     """Move an amount between two departments, or between a department and the organisation."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True, validate_by_name=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     source: Department | None = Field(
         default=None, alias="from", description="null: the organisation"

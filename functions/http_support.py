@@ -136,7 +136,8 @@ async def handle(request: func.HttpRequest, act: Act, *, public: bool = False) -
     except Exception:
         logger.exception("unforeseen error")
         response = problem_response(EigError("The request could not be completed."), correlation)
-    response.headers.update(HEADERS)
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)  # a page brings a policy of its own
     response.headers[CORRELATION_HEADER] = correlation
     logger.info(
         "request",

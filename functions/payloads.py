@@ -45,6 +45,7 @@ class BatchInput(Payload):
 
     batch_id: str
     rows: int
+    deadline_rows: int = 0
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,35 @@ class DeliverResult(Payload):
 
 
 @dataclass(frozen=True)
+class ProviderBatchLook(Payload):
+    """Input of the activity that looks at the provider batch of chunk `number`."""
+
+    batch_id: str
+    number: int
+    stop: bool = False
+
+
+@dataclass(frozen=True)
+class ProviderBatchResult(Payload):
+    """Answer of the submit and look activities; seconds say when and how long to look."""
+
+    ok: bool
+    stage: str = "searching"
+    cancel_requested: bool = False
+    pause_s: float = 0.0
+    window_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class CollectResult(Payload):
+    """Answer of the collect activity: [row, number of its next attempt] of what goes on."""
+
+    ok: bool
+    rows: tuple[list[int], ...] = ()
+    cancel_requested: bool = False
+
+
+@dataclass(frozen=True)
 class FinishInput(Payload):
     """Input of the finish-batch activity."""
 
@@ -128,3 +158,38 @@ class FinishResult(Payload):
 
     ok: bool
     status: str | None = None
+
+
+@dataclass(frozen=True)
+class ApprovalInput(Payload):
+    """Input of the approval orchestrator; moments are ISO 8601 in UTC."""
+
+    operation_id: str
+    escalates_at: str
+    expires_at: str
+
+
+@dataclass(frozen=True)
+class DeferredInput(Payload):
+    """Input of the deferred orchestrator; `due` is ISO 8601 in UTC."""
+
+    operation_id: str
+    due: str
+
+
+@dataclass(frozen=True)
+class OverageInput(Payload):
+    """Input of the activities of waiting work."""
+
+    operation_id: str
+
+
+@dataclass(frozen=True)
+class OverageResult(Payload):
+    """Answer of the activities of waiting work; rows are those of a batch that may start."""
+
+    ok: bool
+    status: str | None = None
+    kind: str | None = None
+    rows: int = 1
+    deadline_rows: int = 0

@@ -20,7 +20,9 @@ async def audit_relay(timer: func.TimerRequest) -> None:
     configure_logging()
     correlation_id.set(services().clock.new_id())
     thorough = services().clock.now().minute == THOROUGH_MINUTE
-    partitions = await services().calendars.outbox_partitions(thorough=thorough)
-    copied = await services().audit_relay.run(partitions)
+    departments = await services().calendars.outbox_partitions(thorough=thorough)
+    organisations = await services().allocations.outbox_partitions(thorough=thorough)
+    switches = services().reconciliation.outbox_partitions()
+    copied = await services().audit_relay.run([*departments, *organisations, *switches])
     if copied:
         logger.info("audit events copied", extra={"copied": copied})

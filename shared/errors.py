@@ -8,7 +8,8 @@
     │   ├── NotFound                404  not_found
     │   ├── Conflict                409  conflict (or a narrower code)
     │   │   ├── AllocationTooSmall  409  allocation_too_small: the organisation gave less than that
-    │   │   └── PeriodNotOpen       409  period_not_open: the budgets of a period do not exist yet
+    │   │   ├── PeriodNotOpen       409  period_not_open: the budgets of a period do not exist yet
+    │   │   └── PeriodClosed        409  period_closed: its statement is issued, or about to be
     │   ├── PreconditionFailed      412  precondition_failed: it was changed since it was read
     │   ├── PayloadTooLarge         413  payload_too_large
     │   ├── UnsupportedMediaType    415  unsupported_media_type
@@ -124,6 +125,13 @@ class AllocationTooSmall(Conflict):
 
     code = "allocation_too_small"
     title = "The organisation's allocation does not cover this"
+
+
+class PeriodClosed(Conflict):
+    """A period whose statement is issued takes no entries; corrections go to the present one."""
+
+    code = "period_closed"
+    title = "The budget period is closed"
 
 
 class PreconditionFailed(Rejected):

@@ -7,6 +7,11 @@ from datetime import timedelta
 
 from shared.errors import InvariantBroken
 
+APPROVAL_ESCALATION_S = 24 * 3_600
+APPROVAL_EXPIRY_S = 72 * 3_600  # a weekend; the storage provider keeps a timer for six days
+APPROVAL_EXPIRY_S_MAX = 5 * 86_400
+APPROVAL_DUAL_ABOVE_MICROS = 100_000_000  # a hundred AUD for one request
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -28,6 +33,9 @@ class Settings:
     azure_openai_concurrent_max: int
     azure_openai_starts_per_minute: int
     azure_openai_timeout_s: int
+    azure_openai_batch_deployment: str | None  # of the type Global Batch; empty: rows never wait
+    provider_batch_window: timedelta  # then what is undone goes on at the full price
+    provider_batch_poll: timedelta  # between the first looks; later ones are up to 15 times rarer
     replicate_endpoint: str
     replicate_token: str
     replicate_output_hosts: frozenset[str]
@@ -38,10 +46,17 @@ class Settings:
     mail_connection: str | None  # Azure Communication Services: endpoint=...;accesskey=...
     mail_sender: str | None  # the address that service sends from
     mail_folder: str | None  # mail is kept here instead, as .eml files
+    receipt_keys: tuple[str, ...]  # base64 PKCS#8: the first signs, the others still verify
     end_user_salt: str  # keyed hash of the end user that providers may see
+    azure_openai_export_url: str | None  # the folder of the cost export, with its SAS
+    reconciliation_lag_days: int  # a day is compared when its export is complete
+    drift_basis_points_max: int  # a model that drifts further is stopped
     sweep_grace: timedelta
     sweep_restart_until: timedelta
     sweep_unknown_horizon: timedelta
+    approval_escalation: timedelta  # then an approval is the Org Admins' to decide
+    approval_expiry: timedelta
+    approval_dual_above_micros: int  # above this, two people must approve
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -66,6 +81,11 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         azure_openai_concurrent_max=reader.number("EIG_AZURE_OPENAI_CONCURRENT_MAX", 16),
         azure_openai_starts_per_minute=reader.number("EIG_AZURE_OPENAI_STARTS_PER_MINUTE", 60),
         azure_openai_timeout_s=reader.number("EIG_AZURE_OPENAI_TIMEOUT_S", 180),
+        azure_openai_batch_deployment=reader.optional("EIG_AZURE_OPENAI_BATCH_DEPLOYMENT"),
+        provider_batch_window=timedelta(
+            seconds=reader.number("EIG_PROVIDER_BATCH_WINDOW_S", 82_800)
+        ),
+        provider_batch_poll=timedelta(seconds=reader.number("EIG_PROVIDER_BATCH_POLL_S", 60)),
         replicate_endpoint=reader.text("EIG_REPLICATE_ENDPOINT", "https://api.replicate.com/v1"),
         replicate_token=reader.required("EIG_REPLICATE_TOKEN"),
         replicate_output_hosts=reader.words(
@@ -78,17 +98,32 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         mail_connection=reader.optional("EIG_MAIL_CONNECTION"),
         mail_sender=reader.optional("EIG_MAIL_SENDER"),
         mail_folder=reader.optional("EIG_MAIL_FOLDER"),
+        receipt_keys=tuple(reader.required("EIG_RECEIPT_KEYS").split()),
         end_user_salt=reader.required("EIG_END_USER_SALT"),
+        azure_openai_export_url=reader.optional("EIG_AZURE_OPENAI_EXPORT_URL"),
+        reconciliation_lag_days=reader.number("EIG_RECONCILIATION_LAG_DAYS", 2),
+        drift_basis_points_max=reader.number("EIG_DRIFT_BASIS_POINTS_MAX", 200),
         sweep_grace=timedelta(seconds=reader.number("EIG_SWEEP_GRACE_S", 300)),
         sweep_restart_until=timedelta(seconds=reader.number("EIG_SWEEP_RESTART_UNTIL_S", 3_600)),
         sweep_unknown_horizon=timedelta(
             seconds=reader.number("EIG_SWEEP_UNKNOWN_HORIZON_S", 86_400)
+        ),
+        approval_escalation=timedelta(
+            seconds=reader.number("EIG_APPROVAL_ESCALATION_S", APPROVAL_ESCALATION_S)
+        ),
+        approval_expiry=timedelta(
+            seconds=reader.number("EIG_APPROVAL_EXPIRY_S", APPROVAL_EXPIRY_S)
+        ),
+        approval_dual_above_micros=reader.number(
+            "EIG_APPROVAL_DUAL_ABOVE_MICROS", APPROVAL_DUAL_ABOVE_MICROS
         ),
     )
     if not (settings.storage_connection or settings.storage_url):
         reader.faults.append("EIG_STORAGE or EIG_STORAGE__blobServiceUri is missing")
     if settings.mail_connection and (settings.mail_folder or not settings.mail_sender):
         reader.faults.append("EIG_MAIL_CONNECTION goes with EIG_MAIL_SENDER, not EIG_MAIL_FOLDER")
+    if settings.approval_expiry > timedelta(seconds=APPROVAL_EXPIRY_S_MAX):
+        reader.faults.append(f"EIG_APPROVAL_EXPIRY_S is above {APPROVAL_EXPIRY_S_MAX}")
     if reader.faults:
         raise InvariantBroken("Settings are not usable: " + "; ".join(reader.faults))
     return settings

@@ -86,7 +86,7 @@ def adjustment(number: int, **changes: Any) -> dict[str, Any]:
 def department_entries(seed: int, first: date, days: int, requests_a_day: int) -> list[Entry]:
     """Entries of a lively department; busier on weekdays and busier from week to week."""
     generator = random.Random(seed)
-    entries = []
+    entries: list[Entry] = []
     for number in range(days):
         day = first + timedelta(days=number)
         pace = (1 if day.weekday() < 5 else WEEKEND_SHARE) * (1 + 0.004 * number)

@@ -33,24 +33,19 @@ class Submission:
 
 @dataclass
 class MailDesk:
-    """What was submitted and how operations end."""
+    """What was submitted and how operations end; its methods answer requests."""
 
     end: str = "Succeeded"
     refuse_status: int | None = None  # the answer to every submission, instead of 202
     submissions: list[Submission] = field(default_factory=list)
     asked: dict[str, int] = field(default_factory=dict)  # operation id -> status requests
 
-
-def add_azure_mail(app: web.Application) -> None:
-    """Adds the two routes of the service and the controls."""
-    desk = MailDesk()
-
-    async def send(request: web.Request) -> web.Response:
+    async def send(self, request: web.Request) -> web.Response:
         body = await request.read()
         if not _is_signed(request, body):
             return _error(401, "Denied", "Denied by the resource provider.")
-        if desk.refuse_status is not None:
-            return _error(desk.refuse_status, "Refused", "As the control asked.")
+        if self.refuse_status is not None:
+            return _error(self.refuse_status, "Refused", "As the control asked.")
         try:
             operation_id = str(UUID(request.headers.get("Operation-Id") or str(uuid4())))
             message = json.loads(body)
@@ -58,42 +53,46 @@ def add_azure_mail(app: web.Application) -> None:
             return _error(400, "BadRequest", "Operation-Id or body is not readable.")
         fault = _fault(message)
         if fault:
-            return _error(400, "EmailDroppedAllRecipientsSuppressed", fault)
-        desk.submissions.append(Submission(operation_id, message))
+            return _error(400, "BadRequest", fault)
+        self.submissions.append(Submission(operation_id, message))
         headers = {
             "Operation-Location": f"{request.url.origin()}/emails/operations/{operation_id}",
             "Retry-After": str(RETRY_AFTER_S),
         }
-        body_out = {"id": operation_id, "status": "Running", "error": None}
-        return web.json_response(body_out, status=202, headers=headers)
+        answer = {"id": operation_id, "status": "Running", "error": None}
+        return web.json_response(answer, status=202, headers=headers)
 
-    async def status(request: web.Request) -> web.Response:
+    async def status(self, request: web.Request) -> web.Response:
         if not _is_signed(request, b""):
             return _error(401, "Denied", "Denied by the resource provider.")
         operation_id = request.match_info["operation"]
-        if all(each.operation_id != operation_id for each in desk.submissions):
+        if all(each.operation_id != operation_id for each in self.submissions):
             return _error(404, "NotFound", "There is no such operation.")
-        desk.asked[operation_id] = desk.asked.get(operation_id, 0) + 1
-        ended = desk.asked[operation_id] > 1
-        document = {"id": operation_id, "status": desk.end if ended else "Running", "error": None}
+        self.asked[operation_id] = self.asked.get(operation_id, 0) + 1
+        ended = self.asked[operation_id] > 1
+        document = {"id": operation_id, "status": self.end if ended else "Running", "error": None}
         headers = {} if ended else {"Retry-After": str(RETRY_AFTER_S)}
         return web.json_response(document, headers=headers)
 
-    async def configure(request: web.Request) -> web.Response:
+    async def configure(self, request: web.Request) -> web.Response:
         wanted = await request.json()
         if wanted.get("end", "Succeeded") not in ENDS:
             return web.json_response({"error": f"end is one of {ENDS}"}, status=400)
-        desk.end = wanted.get("end", "Succeeded")
-        desk.refuse_status = wanted.get("refuse_status")
-        return web.json_response({"end": desk.end, "refuse_status": desk.refuse_status})
+        self.end = wanted.get("end", "Succeeded")
+        self.refuse_status = wanted.get("refuse_status")
+        return web.json_response({"end": self.end, "refuse_status": self.refuse_status})
 
-    async def show(_: web.Request) -> web.Response:
-        return web.json_response({"submissions": [asdict(each) for each in desk.submissions]})
+    async def show(self, _: web.Request) -> web.Response:
+        return web.json_response({"submissions": [asdict(each) for each in self.submissions]})
 
-    app.router.add_post("/emails:send", send)
-    app.router.add_get("/emails/operations/{operation}", status)
-    app.router.add_put("/_control/mail", configure)
-    app.router.add_get("/_control/mail", show)
+
+def add_azure_mail(app: web.Application) -> None:
+    """Adds the two routes of the service and the controls."""
+    desk = MailDesk()
+    app.router.add_post("/emails:send", desk.send)
+    app.router.add_get("/emails/operations/{operation}", desk.status)
+    app.router.add_put("/_control/mail", desk.configure)
+    app.router.add_get("/_control/mail", desk.show)
 
 
 def _is_signed(request: web.Request, body: bytes) -> bool:

@@ -13,9 +13,9 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from devhost.faults import install_faults
+from devhost.simulators.azure_mail import add_azure_mail
 from devhost.simulators.azure_openai import add_azure_openai
 from devhost.simulators.azure_openai_batches import add_azure_openai_batches
-from devhost.simulators.azure_mail import add_azure_mail
 from devhost.simulators.clock import SimulatorClock
 from devhost.simulators.database import open_database
 from devhost.simulators.exports import add_exports

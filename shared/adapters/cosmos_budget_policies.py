@@ -116,7 +116,8 @@ class CosmosBudgetPolicies:
             budget = await self._budget(partition, policy.scope)
             if budget is None:
                 return 0
-            unused = max(0, budget.limit_micros - budget.committed_micros)
+            lasting_micros = budget.limit_micros - budget.granted_micros
+            unused = max(0, lasting_micros - budget.committed_micros)
             amount = policy.rolls_over_micros(unused)
             entry = {
                 "id": carry_id,
@@ -128,7 +129,7 @@ class CosmosBudgetPolicies:
             }
             operations: list[Operation] = [
                 Create(entry),
-                carry_over_operation(budget, amount),
+                *([carry_over_operation(budget, amount)] if amount else []),
                 Create(outbox_document(partition, event)),
             ]
             try:

@@ -22,7 +22,7 @@ from shared.domain.grants import (
 )
 from shared.domain.ids import Partition
 from shared.domain.ledger import partition_for
-from shared.domain.limit_changes import LIMIT_TRIES_MAX, budgets_after, check_allocation
+from shared.domain.limit_changes import LIMIT_TRIES_MAX, budgets_after, check_allocation, check_open
 from shared.errors import (
     BudgetExceeded,
     IdempotencyKeyReused,
@@ -137,6 +137,7 @@ class CosmosGrants:
     async def _check_refusal(self, grant: Grant, scope: Scope) -> None:
         """Raise what stood in the way; return if the budget has changed since it was read."""
         budget = (await self._budgets(grant.partition, [scope]))[scope]
+        check_open(budget)
         if scope in grant.scopes:
             check_allocation(budget, grant.raised_micros)
         elif budget.available_micros < grant.surcharge_micros:

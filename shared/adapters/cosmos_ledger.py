@@ -42,6 +42,7 @@ from shared.errors import (
     Conflict,
     IdempotencyKeyReused,
     InvariantBroken,
+    PeriodClosed,
     PeriodNotOpen,
     Unavailable,
 )
@@ -81,6 +82,7 @@ class CosmosLedger:
                 raise PeriodNotOpen(f"{scope.name} has no budget in {partition.period}.") from None
             if refusal.status != _PRECONDITION_FAILED:
                 raise InvariantBroken("A reservation was refused in an unforeseen way.") from None
+            await self._check_open(partition)
             raise await self._budget_exceeded(partition, scope, hold.amount_micros) from None
         return _budgets_after(operations, answers)
 
@@ -90,6 +92,12 @@ class CosmosLedger:
             raise IdempotencyKeyReused(
                 "This Idempotency-Key was used for another request; send a new key."
             )
+
+    async def _check_open(self, partition: Partition) -> None:
+        """Raise PeriodClosed if that is why a booking was refused: sealing is never undone."""
+        department = await self.budget(partition, Scope("department", partition.department_id))
+        if department is not None and department.sealed:
+            raise PeriodClosed(f"The period {partition.period} is closed: nothing is booked in it.")
 
     async def _budget_exceeded(
         self, partition: Partition, scope: Scope, needed_micros: int
@@ -124,6 +132,7 @@ class CosmosLedger:
                 raise PeriodNotOpen(f"{scope.name} has no budget in {partition.period}.") from None
             if refusal.status != _PRECONDITION_FAILED:
                 raise InvariantBroken("An adjustment was refused in an unforeseen way.") from None
+            await self._check_open(partition)
             if adjustment.amount_micros < 0:
                 raise Conflict("No more can be given back than was spent.") from None
             needed_micros = adjustment.amount_micros

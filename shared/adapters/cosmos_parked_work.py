@@ -35,7 +35,7 @@ from shared.domain.ledger import (
     partition_for,
     read_hold,
 )
-from shared.domain.limit_changes import LIMIT_TRIES_MAX, budgets_after, check_allocation
+from shared.domain.limit_changes import LIMIT_TRIES_MAX, budgets_after, check_allocation, check_open
 from shared.domain.parked_work import (
     Move,
     Parked,
@@ -146,6 +146,7 @@ class CosmosParkedWork:
                     return None
                 scope = hold.scopes[scope_index]
                 budget = await self._budget(partition, scope)
+                check_open(budget)
                 if scope in raised:
                     check_allocation(budget, hold.amount_micros)
                 else:
@@ -225,7 +226,8 @@ class CosmosParkedWork:
         return await self._query(
             partition,
             "(STARTSWITH(c.id, 'approval:') AND c.status IN ('pending', 'approved'))"
-            " OR (STARTSWITH(c.id, 'h:') AND c.status IN ('moved', 'parked'))"
+            " OR (STARTSWITH(c.id, 'h:') AND (c.status = 'moved'"
+            " OR (c.status = 'parked' AND c.waits_for = 'deferred')))"
             f" OFFSET 0 LIMIT {WAITING_MAX}",
             {},
         )

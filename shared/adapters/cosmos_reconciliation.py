@@ -81,7 +81,10 @@ class CosmosReconciliations:
         return [read_case(document) for document in await self._query(partition, newest, {})]
 
     async def change_case(self, case: Case, event: AuditEvent) -> bool:
-        return await self._committed(case.partition, case_operation(case), event)
+        if await self._committed(case.partition, case_operation(case), event):
+            return True
+        # Ours, if an answer was lost and the same change was sent again.
+        return await self.case(case.partition, case.case_id) == case
 
     async def keep_run(self, partition: Partition, run: Document, event: AuditEvent) -> None:
         await self._committed(partition, Create(run), event)

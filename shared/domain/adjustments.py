@@ -11,7 +11,7 @@ from shared.domain.budgets import Charge
 from shared.domain.ids import Partition
 from shared.domain.ledger import Create, Document, Operation, Patch
 from shared.domain.money import checked_micros
-from shared.domain.predicates import Sum, at_least, compare
+from shared.domain.predicates import Sum, at_least, compare, every, unsealed
 from shared.errors import InvariantBroken
 
 AdjustmentKind = Literal["surcharge", "reconciliation", "late"]
@@ -56,6 +56,7 @@ def adjust_operations(adjustment: Adjustment) -> list[Operation]:
         allowed = compare(committed, "<=", Sum(("ceiling_micros",)))
     else:
         allowed = at_least({"spent_micros": -amount})
+    allowed = every(allowed, unsealed())  # a closed period is corrected in the present one
     step = {"op": "incr", "path": "/spent_micros", "value": amount}
     return [
         Create(_document(adjustment)),

@@ -14,9 +14,10 @@ from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 from shared.domain.alerts import ChannelKind
-from shared.domain.budget_policies import POLICIES
+from shared.domain.budget_policies import policy_partition
 from shared.domain.ids import DEPARTMENT_ID_PATTERN, Partition
 from shared.domain.ledger import Create, Document, Operation, Patch
+from shared.domain.organisation_policies import organisation_policies
 from shared.domain.predicates import equal
 
 ORGANISATION_WIDE: Final = "organisation-wide"
@@ -77,8 +78,8 @@ def owner_of_channel(channel_id: str) -> str | None:
 def channels_partition(owner: str, tenant_id: str) -> Partition:
     """The ledger partition with an owner's channels: the one of its policies."""
     if owner == ORGANISATION_WIDE:
-        return Partition(f"organisation.{tenant_id}", POLICIES)
-    return Partition(owner, POLICIES)
+        return organisation_policies(tenant_id)
+    return policy_partition(owner)
 
 
 def channel_document_id(channel_id: str) -> str:

@@ -52,30 +52,38 @@ class Unusual:
 
 def anomalies(table: SpendTable, first: date, until: date) -> list[Anomaly]:
     """Unusual days from `first` to before `until`, newest first; the table also holds the past."""
+    found = []
+    for (department, model), days in _series(table).items():
+        start = min(days)
+        dates = [start + timedelta(days=number) for number in range((until - start).days)]
+        daily = [sum(days.get(day, {}).values()) for day in dates]
+        for unusual in unusual_days(daily):
+            day, amount = dates[unusual.index], daily[unusual.index]
+            if day < first:
+                continue
+            who = f"{department} spent {cents_text(amount)} {CURRENCY} on {model}"
+            found.append(
+                Anomaly(
+                    day=day,
+                    department_id=department,
+                    model=model,
+                    amount_micros=amount,
+                    usual_micros=unusual.usual_micros,
+                    deviations=round(unusual.deviations, 1),
+                    reason=f"{who} {_comparison(day, unusual)}{_leader(amount, days[day])}",
+                )
+            )
+    return sorted(found, key=lambda each: (-each.day.toordinal(), -each.amount_micros))
+
+
+def _series(table: SpendTable) -> dict[tuple[str, str], dict[date, dict[str, int]]]:
+    """Per department and model, per day, what each person was charged; nobody's own is ''."""
     series: dict[tuple[str, str], dict[date, dict[str, int]]] = {}
     for (department, model, user, day), each in table.rows():
         days = series.setdefault((department or "", model or _NO_MODEL), {})
         people = days.setdefault(date.fromisoformat(day or ""), {})
         people[user or ""] = people.get(user or "", 0) + each.amount_micros
-    found = []
-    for (department, model), days in series.items():
-        start = min(days)
-        daily = [
-            sum(days.get(start + timedelta(days=number), {}).values())
-            for number in range((until - start).days)
-        ]
-        for unusual in unusual_days(daily):
-            day = start + timedelta(days=unusual.index)
-            if day >= first:
-                amount = daily[unusual.index]
-                reason = _reason(department, model, day, amount, unusual, days.get(day, {}))
-                found.append(
-                    Anomaly(
-                        day, department, model, amount, unusual.usual_micros,
-                        round(unusual.deviations, 1), reason,
-                    )  # fmt: skip
-                )
-    return sorted(found, key=lambda each: (-each.day.toordinal(), -each.amount_micros))
+    return series
 
 
 def unusual_days(daily_micros: Sequence[int]) -> list[Unusual]:
@@ -111,22 +119,15 @@ def _scale(usual: int, same: Sequence[int], weekdays: Sequence[Sequence[int]]) -
     return max(_MAD_TO_DEVIATION * max(own, pooled), floor, 1.0)
 
 
-def _reason(
-    department: str,
-    model: str,
-    day: date,
-    amount: int,
-    unusual: Unusual,
-    people: Mapping[str, int],
-) -> str:
+def _comparison(day: date, unusual: Unusual) -> str:
     weekday = f"{day:%A}"
-    text = (
-        f"{department} spent {cents_text(amount)} {CURRENCY} on {model} on {weekday} "
-        f"{day.isoformat()}; the usual {weekday} of the {unusual.weekdays} weeks before cost "
-        f"{cents_text(unusual.usual_micros)} {CURRENCY}. That is {unusual.deviations:.1f} robust "
-        "deviations more."
+    return (
+        f"on {weekday}, {day.day} {day:%B %Y}; the usual {weekday} of the {unusual.weekdays} weeks "
+        f"before cost {cents_text(unusual.usual_micros)} {CURRENCY}. That is "
+        f"{unusual.deviations:.1f} robust deviations more."
     )
+
+
+def _leader(amount: int, people: Mapping[str, int]) -> str:
     user, most = max(people.items(), key=lambda each: (each[1], each[0]))
-    if user and amount > 0:
-        text += f" {100 * most // amount} % of it was charged to user {user}."
-    return text
+    return f" {100 * most // amount} % of it was charged to user {user}." if user else ""

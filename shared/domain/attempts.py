@@ -152,6 +152,7 @@ class AttemptReport(BaseModel):
     categories: tuple[str, ...] = ()
     retry_after_s: float | None = None
     usd_micros: int = 0
+    list_usd_micros: int | None = None  # without the discount of the path it took; None: no such
     estimated: bool = False
     images: tuple[StoredImage, ...] = ()
     request_id: str | None = None

@@ -26,6 +26,7 @@ from shared.domain.batch_files_lines import (
     rejected,
 )
 from shared.domain.generations import GenerationRequest, resolve_request
+from shared.domain.provider_batches import Deadline
 from shared.errors import FieldFault, Invalid
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
 ]
 
 FileFormat = Literal["csv", "jsonl"]
+DEADLINE: Final[Deadline] = "24h"  # the only one that providers offer
 ERROR_COLUMNS: Final = ("row", "line", "item_id", "field", "message")
 
 _EXTENSIONS: Final[Mapping[str, FileFormat]] = MappingProxyType(
@@ -77,6 +79,7 @@ class BatchRow:
     item_id: str
     request: GenerationRequest | None
     faults: tuple[FieldFault, ...]
+    deadline: Deadline | None = None  # the row may wait so long for a lower price
 
 
 def file_format_of(name: str) -> FileFormat:
@@ -132,14 +135,22 @@ def _checked(
 ) -> BatchRow:
     item_id, faults = _item_id(row, raw.item_id, first_rows)
     faults += raw.faults
-    request = None
+    request, deadline = None, None
     if raw.fields is not None:
-        faults += _control_faults(raw.fields)
-        request, request_faults = _request(raw.fields)
+        fields = dict(raw.fields)
+        deadline, deadline_faults = _deadline(fields.pop("deadline", None))
+        faults += [*_control_faults(fields), *deadline_faults]
+        request, request_faults = _request(fields)
         named = {fault.field for fault in faults}
         faults += [fault for fault in request_faults if fault.field not in named]
     kept = tuple(faults[: limits.faults_per_row_max])
-    return BatchRow(row, raw.line, item_id, None if faults else request, kept)
+    return BatchRow(row, raw.line, item_id, None if faults else request, kept, deadline)
+
+
+def _deadline(written: object) -> tuple[Deadline | None, list[FieldFault]]:
+    if written is None or written == DEADLINE:
+        return DEADLINE if written else None, []
+    return None, [FieldFault("/deadline", f"write {DEADLINE}, or leave it out")]
 
 
 def _item_id(row: int, written: object, first_rows: dict[str, int]) -> tuple[str, list[FieldFault]]:

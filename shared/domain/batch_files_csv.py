@@ -24,9 +24,10 @@ COLUMNS: Final = (
     "output_format",
     "seed",
     "negative_prompt",
+    "deadline",
 )
 REQUIRED_COLUMNS: Final = ("model", "prompt")
-COLUMNS_MAX: Final = 32  # a header cell is looked at only up to here; only nine are known
+COLUMNS_MAX: Final = 32  # a header cell is looked at only up to here; only ten are known
 COLUMNS_NAMED_MAX: Final = 5  # unknown columns named in one sentence
 _NUMBERS: Final = ("count", "seed")
 _TEXTS: Final = ("prompt", "negative_prompt")

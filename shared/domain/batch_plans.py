@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,8 +12,10 @@ from shared.domain.identity import Ownership
 from shared.domain.ids import row_generation_id
 from shared.domain.ledger import batch_document_id, partition_for
 from shared.domain.prices import Quote
+from shared.domain.provider_batches import Deadline
 from shared.domain.work import WorkItem
 
+Acceptance = Literal["all", "as_many_as_fit", "ask_approval"]
 COUNTED_STATUSES = ("succeeded", "refused", "failed", "canceled", "indeterminate")
 
 
@@ -41,10 +43,11 @@ class PlannedRow(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     row: Annotated[int, Field(ge=1)]
-    line: int = 0  # where it began in the file; kept for faulty rows
+    line: int = 0  # where it began in the file
     item_id: str
     request: GenerationRequest | None = None
     quote: PlannedQuote | None = None
+    deadline: Deadline | None = None  # set only where the provider has a batch price
     faults: tuple[PlannedFault, ...] = ()
 
 
@@ -107,16 +110,20 @@ class BatchSource:
 
 @dataclass(frozen=True)
 class BatchTotals:
-    """Counts and worst-case price over the planned rows."""
+    """Counts over the planned rows and the worst-case price of the valid ones."""
 
     rows: int
     valid_rows: int
     usd_micros: int
     amount_micros: int
+    deadline_rows: int = 0  # of the valid rows, those that go by a provider batch
+    over_budget_rows: int = 0  # without fault, but beyond what the budgets cover
+    last_row: int | None = None  # the last row that was admitted; None: all of them
+    models: frozenset[str] = frozenset()  # of the valid rows
 
     @property
     def invalid_rows(self) -> int:
-        return self.rows - self.valid_rows
+        return self.rows - self.valid_rows - self.over_budget_rows
 
 
 def batch_record(
@@ -130,6 +137,7 @@ def batch_record(
     correlation_id: str,
     price_version: str,
     plan: str,
+    acceptance: Acceptance = "all",
 ) -> dict[str, Any]:
     """The batch document at admission; `problem` is set when a file is refused as a whole."""
     return {
@@ -148,6 +156,11 @@ def batch_record(
         "rows": totals.rows,
         "valid_rows": totals.valid_rows,
         "invalid_rows": totals.invalid_rows,
+        "over_budget_rows": totals.over_budget_rows,
+        "last_row": totals.last_row,
+        "acceptance": acceptance,
+        "deadline_rows": totals.deadline_rows,
+        "models": sorted(totals.models),
         "quoted_usd_micros": totals.usd_micros,
         "quoted_micros": totals.amount_micros,
         "price_version": price_version,
@@ -155,12 +168,18 @@ def batch_record(
         "counts": dict.fromkeys(COUNTED_STATUSES, 0),
         "images": 0,
         "spent_micros": 0,
+        "saved_micros": 0,
         "progress_at": None,
         "cancel_requested": False,
         "created_at": created_at,
         "completed_at": None,
         "correlation_id": correlation_id,
     }
+
+
+def is_accepted(row: int, last_row: int | None) -> bool:
+    """Whether a row is within what was reserved; `last_row` is the batch record's."""
+    return last_row is None or row <= last_row
 
 
 def totals_of(rows: Sequence[PlannedRow]) -> BatchTotals:
@@ -171,4 +190,6 @@ def totals_of(rows: Sequence[PlannedRow]) -> BatchTotals:
         valid_rows=len(quotes),
         usd_micros=sum(quote.usd_micros for quote in quotes),
         amount_micros=sum(quote.amount_micros for quote in quotes),
+        deadline_rows=sum(row.quote is not None and row.deadline is not None for row in rows),
+        models=frozenset(row.request.model for row in rows if row.request and row.quote),
     )

@@ -21,7 +21,7 @@ from shared.domain.ids import Partition
 from shared.domain.ledger import Create, Document, Operation, Patch
 from shared.domain.money import checked_micros
 from shared.domain.periods import FIRST_MONTH, Calendar, PeriodRule
-from shared.domain.predicates import Sum, at_least, compare, equal, every
+from shared.domain.predicates import Sum, at_least, compare, equal, every, has_no
 from shared.errors import AllocationTooSmall
 
 POLICIES: Final = "policies"  # in place of a period: the partition of a department's policies
@@ -188,10 +188,12 @@ def apply_operation(policy: BudgetPolicy, budget: Budget) -> Patch:
         }
     )
     covered = (
-        [] if budget.allocated_micros is None else [at_least({"allocated_micros": ceiling_micros})]
+        has_no("allocated_micros")
+        if budget.allocated_micros is None
+        else at_least({"allocated_micros": ceiling_micros})
     )
     steps = tuple({"op": "set", "path": f"/{k}", "value": v} for k, v in values.items())
-    return Patch(budget.scope.document_id, steps, every(unchanged, *covered))
+    return Patch(budget.scope.document_id, steps, every(unchanged, covered))
 
 
 def check_allocation(policy: BudgetPolicy, budget: Budget) -> None:

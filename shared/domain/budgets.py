@@ -86,11 +86,13 @@ class Budget:
     high_micros: int
     mode: BudgetMode = "hard"
     overdraft_micros: int = 0
-    base_micros: int = 0  # the policy's limit when it was last applied: the rest is grants
+    base_micros: int = 0  # the policy's limit when it was last applied: the rest was added to it
+    granted_micros: int = 0  # of what was added, for this period only: it is never carried over
     allocated_micros: int | None = None  # of a department under an organisation's cap
     overage: Overage = "refuse"
     alert_thresholds: tuple[int, ...] = ALERT_THRESHOLDS
     policy_revision: int = 0
+    sealed: int = 0  # of a department: above 0 its period takes no entries, see statements.py
 
     @property
     def committed_micros(self) -> int:
@@ -126,12 +128,14 @@ def budget_document(partition: Partition, budget: Budget) -> dict[str, Any]:
         "ceiling_micros": checked_micros(budget.ceiling_micros, "ceiling_micros"),
         "high_micros": checked_micros(budget.high_micros, "high_micros"),
         "base_micros": checked_micros(budget.base_micros, "base_micros"),
+        "granted_micros": checked_micros(budget.granted_micros, "granted_micros"),
         "allocated_micros": budget.allocated_micros,
         "reserved_micros": 0,
         "spent_micros": 0,
         "overage": budget.overage,
         "alert_thresholds": list(budget.alert_thresholds),
         "policy_revision": budget.policy_revision,
+        "sealed": 0,
     }
 
 
@@ -145,6 +149,7 @@ def read_budget(document: Mapping[str, Any]) -> Budget:
         "reserved_micros",
         "spent_micros",
         "base_micros",
+        "granted_micros",
     )
     numbers = {name: _micros(document, name) for name in names}
     allocated = document["allocated_micros"]
@@ -156,6 +161,7 @@ def read_budget(document: Mapping[str, Any]) -> Budget:
         overage=cast(Overage, document["overage"]),
         alert_thresholds=tuple(document["alert_thresholds"]),
         policy_revision=document["policy_revision"],
+        sealed=int(document["sealed"]),
         **numbers,
     )
     if budget.committed_micros > budget.high_micros:

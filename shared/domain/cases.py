@@ -20,7 +20,6 @@ from shared.domain.ids import Partition, partition_of
 from shared.domain.ledger import Create, Document, Operation, Patch
 from shared.domain.money import aud_micros
 from shared.domain.predicates import equal
-from shared.errors import InvariantBroken
 
 CASES: Final = "cases"  # in place of a period: the partition of an organisation's cases
 REASON_CHARS_MAX: Final = 500
@@ -96,6 +95,16 @@ class Case:
         """What the provider bills above what was booked; 0 if it is less or not known."""
         return max(0, (self.billed_usd_micros or 0) - (self.booked_usd_micros or 0))
 
+    def learned(self, billed_usd_micros: int, request_id: str | None, day: str) -> "Case":
+        """The next revision, once the provider's export says what it billed."""
+        return replace(
+            self,
+            billed_usd_micros=billed_usd_micros,
+            request_id=self.request_id or request_id,
+            day=day,
+            revision=self.revision + 1,
+        )
+
     def ruled(self, status: CaseStatus, ruling: Ruling | None) -> "Case":
         """The next revision."""
         return replace(self, status=status, ruling=ruling, revision=self.revision + 1)
@@ -108,6 +117,11 @@ def organisation_cases(tenant_id: str) -> Partition:
 
 def generation_case_id(generation_id: str, kind: CaseKind) -> str:
     return f"{generation_id}:{kind}"
+
+
+def settlement_case_id(generation_id: str) -> str:
+    """Of the case that a settlement opens itself: there is at most one for each generation."""
+    return generation_id
 
 
 def organisation_case_id(provider: str, day: date, kind: CaseKind, reference: str) -> str:
@@ -139,23 +153,7 @@ def case_document(case: Case) -> Document:
         "pk": case.partition.key,
         "type": "case",
         "kind": case.kind,
-        "excess_usd_micros": case.excess_usd_micros,
         "opened_at": case.opened_at,
-        "facts": {
-            "provider": case.provider,
-            "model": case.model,
-            "day": case.day,
-            "generation_id": case.generation_id,
-            "request_id": case.request_id,
-            "job_id": case.job_id,
-            "tenant_id": case.tenant_id,
-            "charge": vars(case.charge) if case.charge else None,
-            "billed_usd_micros": case.billed_usd_micros,
-            "booked_usd_micros": case.booked_usd_micros,
-            "booked_micros": case.booked_micros,
-            "aud_per_usd_micros": case.aud_per_usd_micros,
-            "detail": case.detail,
-        },
         **_state(case),
     }
 
@@ -191,6 +189,22 @@ def _state(case: Case) -> dict[str, Any]:
         adjusting = case.ruling.adjusting
         ruling = {**vars(case.ruling), "adjusting": vars(adjusting) if adjusting else None}
     return {
+        "facts": {
+            "provider": case.provider,
+            "model": case.model,
+            "day": case.day,
+            "generation_id": case.generation_id,
+            "request_id": case.request_id,
+            "job_id": case.job_id,
+            "tenant_id": case.tenant_id,
+            "charge": vars(case.charge) if case.charge else None,
+            "billed_usd_micros": case.billed_usd_micros,
+            "booked_usd_micros": case.booked_usd_micros,
+            "booked_micros": case.booked_micros,
+            "aud_per_usd_micros": case.aud_per_usd_micros,
+            "detail": case.detail,
+        },
+        "excess_usd_micros": case.excess_usd_micros,
         "open": case.status != "closed",
         "status": case.status,
         "ruling": ruling,
@@ -203,11 +217,3 @@ def _read_ruling(stored: Mapping[str, Any] | None) -> Ruling | None:
         return None
     adjusting = stored["adjusting"]
     return Ruling(**{**stored, "adjusting": Adjusting(**adjusting) if adjusting else None})
-
-
-def required_rate(case: Case, fallback: int) -> int:
-    """The exchange rate a correction is booked at: the entry's own, or today's without an entry."""
-    rate = case.aud_per_usd_micros
-    if rate is not None and rate <= 0:
-        raise InvariantBroken("A case carries an exchange rate that is none.")
-    return rate or fallback

@@ -1,13 +1,14 @@
 """Ledger entries as reports read them: what was booked, when, and to whom.
 
-An entry is the resolution of a generation (`x:`) or an adjustment (`j:`). It belongs to the period
-of its partition. A generation counts on the UTC day it was admitted, because that day's budget paid
-for it; an adjustment counts on the UTC day it was booked.
+An entry is the resolution of a generation (`x:`) or an adjustment (`j:`). A generation counts on
+the UTC day it was admitted, because that day's budget paid for it; an adjustment counts on the UTC
+day it was booked. An entry always belongs to the period of its partition: work that waited for a
+period to begin, and corrections after its end, count on the nearest day of it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, Literal
 
 from shared.domain.money import MICROS_MAX, aud_micros, checked_micros
@@ -48,6 +49,11 @@ class Entry:
     def user(self) -> str | None:
         """The object id of the person who is charged, without the tenant."""
         return self.user_key.rpartition(".")[2] if self.user_key else None
+
+    def within(self, start: date, end: date) -> "Entry":
+        """This entry on a day of its period; `end` is the day after the last one."""
+        nearest = min(max(self.day, start), end - timedelta(days=1))
+        return self if nearest == self.day else replace(self, day=nearest)
 
 
 def read_entry(document: Mapping[str, Any]) -> Entry:

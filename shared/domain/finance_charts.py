@@ -5,9 +5,11 @@ plotting libraries are thirty times that. Colours come from the page's styleshee
 the plots follow its light, dark and print looks and its content security policy.
 """
 
+import re
 from collections.abc import Sequence
 from datetime import date
 from html import escape
+from math import floor, log10
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.domain.forecasts import DayBand
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 860, 300  # of the drawing; the page scales it
 LABELS_MAX: Final = 12  # of days along the axis
+STEPS_MAX: Final = 8  # of amounts
+LABEL_GAP: Final = 0.06  # of the height: labels that are closer would print over each other
+_POINT: Final = re.compile(r"(-?[0-9.]+)[ ,](-?[0-9.]+)")
+_OVERLAY: Final = "-overlay"  # of the scripts that are not here: texts and tooltips
 _MICROS: Final = 1_000_000
 _LEFT_OUT: Final = frozenset({"defs", "title", ""})  # scripts, styles, generic title, comments
 
@@ -28,9 +34,11 @@ def daily_chart(days: Sequence[date], series: Sequence[tuple[str, list[int]]], t
     chart = pygal.StackedBar(**_options())
     chart.x_labels = [f"{day.day} {day:%b}" for day in days]
     chart.x_labels_major_every = _every(len(days))
+    highest = max((sum(column) for column in zip(*(a for _, a in series), strict=True)), default=0)
+    chart.y_labels = _steps(_units(highest))
     for name, amounts in series:
         chart.add(name, [_units(amount) for amount in amounts])
-    return _svg(chart, title, "daily")
+    return _text(_drawing(chart, title, "daily"))
 
 
 def forecast_chart(
@@ -46,14 +54,17 @@ def forecast_chart(
     chart = pygal.StackedLine(**_options(), fill=True, show_dots=False)
     chart.x_labels = [f"{day.day} {day:%b}" for day in days]
     chart.x_labels_major_every = _every(len(days))
-    chart.range = (0, _units(max([limit_micros, *high])) * 1.05)
-    limit = {"value": _units(limit_micros), "label": f"limit {_units(limit_micros):,.0f}"}
-    chart.y_labels = [limit, *({"value": step, "label": f"{step:,.0f}"} for step in _steps(chart))]
-    chart.y_labels_major = [limit["value"]]
+    top, limit = _units(max([limit_micros, *high])), _units(limit_micros)
+    steps = [step for step in _steps(top) if abs(step["value"] - limit) > top * LABEL_GAP]
+    chart.range = (0, top * 1.05)
+    chart.y_labels = [{"value": limit, "label": f"limit {limit:,.0f}"}, *steps]
+    chart.y_labels_major = [limit]
     chart.add("low", [_units(amount) for amount in low])
     chart.add("middle", [_units(m - amount) for m, amount in zip(middle, low, strict=True)])
     chart.add("high", [_units(h - m) for h, m in zip(high, middle, strict=True)])
-    return _svg(chart, title, "forecast")
+    root = _drawing(chart, title, "forecast")
+    _trace(root, len(past), len(days))
+    return _text(root)
 
 
 def bar(parts: Sequence[tuple[str, int]], whole: int, title: str) -> str:
@@ -82,18 +93,22 @@ def _options() -> dict[str, Any]:
         "margin": 8,
         "spacing": 6,
         "show_minor_x_labels": False,
-        "value_formatter": lambda amount: f"{amount:,.2f}" if amount < 10 else f"{amount:,.0f}",
+        "truncate_label": -1,
+        "value_formatter": "{:,.2f}".format,
         "style": Style(label_font_size=12, major_label_font_size=12),
     }
 
 
-def _svg(chart: "Graph", title: str, css_class: str) -> str:
+def _drawing(chart: "Graph", title: str, css_class: str) -> Any:
     """The drawing alone: what pygal would style or script is left out, its values become titles."""
     from pygal.etree import etree
 
     root = chart.render_tree()
     for child in [each for each in root if _tag(each) in _LEFT_OUT]:
         root.remove(child)
+    for parent in list(root.iter()):
+        for overlay in [each for each in parent if _OVERLAY in (each.get("class") or "")]:
+            parent.remove(overlay)
     del root.attrib["id"]
     root.set("class", f"plot-{css_class}")
     root.set("role", "img")
@@ -103,7 +118,33 @@ def _svg(chart: "Graph", title: str, css_class: str) -> str:
     heading = etree.Element("title")
     heading.text = title
     root.insert(0, heading)
+    return root
+
+
+def _text(root: Any) -> str:
+    from pygal.etree import etree
+
     return str(etree.tostring(root, encoding="unicode"))
+
+
+def _trace(root: Any, past: int, days: int) -> None:
+    """Draw the line through the middle: what was spent, then what is expected.
+
+    The lower half of the band is a polygon that runs along the middle first and back along the low
+    edge, so that its first points are the line.
+    """
+    from pygal.etree import etree
+
+    for plot in root.iter():
+        if "color-1" in (plot.get("class") or "") and _tag(plot) == "g":
+            polygon = next((each for each in plot if _tag(each) == "path"), None)
+            if polygon is None:
+                continue
+            points = _POINT.findall(polygon.get("d"))[:days]
+            turn = max(0, past - 1)
+            for css_class, line in (("so-far", points[: turn + 1]), ("expected", points[turn:])):
+                path = "M" + " L".join(f"{x} {y}" for x, y in line)
+                etree.SubElement(plot, "path", {"d": path, "class": css_class})
 
 
 def _explain(group: Any, etree: Any) -> None:
@@ -131,10 +172,10 @@ def _every(days: int) -> int:
     return max(1, -(-days // LABELS_MAX))
 
 
-def _steps(chart: Any) -> list[float]:
-    """Four round steps up to the top of the range."""
-    top = chart.range[1]
-    rough = top / 4
-    magnitude = 10.0 ** (len(str(int(rough))) - 1) if rough >= 1 else 0.1
-    step = max(magnitude, rough // magnitude * magnitude)
-    return [number * step for number in range(int(top // step) + 1)]
+def _steps(top: float) -> list[dict[str, Any]]:
+    """Labels at three to eight round steps from nothing up to `top`."""
+    size = 10.0 ** floor(log10(top)) if top > 0 else 1.0
+    step = next(size * part for part in (0.2, 0.5, 1.0) if top / (size * part) <= STEPS_MAX)
+    digits = 0 if step >= 1 else 2
+    values = [number * step for number in range(int(top // step) + 1)]
+    return [{"value": value, "label": f"{value:,.{digits}f}"} for value in values]

@@ -99,7 +99,10 @@ def _honesty(forecast: BurnDown) -> str:
 def _unusual(report: FinanceReport) -> str:
     heading = "<section><h2>Unusual days</h2>"
     if not report.anomalies:
-        return heading + "<p>None stands out against the same weekdays of the weeks before.</p></section>"
+        return (
+            heading
+            + "<p>None stands out against the same weekdays of the weeks before.</p></section>"
+        )
     rows = [
         [
             day_text(each.day),
@@ -147,7 +150,9 @@ def _cases(report: FinanceReport) -> str:
             escape(each.kind.replace("_", " ")),
             escape(each.subject),
             escape(each.status),
-            cents_text(each.drift_usd_micros),
+            "not known"
+            if each.difference_usd_micros is None
+            else cents_text(each.difference_usd_micros),
         ]
         for each in report.cases[:CASES_SHOWN_MAX]
     ]

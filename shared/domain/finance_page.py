@@ -1,4 +1,4 @@
-"""The finance report as one self-contained page: no network, no script, beside each plot a table."""
+"""The finance report as one page of its own: no network, no script, a table beside each plot."""
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
@@ -8,7 +8,13 @@ from shared.domain.amounts import cents_text, decimal_text
 from shared.domain.budgets import CURRENCY, Budget
 from shared.domain.finance_charts import bar, daily_chart
 from shared.domain.finance_outlook import outlook_sections
-from shared.domain.finance_reports import FinanceReport, Share, daily_series, shares
+from shared.domain.finance_reports import (
+    MODELS_DRAWN_MAX,
+    FinanceReport,
+    Share,
+    daily_series,
+    shares,
+)
 from shared.domain.finance_style import STYLE
 from shared.domain.finance_tables import day_text, plural, table
 
@@ -62,8 +68,7 @@ def _summary(report: FinanceReport) -> str:
     """The page in two sentences."""
     budget, total = report.budget, report.total
     text = (
-        f"{cents_text(total.amount_micros)} {CURRENCY} spent on "
-        f"{plural(total.images, 'picture')}"
+        f"{cents_text(total.amount_micros)} {CURRENCY} spent on {plural(total.images, 'picture')}"
     )
     if budget is not None and budget.limit_micros > 0:
         used = 100 * budget.committed_micros // budget.limit_micros
@@ -98,10 +103,10 @@ def _cards(report: FinanceReport) -> str:
     if report.forecast is not None:
         end = report.forecast.days[-1]
         band = f"{cents_text(end.low_micros)} to {cents_text(end.high_micros)}"
-        cards.append(("Expected at the end", cents_text(end.middle_micros), band))
+        cards.append(("Expected at end", cents_text(end.middle_micros), band))
     saved = total.list_usd_micros - total.usd_micros
     if saved > 0:
-        cards.append(("Saved by discounts", f"{cents_text(saved)} USD", "against list price"))
+        cards.append(("Saved, USD", cents_text(saved), "against list price"))
     items = "".join(
         f"<li><span>{label}</span><strong>{amount}</strong><span>{note}</span></li>"
         for label, amount, note in cards
@@ -172,12 +177,11 @@ def _daily(report: FinanceReport) -> str:
 
 def _models(report: FinanceReport, drawn: Sequence[str]) -> str:
     rows, total = [], report.total
-    for share in shares(report.table, "model", len(drawn)):
-        label = share.name or ("adjustments" if not share.others else "other models")
-        place = drawn.index(label) if label in drawn else len(drawn) - 1
+    for share in shares(report.table, "model", MODELS_DRAWN_MAX):
+        place = drawn.index(share.model_label)
         rows.append(
             [
-                f'<span class="swatch s{place}"></span>{escape(label)}',
+                f'<span class="swatch s{place}"></span>{escape(share.model_label)}',
                 f"{share.spend.images:,}",
                 cents_text(share.spend.amount_micros),
                 _percent(share, report),
@@ -189,12 +193,13 @@ def _models(report: FinanceReport, drawn: Sequence[str]) -> str:
 
 
 def _who(report: FinanceReport) -> str:
-    blocks = [
-        _ranking(report, "user", "Users", "nobody's own", "by object id of the person"),
-        _ranking(report, "project", "Projects", "no project named", ""),
-        _ranking(report, "cost_centre", "Cost centres", "no cost centre named", ""),
-    ]
-    return f'<section><h2>Who and what for</h2><div class="two">{"".join(blocks)}</div></section>'
+    users = _ranking(report, "user", "Users", "nobody's own", "By object id of the person")
+    projects = _ranking(report, "project", "Projects", "no project named", "Largest first")
+    centres = _ranking(report, "cost_centre", "Cost centres", "none named", "Largest first")
+    return (
+        f'<section><h2>Who and what for</h2>{users}<div class="two">{projects}{centres}</div>'
+        "</section>"
+    )
 
 
 def _ranking(report: FinanceReport, dimension: str, title: str, unnamed: str, note: str) -> str:
@@ -216,7 +221,7 @@ def _ranking(report: FinanceReport, dimension: str, title: str, unnamed: str, no
         cents_text(report.total.amount_micros),
         "",
     ]
-    return f"<div><h3>{title}</h3>{table(note or 'Largest first', head, rows, ending)}</div>"
+    return f"<div><h3>{title}</h3>{table(note, head, rows, ending)}</div>"
 
 
 def _percent(share: Share, report: FinanceReport) -> str:

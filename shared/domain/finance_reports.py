@@ -16,17 +16,19 @@ TOP_MAX: Final = 10  # users or projects named; the rest is one line
 MODELS_DRAWN_MAX: Final = 5  # colours that stay apart, also in print; the rest is one series
 ADJUSTMENTS_SHOWN_MAX: Final = 50
 CASES_SHOWN_MAX: Final = 50
+OTHER_MODELS: Final = "other models"
+NO_MODEL: Final = "adjustments"  # entries that no model stands behind
 
 
 @dataclass(frozen=True)
 class CaseLine:
-    """A reconciliation case as finance sees it; micro-USD, signed."""
+    """A reconciliation case as finance sees it; micro-USD, signed, None while nobody knows."""
 
     case_id: str
     kind: str
     status: str
     subject: str
-    drift_usd_micros: int
+    difference_usd_micros: int | None
     opened_at: str
 
 
@@ -82,6 +84,11 @@ class Share:
     spend: SpendSum
     others: int = 0  # how many names this line stands for besides the ones above it
 
+    @property
+    def model_label(self) -> str:
+        """What a share of a model is called."""
+        return OTHER_MODELS if self.others else self.name or NO_MODEL
+
 
 def shares(table: SpendTable, dimension: str, names_max: int = TOP_MAX) -> list[Share]:
     """The largest first; what is beyond `names_max` is added up in one last line."""
@@ -97,14 +104,12 @@ def shares(table: SpendTable, dimension: str, names_max: int = TOP_MAX) -> list[
 
 def daily_series(report: FinanceReport) -> list[tuple[str, list[int]]]:
     """Spend per day of each model, largest first; days as in `report.days`."""
-    named = [share.name for share in shares(report.table, "model", MODELS_DRAWN_MAX)]
+    drawn = [share.model_label for share in shares(report.table, "model", MODELS_DRAWN_MAX)]
     places = {day.isoformat(): place for place, day in enumerate(report.days)}
-    series: dict[str, list[int]] = {}
-    for name in named:
-        series[name or "adjustments"] = [0] * len(places)
+    series = {label: [0] * len(places) for label in drawn}
     for (day, model), spend in report.table.narrowed("day", "model").rows():
-        label = model or "adjustments"
-        days = series.setdefault(label if label in series else "other models", [0] * len(places))
+        label = model or NO_MODEL
+        amounts = series[label if label in series else OTHER_MODELS]
         if day in places:
-            days[places[day]] += spend.amount_micros
+            amounts[places[day]] += spend.amount_micros
     return list(series.items())

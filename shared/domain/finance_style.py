@@ -27,24 +27,24 @@ p{margin:0 0 12px;max-width:76ch}
 .lead{font-size:17px;margin:0 0 18px}
 section{background:var(--paper);border:1px solid var(--line);border-radius:10px;
 padding:18px 20px 16px;margin:0 0 16px}
-.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(172px,1fr));gap:12px;
+.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(148px,1fr));gap:12px;
 margin:0 0 16px;padding:0;list-style:none}
 .cards li{background:var(--paper);border:1px solid var(--line);border-radius:10px;
 padding:12px 14px}
 .cards span{display:block;color:var(--soft);font-size:13px}
-.cards strong{display:block;font-size:23px;line-height:1.3;font-variant-numeric:tabular-nums}
+.cards strong{display:block;font-size:22px;line-height:1.3;font-variant-numeric:tabular-nums}
 .note{color:var(--soft);font-size:13px}
 .good{color:var(--good)}.warn{color:var(--warn)}.bad{color:var(--bad)}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:14px}
 caption{text-align:left;color:var(--soft);font-size:13px;padding:0 0 4px}
 th,td{text-align:left;padding:5px 10px 5px 0;border-bottom:1px solid var(--line);
 vertical-align:top}
-thead th{color:var(--soft);font-weight:600;font-size:13px}
+thead th{color:var(--soft);font-weight:600;font-size:13px;white-space:nowrap}
 th[scope=row]{font-weight:500;overflow-wrap:anywhere}
-tfoot td,tfoot th{font-weight:600;border-bottom:0;border-top:2px solid var(--line)}
+tfoot td,tfoot th[scope=row]{font-weight:600;border-bottom:0;border-top:2px solid var(--line)}
 .n{text-align:right;white-space:nowrap}
 td:last-child,th:last-child{padding-right:0}
-.wide{overflow-x:auto}
+.wide{overflow-x:auto;margin:0 0 10px}
 .two{display:grid;grid-template-columns:repeat(auto-fit,minmax(300px,1fr));gap:8px 32px}
 .two>div{min-width:0}
 .barcell{width:30%;min-width:120px}
@@ -68,13 +68,13 @@ font-family:system-ui,-apple-system,"Segoe UI",Roboto,Arial,sans-serif}
 .plot-daily .color-0{fill:var(--c0)}.plot-daily .color-1{fill:var(--c1)}
 .plot-daily .color-2{fill:var(--c2)}.plot-daily .color-3{fill:var(--c3)}
 .plot-daily .color-4{fill:var(--c4)}.plot-daily .color-5{fill:var(--c5)}
-.plot-forecast .guide.major{stroke:var(--bad);stroke-width:1.5;stroke-dasharray:6 4}
-.plot-forecast text.major{fill:var(--bad);font-weight:600}
-.plot-forecast .axis.x text.major{fill:var(--soft);font-weight:400}
+.plot-forecast .axis.y .guide.major{stroke:var(--bad);stroke-width:1.5;stroke-dasharray:6 4}
+.plot-forecast .axis.y text.major{fill:var(--bad);font-weight:600}
 .plot-forecast .line{stroke:none;fill:none}
 .plot-forecast .series.color-1 .line,.plot-forecast .series.color-2 .line{fill:var(--band);
 fill-opacity:.22}
-.text-overlay,.tooltip,.titles .plot_title{display:none}
+.so-far,.expected{fill:none;stroke:var(--band);stroke-width:2.5;stroke-linejoin:round}
+.expected{stroke-dasharray:5 4;stroke-width:2}
 details{margin-top:10px}
 summary{cursor:pointer;color:var(--accent);font-size:13px}
 summary:focus-visible{outline:2px solid var(--accent);outline-offset:2px}

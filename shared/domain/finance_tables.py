@@ -30,7 +30,7 @@ def table(
 def _row(cells: Sequence[str], classes: Sequence[str]) -> str:
     first, *rest = cells
     shown = "".join(
-        f'<td{" class=barcell" if cell.startswith("<svg") else css}>{cell}</td>'
+        f"<td{' class=barcell' if cell.startswith('<svg') else css}>{cell}</td>"
         for cell, css in zip(rest, classes[1:], strict=True)
     )
     return f'<tr><th scope="row">{first}</th>{shown}</tr>'

@@ -26,6 +26,7 @@ WINDOW_DAYS: Final = 56  # eight days of each weekday to draw from
 TRAINING_DAYS_MIN: Final = 28
 TEST_HORIZON_DAYS: Final = 14
 PATHS: Final = 2_000  # the quantiles of 10 % and 90 % are then steady to about a percent
+TEST_PATHS: Final = 500  # a back-test forecasts once for each past day
 SEED: Final = 20_261_101  # fixed, so that the same entries give the same report
 INTERVAL_PERCENT: Final = 80
 _LOW, _MIDDLE, _HIGH = 0.1, 0.5, 0.9
@@ -105,24 +106,24 @@ def burn_down(
     )
 
 
-def _paths(history: Sequence[int], weekday: int, days: int) -> "Paths":
+def _paths(history: Sequence[int], weekday: int, days: int, number: int = PATHS) -> "Paths":
     """Possible futures; `weekday` is that of the day after the history."""
     import numpy as np
 
     random = np.random.default_rng(SEED)
     past = np.asarray(history[-WINDOW_DAYS:], dtype=np.float64)
     weekdays = (weekday - len(past) + np.arange(len(past))) % _WEEK
-    paths = np.empty((PATHS, days))
+    paths = np.empty((number, days))
     for ahead in range(days):
         pool = past[weekdays == (weekday + ahead) % _WEEK]
-        paths[:, ahead] = random.choice(pool, PATHS)
+        paths[:, ahead] = random.choice(pool, number)
     weeks = past[len(past) % _WEEK :].reshape(-1, _WEEK).sum(axis=1)
     if weeks.mean() <= 0:
         return paths
     level = np.sqrt(weeks[-2:].mean() / weeks.mean())
     ratios = np.log(np.maximum(weeks[1:], 1) / np.maximum(weeks[:-1], 1))
     step = min(float(ratios.std()), _LIVELINESS_MAX) / np.sqrt(2)  # a ratio has two weeks' noise
-    walk = random.normal(0, step, (PATHS, -(-days // _WEEK))).cumsum(axis=1)
+    walk = random.normal(0, step, (number, -(-days // _WEEK))).cumsum(axis=1)
     return np.asarray(paths * level * np.exp(np.repeat(walk, _WEEK, axis=1)[:, :days]))
 
 
@@ -151,7 +152,7 @@ def _backtest(history: Sequence[int], today: date) -> Backtest:
     for origin in origins:
         happened = sum(history[origin : origin + TEST_HORIZON_DAYS])
         weekday = (today - timedelta(days=len(history) - origin)).weekday()
-        totals = _paths(history[:origin], weekday, TEST_HORIZON_DAYS).sum(axis=1)
+        totals = _paths(history[:origin], weekday, TEST_HORIZON_DAYS, TEST_PATHS).sum(axis=1)
         low, middle, high = np.quantile(totals, (_LOW, _MIDDLE, _HIGH))
         errors.append(abs(float(middle) - happened) / max(happened, 1))
         inside += bool(low <= happened <= high)

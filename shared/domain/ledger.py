@@ -18,7 +18,7 @@ from shared.domain.audit_events import AuditEvent, outbox_document
 from shared.domain.budgets import Scope
 from shared.domain.ids import Partition, partition_of, row_of
 from shared.domain.money import checked_micros
-from shared.domain.predicates import Sum, at_least, compare, has_status
+from shared.domain.predicates import Sum, at_least, compare, every, has_status, unsealed
 from shared.errors import InvariantBroken
 
 Document = dict[str, Any]
@@ -114,6 +114,8 @@ class Resolution:
     request_id: str | None = None
     job_id: str | None = None
     case: Mapping[str, Any] | None = field(default=None)  # opens a reconciliation case
+    list_usd_micros: int | None = None  # without the discount of its path; None: no discount
+    saved_micros: int = 0  # micro-AUD that this discount was worth
 
 
 @dataclass(frozen=True)
@@ -164,9 +166,8 @@ def reserve_operations(reservation: Reservation) -> list[Operation]:
     amount = checked_micros(hold.amount_micros, "amount_micros")
     if amount == 0 or hold.rows < 1:
         raise InvariantBroken("A hold must reserve something for at least one row.")
-    fits = compare(
-        Sum(("reserved_micros", "spent_micros"), constant=amount), "<=", Sum(("ceiling_micros",))
-    )
+    committed = Sum(("reserved_micros", "spent_micros"), constant=amount)
+    fits = every(compare(committed, "<=", Sum(("ceiling_micros",))), unsealed())
     budgets = [
         Patch(scope.document_id, (_incr("reserved_micros", amount),), fits) for scope in hold.scopes
     ]
@@ -322,7 +323,7 @@ def _resolution_document(partition: Partition, operation_id: str, r: Resolution)
         "held_micros": r.held_micros,
         "amount_micros": r.cost.amount_micros,
         "usd_micros": checked_micros(r.cost.usd_micros, "usd_micros"),
-        "list_usd_micros": r.cost.usd_micros,  # before any discount of the path it took
+        "list_usd_micros": _list_usd_micros(r),  # before any discount of the path it took
         "estimated": r.cost.estimated,
         "price_version": r.record["quote"]["price_version"],
         "exchange_rate_version": r.record["quote"]["exchange_rate_version"],
@@ -335,6 +336,11 @@ def _resolution_document(partition: Partition, operation_id: str, r: Resolution)
         "job_id": r.job_id,
         "closed_at": r.closed_at,
     }
+
+
+def _list_usd_micros(r: Resolution) -> int:
+    listed = r.cost.usd_micros if r.list_usd_micros is None else r.list_usd_micros
+    return checked_micros(listed, "list_usd_micros")
 
 
 def _record_operations(partition: Partition, r: Resolution) -> list[Operation]:
@@ -373,6 +379,9 @@ def _progress(batch_id: str, resolutions: Sequence[Resolution], spent: int) -> P
             counts["indeterminate"] = counts.get("indeterminate", 0) - 1
     increments = [_incr(f"counts/{status}", number) for status, number in sorted(counts.items())]
     increments += [_incr("spent_micros", spent), _incr("images", images)]
+    saved = sum(resolution.saved_micros for resolution in resolutions)
+    if saved:
+        increments.append(_incr("saved_micros", saved))
     moved = {"op": "set", "path": "/progress_at", "value": resolutions[-1].closed_at}
     return Patch(batch_document_id(batch_id), (*increments, moved))
 

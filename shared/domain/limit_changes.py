@@ -10,8 +10,8 @@ from typing import Any, Final
 from shared.domain.budgets import CEILING_OF_WARN, Budget, read_budget
 from shared.domain.ledger import Operation, Patch
 from shared.domain.money import checked_micros
-from shared.domain.predicates import Sum, at_least, compare, every, has_no
-from shared.errors import Conflict
+from shared.domain.predicates import Sum, at_least, compare, every, has_no, unsealed
+from shared.errors import AllocationTooSmall, PeriodClosed
 
 LIMIT_TRIES_MAX: Final = 8  # of a change whose budget was changed between the read and the write
 _WARNS: Final = at_least({"ceiling_micros": CEILING_OF_WARN})
@@ -32,7 +32,7 @@ def raise_limit(
         steps |= {"ceiling_micros": raised, "high_micros": raised}
         allowed = every(_below(CEILING_OF_WARN - 1, raised), _inside_allocation(budget, raised))
     steps |= {"reserved_micros": reserved_micros, "spent_micros": spent_micros}
-    return Patch(budget.scope.document_id, _increments(steps), allowed)
+    return Patch(budget.scope.document_id, _increments(steps), every(allowed, unsealed()))
 
 
 def lower_limit(budget: Budget, lowered_micros: int) -> Patch:
@@ -52,14 +52,19 @@ def lower_limit(budget: Budget, lowered_micros: int) -> Patch:
     return Patch(budget.scope.document_id, _increments(steps), allowed)
 
 
+def check_open(budget: Budget) -> None:
+    """Raise PeriodClosed if the period of a budget takes no entries any more."""
+    if budget.sealed:
+        raise PeriodClosed(f"The period {budget.period} is closed: nothing is booked in it.")
+
+
 def check_allocation(budget: Budget, raised_micros: int) -> None:
-    """Raise Conflict if an organisation's allocation does not cover a raise, saying what helps."""
+    """Raise AllocationTooSmall if the organisation's allocation does not cover a raise."""
     needed = budget.ceiling_micros + raised_micros
     if budget.allocated_micros is not None and budget.allocated_micros < needed:
-        raise Conflict(
+        raise AllocationTooSmall(
             "The organisation's allocation to this department does not cover the raise: "
             "allocate more first (POST /organisation/allocations).",
-            code="allocation_too_small",
             extra={
                 "scope": budget.scope.name,
                 "period": budget.period,

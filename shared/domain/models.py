@@ -63,6 +63,7 @@ class ModelCapability:
     retires_on: str | None = None  # the first day (UTC) on which it is refused
     successor: str | None = None
     latency: Latency | None = None  # None: nobody has told
+    batch_endpoint: bool = False  # the provider also takes files of requests, at a lower price
     reference_images_max: int = 0  # pictures that a request may send along
 
 
@@ -87,6 +88,7 @@ _GPT_IMAGE_2: Final = ModelCapability(
     negative_prompt=False,
     residency="Global Standard: inference may run in any Azure region",
     retires_on="2027-04-21",
+    batch_endpoint=True,
     latency=Latency(
         from_s=10,
         to_s=30,

@@ -25,7 +25,7 @@ from shared.domain.ledger import (
     read_hold,
 )
 from shared.domain.limit_changes import raise_limit
-from shared.domain.predicates import Sum, compare, has_status
+from shared.domain.predicates import Sum, compare, every, has_status, unsealed
 from shared.errors import InvariantBroken
 
 OperationKind = Literal["generation", "batch"]
@@ -86,7 +86,12 @@ def record_id(kind: OperationKind, operation: str) -> str:
 
 def parked_document(work: Parked) -> Document:
     """What stands in the place of a hold: nothing is reserved, no row is open."""
-    return _place_of(work.hold) | {"type": "parked_hold", "kind": work.kind, "status": "parked"}
+    return _place_of(work.hold) | {
+        "type": "parked_hold",
+        "kind": work.kind,
+        "status": "parked",
+        "waits_for": work.record["status"],
+    }
 
 
 def move_document(move: Move) -> Document:
@@ -120,9 +125,8 @@ def unpark_operations(
     amount = hold.amount_micros
     if amount <= 0 or hold.rows < 1 or not set(raised) <= set(hold.scopes):
         raise InvariantBroken("Work that waited must reserve something from its own budgets.")
-    fits = compare(
-        Sum(("reserved_micros", "spent_micros"), constant=amount), "<=", Sum(("ceiling_micros",))
-    )
+    committed = Sum(("reserved_micros", "spent_micros"), constant=amount)
+    fits = every(compare(committed, "<=", Sum(("ceiling_micros",))), unsealed())
     step = {"op": "incr", "path": "/reserved_micros", "value": amount}
     budgets = [
         raise_limit(raised[scope], amount, reserved_micros=amount)

@@ -22,6 +22,7 @@ FIELDS = frozenset(
         "open_rows",
         "policy_revision",
         "revision",
+        "sealed",
         "approvals",
         "escalations",
     }
@@ -75,6 +76,11 @@ def equal(values: dict[str, int]) -> str:
 def every(*predicates: str) -> str:
     """All of these predicates at once."""
     return PREFIX + " AND ".join(each.removeprefix(PREFIX) for each in predicates)
+
+
+def unsealed() -> str:
+    """The period of this budget still takes entries; see statements.py."""
+    return equal({"sealed": 0})
 
 
 def has_status(status: Status) -> str:

@@ -119,6 +119,8 @@ def _check_row(row: PriceRow) -> None:
     unbounded = (row.unit == "second" and not row.seconds_max) or (
         row.unit == "input_image_token" and not row.tokens_max
     )
+    if row.batch_percent is not None and not 0 < row.batch_percent <= 100:
+        raise InvariantBroken(f"The batch price of {row.model} is no part of its price.")
     if checked_micros(row.usd_micros, "usd_micros") == 0 or unbounded:
         raise InvariantBroken(f"The price row of {row.model} per {row.unit} has no usable price.")
 

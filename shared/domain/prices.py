@@ -30,6 +30,7 @@ class PriceRow:
     """One price in micro-USD per unit, with where and when it was found.
 
     `seconds_max` bounds a run (unit second), `tokens_max` one picture (unit input_image_token).
+    `batch_percent` is read from a model's output_token row and holds for its whole bill.
     """
 
     model: str
@@ -41,6 +42,7 @@ class PriceRow:
     quality: str | None = None
     seconds_max: int | None = None
     tokens_max: int | None = None
+    batch_percent: int | None = None  # of this price, at the provider's batch endpoint
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,12 @@ class PriceCatalogue:
         if billed is Billed.MAXIMUM or usage is None:
             return self.quote(request).usd_micros
         return self._usage_usd_micros(request.model, usage)
+
+    def batch_usd_micros(self, model: str, list_usd_micros: int) -> int:
+        """What the batch endpoint takes for work of this price; the same where it has no price."""
+        row = self._find(model, "output_token")
+        percent = 100 if row is None or row.batch_percent is None else row.batch_percent
+        return -(-list_usd_micros * percent // 100)
 
     def run_seconds_max(self, model: str) -> int:
         """The longest run a time-priced model is allowed, in seconds; 0 for other models."""

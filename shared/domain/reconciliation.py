@@ -148,7 +148,9 @@ def compare(
     booked_in_sums = [
         entry
         for entry in groups.entries.values()
-        if entry.model in summed_models and entry.day == day
+        if entry.model in summed_models
+        and entry.day == day
+        and not groups.lines.get(entry.generation_id)
     ]
     return Comparison(
         provider=provider,
@@ -249,12 +251,12 @@ def _groups(
 def _standing(
     lines: Sequence[BilledLine], entry: BookedEntry | None, work: OpenWork | None
 ) -> Standing:
-    if entry is None:
-        if work is None:
-            return "billed_not_booked"
-        return "unknown" if work.unknown else "pending"
+    if entry is None and (work is None or not work.unknown):
+        return "pending" if work else "billed_not_booked"
     if any(line.usd_micros is None for line in lines):
         return "amount_unknown"
+    if entry is None:
+        return "unknown"
     billed = sum(line.usd_micros or 0 for line in lines)
     if billed == entry.usd_micros:
         return "matched"
@@ -281,11 +283,9 @@ def _figures(
     for line in sums:
         billed[line.model or "?"] += line.usd_micros or 0
         certain_billed[line.model or "?"] += line.usd_micros or 0
-    with_lines = {item.key for item in items}
     for entry in booked_in_sums:
-        if entry.generation_id not in with_lines:
-            booked[entry.model] += entry.usd_micros
-            certain_booked[entry.model] += entry.usd_micros
+        booked[entry.model] += entry.usd_micros
+        certain_booked[entry.model] += entry.usd_micros
     return tuple(
         ModelFigures(
             model=model,

@@ -1,11 +1,12 @@
 """From an attempt's report to the entry in the ledger: pure, so that every path books alike."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from shared.domain.attempts import AttemptReport, Failure
 from shared.domain.audit_events import AuditEvent, Outcome
-from shared.domain.ledger import Cost, Document, GenerationStatus, Resolution
+from shared.domain.cases import Case, CaseKind, case_document, settlement_case_id
+from shared.domain.ledger import Cost, Document, GenerationStatus, Resolution, partition_for
 from shared.domain.work import WorkItem
 from shared.errors import InvariantBroken
 
@@ -31,7 +32,7 @@ def resolution_for(item: WorkItem, report: AttemptReport, closed_at: str) -> Res
     if report.ending not in ("delivered", "ended", "canceled"):
         raise InvariantBroken("Only a final report can be settled.")
     status = _status(report)
-    cost, case = _cost(item, report)
+    cost, case_kind = _cost(item, report)
     record = _closed_record(item, report, status, cost, closed_at)
     return Resolution(
         generation_id=item.generation_id,
@@ -48,7 +49,9 @@ def resolution_for(item: WorkItem, report: AttemptReport, closed_at: str) -> Res
         failure=report.failure,
         request_id=report.request_id,
         job_id=report.job_id,
-        case=case,
+        case=_case(item, report, cost, case_kind, closed_at) if case_kind else None,
+        list_usd_micros=report.list_usd_micros,
+        saved_micros=_saved_micros(item, report, cost),
     )
 
 
@@ -110,7 +113,7 @@ def _status(report: AttemptReport) -> GenerationStatus:
     return "refused" if report.failure is Failure.CONTENT_REJECTED else "failed"
 
 
-def _cost(item: WorkItem, report: AttemptReport) -> tuple[Cost, dict[str, Any] | None]:
+def _cost(item: WorkItem, report: AttemptReport) -> tuple[Cost, CaseKind | None]:
     """Book the actual cost; what exceeds the hold is never booked silently, it opens a case."""
     actual = item.quote.settled_micros(report.usd_micros)
     held = item.quote.amount_micros
@@ -121,10 +124,39 @@ def _cost(item: WorkItem, report: AttemptReport) -> tuple[Cost, dict[str, Any] |
         estimated=report.estimated,
     )
     if actual > held:
-        return cost, {"kind": "cost_above_hold", "excess_usd_micros": excess_usd, "open": True}
-    if report.reason == OUTCOME_UNKNOWN:
-        return cost, {"kind": OUTCOME_UNKNOWN, "excess_usd_micros": 0, "open": True}
-    return cost, None
+        return cost, "cost_above_hold"
+    return cost, "outcome_unknown" if report.reason == OUTCOME_UNKNOWN else None
+
+
+def _case(
+    item: WorkItem, report: AttemptReport, cost: Cost, kind: CaseKind, closed_at: str
+) -> Document:
+    """The case that opens with a settlement; what a provider billed may not be known yet."""
+    case = Case(
+        case_id=settlement_case_id(item.generation_id),
+        partition=partition_for(item.generation_id),
+        kind=kind,
+        opened_at=closed_at,
+        provider=item.provider,
+        model=item.request.model,
+        generation_id=item.generation_id,
+        request_id=report.request_id,
+        job_id=report.job_id,
+        tenant_id=item.owner.tenant_id,
+        charge=item.charge,
+        billed_usd_micros=None if kind == "outcome_unknown" else report.usd_micros,
+        booked_usd_micros=cost.usd_micros,
+        booked_micros=cost.amount_micros,
+        aud_per_usd_micros=item.quote.aud_per_usd_micros,
+    )
+    return case_document(case)
+
+
+def _saved_micros(item: WorkItem, report: AttemptReport, cost: Cost) -> int:
+    """Micro-AUD that the same work would have cost more on the synchronous path."""
+    if report.list_usd_micros is None:
+        return 0
+    return max(0, item.quote.settled_micros(report.list_usd_micros) - cost.amount_micros)
 
 
 def _closed_record(

@@ -34,7 +34,11 @@ from shared.domain.spend import SpendSum
 from shared.errors import InvariantBroken
 
 STATEMENT_VERSION: Final = 1
-OPEN, SEALED, ISSUED = 0, 1, 2  # `sealed` of a department's budget; only OPEN lets anything be booked
+OPEN, SEALED, ISSUED = (
+    0,
+    1,
+    2,
+)  # `sealed` of a department's budget; only OPEN lets anything be booked
 PART_BYTES: Final = 256 * 1024  # of a file on its way to storage
 
 
@@ -142,9 +146,7 @@ class StatementWriter:
         self._adjustments = 0
         self._lines, self._csv, self._json = (hashlib.sha256() for _ in range(3))
 
-    async def written(
-        self, entries: AsyncIterator[Entry], file: str
-    ) -> AsyncIterator[bytes]:
+    async def written(self, entries: AsyncIterator[Entry], file: str) -> AsyncIterator[bytes]:
         """The bytes of one file (`csv` or `json`); all checksums are made on the way."""
         buffer = bytearray()
         async for text_csv, text_json in self._texts(entries):

@@ -10,12 +10,37 @@ from shared.domain.generations import GenerationRequest
 from shared.domain.ids import image_id
 
 API_PREFIX = "/api/v1"
-StoredStatus = Literal["queued", "succeeded", "refused", "failed", "canceled", "indeterminate"]
+StoredStatus = Literal[
+    "awaiting_approval",
+    "deferred",
+    "queued",
+    "succeeded",
+    "refused",
+    "failed",
+    "canceled",
+    "indeterminate",
+]
 ShownStatus = Literal[
-    "queued", "running", "succeeded", "refused", "failed", "canceled", "indeterminate"
+    "awaiting_approval",
+    "deferred",
+    "queued",
+    "running",
+    "succeeded",
+    "refused",
+    "failed",
+    "canceled",
+    "indeterminate",
 ]
 TERMINAL = frozenset({"succeeded", "refused", "failed", "canceled", "indeterminate"})
-BatchStatus = Literal["running", "completed", "canceled", "indeterminate", "rejected"]
+BatchStatus = Literal[
+    "awaiting_approval",
+    "deferred",
+    "running",
+    "completed",
+    "canceled",
+    "indeterminate",
+    "rejected",
+]
 
 
 class View(BaseModel):
@@ -82,6 +107,7 @@ class GenerationView(View):
     images: tuple[ImageView, ...]
     failure: FailureView | None
     attempts: int
+    starts_at: str | None = Field(description="of deferred work: when its budget period starts")
     created_at: str
     completed_at: str | None
 
@@ -99,6 +125,7 @@ class RowCounts(View):
     total: int
     valid: int
     invalid: int
+    over_budget: int = Field(description="without fault, but not covered by the budget")
     succeeded: int
     refused: int
     failed: int
@@ -114,14 +141,20 @@ class BatchView(View):
     department_id: str
     requested_by: str
     source: dict[str, str | None]
+    acceptance: Literal["all", "as_many_as_fit", "ask_approval"]
     rows: RowCounts
     progress: float = Field(ge=0, le=1, description="share of the valid rows that have ended")
     images: int
     quoted_micros: int
     spent_micros: int
+    saved_micros: int = Field(
+        description="what the provider's batch price has saved against the full price"
+    )
+    deadline_rows: int = Field(description="valid rows that wait for the provider's batch price")
     currency: Literal["AUD"] = CURRENCY
     problem: dict[str, Any] | None
     cancel_requested: bool
+    starts_at: str | None = Field(description="of deferred work: when its budget period starts")
     created_at: str
     completed_at: str | None
 
@@ -132,7 +165,14 @@ class BatchItemView(View):
     row: int
     item_id: str
     status: Literal[
-        "invalid", "waiting", "succeeded", "refused", "failed", "canceled", "indeterminate"
+        "invalid",
+        "over_budget",
+        "waiting",
+        "succeeded",
+        "refused",
+        "failed",
+        "canceled",
+        "indeterminate",
     ]
     faults: tuple[dict[str, str], ...] = ()
     quoted_micros: int | None = None
@@ -168,6 +208,7 @@ class ReceiptLine(View):
     images: int
     amount_micros: int
     usd_micros: int
+    list_usd_micros: int = Field(description="without the discount of the provider's batch price")
     estimated: bool
     request_id: str | None
     job_id: str | None
@@ -182,6 +223,14 @@ class ProviderTotal(View):
     usd_micros: int
 
 
+class OverBudgetRow(View):
+    """A row without fault that the budget did not cover; nothing was charged for it."""
+
+    row: int
+    item_id: str
+    quoted_micros: int
+
+
 class ReceiptView(View):
     """What a batch cost: every line is a ledger entry and the totals are their sums."""
 
@@ -192,10 +241,13 @@ class ReceiptView(View):
     quoted_micros: int
     amount_micros: int
     usd_micros: int
+    list_usd_micros: int = Field(description="of the same work on the synchronous path")
+    saved_micros: int = Field(description="micro-AUD that the provider's batch price has saved")
     rows: RowCounts
     providers: tuple[ProviderTotal, ...]
     lines: tuple[ReceiptLine, ...]
-    completed_at: str | None
+    over_budget: tuple[OverBudgetRow, ...] = ()
+    completed_at: str | None = Field(description="when its last entry was booked")
 
 
 class HealthView(View):
@@ -228,6 +280,7 @@ def generation_view(record: Mapping[str, Any], *, started: bool = False) -> Gene
         images=tuple(image_view(generation_id, image) for image in record["images"]),
         failure=FailureView(**record["failure"]) if record["failure"] else None,
         attempts=record["attempts"],
+        starts_at=record.get("starts_at"),
         created_at=record["created_at"],
         completed_at=record["completed_at"],
     )
@@ -244,6 +297,7 @@ def row_counts(batch: Mapping[str, Any]) -> RowCounts:
         total=batch["rows"],
         valid=batch["valid_rows"],
         invalid=batch["invalid_rows"],
+        over_budget=batch["over_budget_rows"],
         **batch["counts"],
     )
 
@@ -256,13 +310,17 @@ def batch_view(batch: Mapping[str, Any]) -> BatchView:
         department_id=batch["department_id"],
         requested_by=_person(batch),
         source=batch["source"],
+        acceptance=batch["acceptance"],
         rows=row_counts(batch),
         progress=ended / batch["valid_rows"] if batch["valid_rows"] else 1.0,
         images=batch["images"],
         quoted_micros=batch["quoted_micros"],
         spent_micros=batch["spent_micros"],
+        saved_micros=batch.get("saved_micros", 0),
+        deadline_rows=batch.get("deadline_rows", 0),
         problem=batch["problem"],
         cancel_requested=batch["cancel_requested"],
+        starts_at=batch.get("starts_at"),
         created_at=batch["created_at"],
         completed_at=batch["completed_at"],
     )

@@ -10,7 +10,7 @@ class Orchestrations(Protocol):
         """Start under the generation's id; one that runs already is left alone."""
         ...
 
-    async def start_batch(self, batch_id: str, rows: int) -> None:
+    async def start_batch(self, batch_id: str, rows: int, deadline_rows: int = 0) -> None:
         """Start under the batch's id; one that runs already is left alone."""
         ...
 

@@ -7,10 +7,12 @@ from shared.domain.audit_events import AuditEvent
 from shared.domain.identity import CLAIM_BY_ROLE, Caller
 from shared.domain.ids import Partition, operation_id
 from shared.domain.ledger import Reservation, partition_for
-from shared.errors import BudgetExceeded, PeriodNotOpen
+from shared.errors import BudgetExceeded, Frozen, PeriodNotOpen
 from shared.ports import Clock, Ledger
+from shared.services.alerts import Alerts
 from shared.services.budget_periods import BudgetPeriods
 from shared.services.calendars import Calendars
+from shared.services.freezes import Freezes
 
 IDEMPOTENCY_CARRY_OVER = timedelta(days=1)  # a key from the last day of the period before
 
@@ -23,6 +25,8 @@ class Admission:
     calendars: Calendars
     periods: BudgetPeriods
     clock: Clock
+    alerts: Alerts | None = None  # told of every reservation; nobody is in proofs of money alone
+    freezes: Freezes | None = None  # asked before every reservation; nobody is in such proofs
 
     async def operation_id(self, caller: Caller, kind: str, key: str | None) -> str:
         """The id that this caller's idempotency key stands for; a fresh one without a key."""
@@ -37,8 +41,18 @@ class Admission:
                 return earlier
         return operation_id(Partition(caller.department_id, period), *seed)
 
-    async def reserve(self, caller: Caller, reservation: Reservation) -> bool:
-        """Set the money aside; False when the same request did so before."""
+    async def reserve(
+        self, caller: Caller, reservation: Reservation, *, quietly: bool = False
+    ) -> bool:
+        """Set the money aside; False when the same request did so before.
+
+        With `quietly`, a budget that refuses is no denial yet: the caller of this method may try
+        less, or ask somebody, and notes the denial if that comes to nothing.
+        """
+        frozen = await self.freezes.refusal(reservation) if self.freezes else None
+        if frozen is not None:
+            await self.note_denial(caller, reservation, frozen)
+            raise frozen
         try:
             try:
                 budgets = await self.ledger.reserve(reservation)
@@ -47,13 +61,17 @@ class Admission:
                 await self.periods.open(partition_for(hold.operation_id), hold.scopes)
                 budgets = await self.ledger.reserve(reservation)
         except BudgetExceeded as refusal:
-            await self._note_denial(caller, reservation, refusal)
+            if not quietly:
+                await self.note_denial(caller, reservation, refusal)
             raise
+        if budgets is not None and self.alerts is not None:
+            await self.alerts.note(partition_for(reservation.hold.operation_id), budgets)
         return budgets is not None
 
-    async def _note_denial(
-        self, caller: Caller, reservation: Reservation, refusal: BudgetExceeded
+    async def note_denial(
+        self, caller: Caller, reservation: Reservation, refusal: BudgetExceeded | Frozen
     ) -> None:
+        """Record that nothing was reserved, and why."""
         hold = reservation.hold
         event = AuditEvent(
             action=f"admission.denied.{self.clock.new_id()}",
@@ -66,6 +84,7 @@ class Admission:
             reason=refusal.problem_code,
             details={
                 "scope": refusal.extra.get("scope"),
+                "frozen": refusal.extra.get("target"),
                 "needed_micros": hold.amount_micros,
                 "available_micros": refusal.extra.get("available_micros"),
             },

@@ -5,9 +5,10 @@ simply carried out again, by whoever meets it first: the same caller, or the swe
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 
 from shared.domain.allocations import (
     Cut,
@@ -193,14 +194,19 @@ class Allocations:
             policy = await self.organisations.policy(tenant_id)
             if policy is None:
                 continue
-            await self.follow(policy, SYSTEM_ACTOR, "system", "sweep")
+            await self._guarded(report, self.follow(policy, SYSTEM_ACTOR, "system", "sweep"))
             for partition in self._recent(policy):
-                for transfer in await self.books.unfinished(partition, before):
-                    await self._finish(transfer, report)
+                await self._guarded(report, self._finish(partition, before, report))
             for department_id in await self.directory.departments():
-                if await self.directory.has_department(tenant_id, department_id):
-                    await self._adopt(policy, department_id, report)
+                await self._guarded(report, self._adopt(policy, department_id, report))
         return report
+
+    async def _guarded(self, report: AllocationReport, step: Coroutine[Any, Any, object]) -> None:
+        try:
+            await step
+        except Exception:  # one bad document must not keep the others from their end
+            report.errors += 1
+            logger.exception("a step of the allocation sweep failed")
 
     async def follow(
         self, policy: OrganisationPolicy, actor: str, role: str, correlation_id: str
@@ -222,27 +228,26 @@ class Allocations:
         )
         await self.organisations.follow(policy, period, event)
 
-    async def outbox_partitions(self) -> Sequence[Partition]:
-        """Where audit events of the organisations may wait to be copied."""
+    async def outbox_partitions(self, *, thorough: bool) -> Sequence[Partition]:
+        """Where audit events of the organisations wait; `thorough` looks a year back as well."""
         found = []
         for tenant_id in self.tenants:
             policy = await self.organisations.policy(tenant_id)
             found.append(organisation_policies(tenant_id))
-            found += self._recent(policy) if policy else []
+            found += self._recent(policy)[: None if thorough else 2] if policy else []
         return found
 
-    async def _finish(self, transfer: Transfer, report: AllocationReport) -> None:
-        try:
-            await self.carry_out(transfer)
+    async def _finish(self, partition: Partition, before: str, report: AllocationReport) -> None:
+        for transfer in await self.books.unfinished(partition, before):
+            await self._guarded(report, self.carry_out(transfer))
             report.finished += 1
-        except Exception:  # one bad document must not keep the others from their end
-            report.errors += 1
-            logger.exception("a transfer was not finished")
 
     async def _adopt(
         self, policy: OrganisationPolicy, department_id: str, report: AllocationReport
     ) -> None:
         """Bring a budget that was opened without a cap under it, if the cap covers it."""
+        if not await self.directory.has_department(policy.tenant_id, department_id):
+            return
         partition = await self.calendars.partition(department_id)
         budget = await self._budget(partition)
         if budget is None or budget.allocated_micros is not None:

@@ -14,12 +14,14 @@ from shared.domain.approvals import (
     voted,
 )
 from shared.domain.audit_events import AuditEvent
-from shared.domain.budgets import Budget, Scope
+from shared.domain.budgets import Scope
 from shared.domain.identity import CLAIM_BY_ROLE, Caller, Role, require_sight
 from shared.domain.ids import Partition, partition_of
 from shared.domain.parked_work import Parked, ended_record
 from shared.errors import BudgetExceeded, Conflict, NotFound, PolicyDenied, Rejected, Unavailable
-from shared.ports import Clock, Ledger, Orchestrations, ParkedWork
+from shared.ports import Clock, Ledger, Orchestrations, Records
+from shared.ports.parked_work import ParkedWork
+from shared.services.alerts import Alerts
 from shared.services.calendars import Calendars
 
 VOTE_TRIES_MAX = 5  # votes of other people that may come in between
@@ -45,11 +47,12 @@ class ApprovalTerms:
 
 @dataclass(frozen=True)
 class Ending:
-    """How an approval stands after a step; `rows` of a batch that may start."""
+    """How waiting work stands after a step; the rows are those of a batch that may start."""
 
     status: str
     kind: str
-    rows: int
+    rows: int = 1
+    deadline_rows: int = 0
 
 
 @dataclass(frozen=True)
@@ -57,10 +60,12 @@ class Approvals:
     """Four eyes on what a budget refuses, six above a threshold."""
 
     store: ParkedWork
+    records: Records
     ledger: Ledger
     calendars: Calendars
     clock: Clock
     terms: ApprovalTerms
+    alerts: Alerts | None = None  # told of every reservation
 
     async def request(
         self,
@@ -200,22 +205,22 @@ class Approvals:
             event = self._system_event(approval, "escalated", "success")
             if await self.store.escalate(approval, event):
                 logger.warning("approval escalated", extra=_extra(operation_id))
-        return _ending(approval, approval.status)
+        return await self._ending(approval, approval.status)
 
     async def expire(self, operation_id: str) -> Ending:
         """End an approval whose time is over; one that is decided stays as it is."""
         approval = await self._standing(operation_id)
         due = self.clock.now().isoformat() >= approval.expires_at
         if approval.status != "pending" or not due:
-            return _ending(approval, approval.status)
+            return await self._ending(approval, approval.status)
         event = self._system_event(approval, "expired", "denied")
-        return _ending(approval, await self._close(approval, "expired", event))
+        return await self._ending(approval, await self._close(approval, "expired", event))
 
     async def conclude(self, operation_id: str) -> Ending:
         """Reserve what was approved, once; says whether the work may start now."""
         approval = await self._standing(operation_id)
         if approval.status != "approved":
-            return _ending(approval, approval.status)
+            return await self._ending(approval, approval.status)
         now = self.clock.now().isoformat()
         event = AuditEvent(
             action=f"{approval.kind}.admitted",
@@ -234,14 +239,20 @@ class Approvals:
         try:
             budgets = await self.store.conclude(approval, now, event)
         except (BudgetExceeded, Conflict) as refusal:
-            return _ending(approval, await self._fail(approval, refusal))
+            return await self._ending(approval, await self._fail(approval, refusal))
         if budgets is None:  # an earlier delivery did it, or it was canceled
-            return _ending(approval, (await self._standing(operation_id)).status)
-        await self._note(approval.partition, budgets)
-        return _ending(approval, "concluded")
+            return await self._ending(approval, (await self._standing(operation_id)).status)
+        if self.alerts is not None:
+            await self.alerts.note(approval.partition, budgets)
+        return await self._ending(approval, "concluded")
 
-    async def _note(self, partition: Partition, budgets: Sequence[Budget]) -> None:
-        """Tell the alerts of what is committed now."""
+    async def _ending(self, approval: Approval, status: str) -> Ending:
+        if approval.kind != "batch" or status != "concluded":
+            return Ending(status, approval.kind)
+        batch = await self.records.batch(approval.operation_id)
+        if batch is None:
+            raise Unavailable("The batch could not be read yet.")
+        return Ending(status, "batch", int(batch["rows"]), int(batch.get("deadline_rows", 0)))
 
     async def _fail(self, approval: Approval, refusal: Rejected) -> str:
         event = self._system_event(approval, "failed", "failure", refusal.problem_code)
@@ -267,9 +278,7 @@ class Approvals:
             decided_at=event.occurred_at,
             reason=code,
         )
-        record = ended_record(
-            approval.kind, code, detail, event.occurred_at, canceled=canceled
-        )
+        record = ended_record(approval.kind, code, detail, event.occurred_at, canceled=canceled)
         if await self.store.close(approval, after, record, event):
             return after.status
         return (await self._standing(approval.operation_id)).status
@@ -354,11 +363,6 @@ def _vote_event(approval: Approval, vote: Vote) -> AuditEvent:
             "comment": bool(vote.comment),  # its text stays with the vote: it may name people
         },
     )
-
-
-def _ending(approval: Approval, status: str) -> Ending:
-    rows = approval.summary.get("rows")
-    return Ending(status, approval.kind, rows if isinstance(rows, int) else 1)
 
 
 def _extra(operation_id: str) -> dict[str, str]:

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from shared.domain.attempts import (
@@ -17,12 +17,17 @@ from shared.domain.attempts import (
     ProviderOutcome,
     StoredImage,
     Unknown,
+    Usage,
 )
+from shared.domain.ids import row_of
 from shared.domain.ledger import ATTEMPTS_MAX, AttemptMarker, MarkerOwner
-from shared.domain.prices import PriceCatalogue, order_for
+from shared.domain.price_catalogues import PriceCatalogues
+from shared.domain.prices import order_for
+from shared.domain.provider_batches import batch_number_of
 from shared.domain.work import WorkItem
 from shared.errors import Unavailable
 from shared.ports import Clock, ImageProvider, ImageStore, JobRecorder, Ledger
+from shared.services.freezes import Freezes
 from shared.services.provider_gate import ProviderGate
 
 STORE_RETRY_S = 5.0  # the ledger did not answer before anything was sent: ask again soon
@@ -30,6 +35,13 @@ PROVIDER_RETRY_S = 5.0  # a retryable failure that named no time
 RETRY_AFTER_S_MAX = 300.0  # a provider that asks for more is treated as if it asked for this
 
 logger = logging.getLogger("eig.attempts")
+
+# Batch id, number of the provider batch, row, pictures: how that row's batched attempt ended.
+BatchedOutcome = Callable[[str, int, int, int], Awaitable[ProviderOutcome]]
+
+
+async def _no_batches(batch_id: str, number: int, row: int, count: int) -> ProviderOutcome:
+    return Unknown("no_provider_batches")
 
 
 @dataclass(frozen=True)
@@ -39,10 +51,12 @@ class Attempts:
     ledger: Ledger
     images: ImageStore
     providers: Mapping[str, ImageProvider]
-    catalogue: PriceCatalogue
+    catalogues: PriceCatalogues
     gate: ProviderGate
     clock: Clock
     end_user_salt: str
+    batched: BatchedOutcome = _no_batches
+    freezes: Freezes | None = None  # asked before every attempt; nobody is in proofs of money alone
 
     async def run(self, item: WorkItem, attempt: int) -> AttemptReport:
         """Carry out attempt n; a repeated delivery reports what the first one did."""
@@ -50,7 +64,10 @@ class Attempts:
         if wait_s is not None:
             return postponed(item.generation_id, attempt, wait_s, "provider_gate")
         try:
-            order = self._order(item, attempt)  # first: an order that fails leaves no marker
+            paused = await self._paused(item, attempt)  # last: the gate may have taken a while
+            if paused is not None:
+                return paused
+            order = self.order(item, attempt)  # first: an order that fails leaves no marker
             marker = self._marker(item, attempt, "worker")
             try:
                 standing = await self.ledger.begin_attempt(marker)
@@ -62,6 +79,18 @@ class Attempts:
             return await self._conclude(item, standing, outcome)
         finally:
             self.gate.leave(item.provider)
+
+    async def _paused(self, item: WorkItem, attempt: int) -> AttemptReport | None:
+        """The report of an attempt that a freeze holds back, or that nobody can clear just now."""
+        if self.freezes is None:
+            return None
+        try:
+            wait_s = await self.freezes.pause_s(item)
+        except Unavailable:
+            return postponed(item.generation_id, attempt, STORE_RETRY_S, "freezes_unavailable")
+        if wait_s is None:
+            return None
+        return postponed(item.generation_id, attempt, wait_s, "frozen")
 
     async def cancel(self, item: WorkItem) -> AttemptReport | None:
         """Take the next marker if no call is under way; None when the provider has the work."""
@@ -102,11 +131,25 @@ class Attempts:
         sealed = await self.images.sealed(item.generation_id)
         if sealed is not None:
             return sealed
+        number, row = batch_number_of(marker), row_of(item.generation_id)
+        if number is not None and row is not None:
+            found = await self.batched(item.operation_id, number, row, item.request.count)
+            return await self._conclude(item, marker, found)
         if marker.job_id is None:
             return self._unknown(item, marker, "no answer was recorded")
-        order = self._order(item, marker.attempt)
+        order = self.order(item, marker.attempt)
         outcome = await self.providers[item.provider].resume(order, marker.job_id)
         return await self._conclude(item, marker, outcome)
+
+    async def conclude_batched(
+        self, item: WorkItem, marker: AttemptMarker, outcome: ProviderOutcome
+    ) -> AttemptReport:
+        """The report of an attempt that was a line of a provider batch; the same when repeated."""
+        standing = await self.ledger.begin_attempt(marker)
+        if standing.outcome is not None:
+            return AttemptReport.model_validate(standing.outcome)
+        sealed = await self.images.sealed(item.generation_id)
+        return sealed or await self._conclude(item, standing, outcome)
 
     async def _conclude(
         self, item: WorkItem, marker: AttemptMarker, outcome: ProviderOutcome
@@ -130,11 +173,13 @@ class Attempts:
         self, item: WorkItem, marker: AttemptMarker, outcome: Delivered
     ) -> AttemptReport:
         billed = Billed.USAGE if outcome.usage else Billed.MAXIMUM
+        usd_micros, list_usd_micros = self._price(item, marker, billed, outcome.usage)
         paid = AttemptReport(
             generation_id=item.generation_id,
             attempt=marker.attempt,
             ending="delivered",
-            usd_micros=self.catalogue.billed_usd_micros(item.request, billed, outcome.usage),
+            usd_micros=usd_micros,
+            list_usd_micros=list_usd_micros,
             estimated=outcome.usage is None,
             request_id=outcome.request_id,
             job_id=outcome.job_id,
@@ -158,7 +203,7 @@ class Attempts:
     def _not_delivered(
         self, item: WorkItem, marker: AttemptMarker, outcome: NotDelivered
     ) -> AttemptReport:
-        usd_micros = self.catalogue.billed_usd_micros(item.request, outcome.billed, outcome.usage)
+        usd_micros, list_usd_micros = self._price(item, marker, outcome.billed, outcome.usage)
         may_retry = (
             outcome.failure in RETRYABLE and usd_micros == 0 and marker.attempt < ATTEMPTS_MAX
         )
@@ -172,6 +217,7 @@ class Attempts:
             categories=outcome.categories,
             retry_after_s=min(wait_s, RETRY_AFTER_S_MAX) if may_retry else None,
             usd_micros=usd_micros,
+            list_usd_micros=list_usd_micros,
             estimated=outcome.billed in (Billed.OUTPUT, Billed.MAXIMUM),
             request_id=outcome.request_id,
             job_id=outcome.job_id,
@@ -186,11 +232,26 @@ class Attempts:
             created_at=self.clock.now().isoformat(),
         )
 
-    def _order(self, item: WorkItem, attempt: int) -> ImageOrder:
+    def order(self, item: WorkItem, attempt: int) -> ImageOrder:
+        """The paid request of attempt n."""
         end_user = hmac.new(
             self.end_user_salt.encode(), item.owner.user_key.encode(), hashlib.sha256
         ).hexdigest()
-        return order_for(item.generation_id, attempt, item.request, self.catalogue, end_user)
+        prices = self.catalogues.of(item.quote)
+        return order_for(item.generation_id, attempt, item.request, prices, end_user)
+
+    def _price(
+        self, item: WorkItem, marker: AttemptMarker, billed: Billed, usage: Usage | None
+    ) -> tuple[int, int | None]:
+        """What an attempt costs, and what it would have cost alone if it was a line of a batch.
+
+        By the price version of the quote: what is in force meanwhile does not matter.
+        """
+        prices = self.catalogues.of(item.quote)
+        list_usd_micros = prices.billed_usd_micros(item.request, billed, usage)
+        if batch_number_of(marker) is None:
+            return list_usd_micros, None
+        return prices.batch_usd_micros(item.request.model, list_usd_micros), list_usd_micros
 
     def _recorder(self, marker: AttemptMarker) -> JobRecorder:
         async def record(job_id: str) -> None:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from shared.domain.batch_files import BatchRow, FileFormat, parse_batch_file
-from shared.domain.batch_plans import BatchSource
+from shared.domain.batch_plans import Acceptance, BatchSource
 from shared.domain.budgets import Charge
 from shared.domain.identity import Caller
 from shared.services.admission import Admission
-from shared.services.batches import BatchOrder
+from shared.services.batch_admission import BatchOrder
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class BatchBodies:
         file_format: FileFormat,
         *,
         charge: Charge,
+        acceptance: Acceptance,
         key: str | None,
         correlation_id: str,
     ) -> BatchOrder:
@@ -39,13 +40,17 @@ class BatchBodies:
             charge=charge,
             batch_id=await self.admission.operation_id(caller, "batch", key),
             source=BatchSource("http"),
-            content_hash=_content_hash(file_format, content, charge),
+            content_hash=_content_hash(file_format, content, charge, acceptance),
             read_rows=read_rows,
             correlation_id=correlation_id,
+            acceptance=acceptance,
         )
 
 
-def _content_hash(file_format: FileFormat, content: bytes, charge: Charge) -> str:
-    """What a repeat under the same key must match: the rows, and who pays for them."""
+def _content_hash(
+    file_format: FileFormat, content: bytes, charge: Charge, acceptance: Acceptance
+) -> str:
+    """What a repeat under the same key must match: the rows, who pays, and how they are taken."""
     payers = ",".join(scope.name for scope in charge.scopes())
-    return hashlib.sha256(f"{file_format}\n{payers}\n".encode() + content).hexdigest()
+    terms = f"{file_format}\n{payers}\n{acceptance}\n"
+    return hashlib.sha256(terms.encode() + content).hexdigest()

@@ -6,14 +6,8 @@ from dataclasses import dataclass
 from itertools import islice
 
 from shared.domain.batch_files import BatchRow, errors_csv
-from shared.domain.batch_plans import (
-    BatchChunk,
-    BatchTotals,
-    PlannedFault,
-    PlannedQuote,
-    PlannedRow,
-    totals_of,
-)
+from shared.domain.batch_plans import BatchChunk, BatchTotals, PlannedRow
+from shared.domain.batch_quotes import BatchPrices, PricedRow, planned_row, priced_row
 from shared.domain.budgets import Charge
 from shared.domain.identity import CLAIM_BY_ROLE, Caller
 from shared.domain.ids import CHUNK_ROWS
@@ -31,12 +25,13 @@ class BatchPlanning:
     """Plans are written before any money is reserved; a plan without a hold costs nothing."""
 
     files: BatchFiles
-    catalogue: PriceCatalogue
+    batched_models: frozenset[str] = frozenset()  # those with a batch deployment
 
     def header(
         self,
         caller: Caller,
         charge: Charge,
+        catalogue: PriceCatalogue,
         *,
         batch_id: str,
         plan: str,
@@ -44,7 +39,7 @@ class BatchPlanning:
         correlation_id: str,
     ) -> BatchChunk:
         """A chunk without rows: what all chunks of this plan have in common."""
-        rate = self.catalogue.exchange_rate
+        rate = catalogue.exchange_rate
         return BatchChunk(
             batch_id=batch_id,
             plan=plan,
@@ -56,24 +51,28 @@ class BatchPlanning:
             actor_role=CLAIM_BY_ROLE[caller.role],
             correlation_id=correlation_id,
             created_at=created_at,
-            price_version=self.catalogue.version,
+            price_version=catalogue.version,
             exchange_rate_version=rate.version,
             aud_per_usd_micros=rate.aud_per_usd_micros,
             rows=(),
         )
 
-    async def plan(self, header: BatchChunk, rows: Iterator[BatchRow]) -> BatchTotals:
+    async def plan(
+        self, header: BatchChunk, catalogue: PriceCatalogue, rows: Iterator[BatchRow]
+    ) -> BatchPrices:
         """Write the plan and its errors.csv, chunk by chunk; raise Invalid if no row is valid."""
-        totals, number = NO_ROWS, 0
+        count, number = 0, 0
         faulty: list[BatchRow] = []
+        priced: list[PricedRow] = []
         while taken := await asyncio.to_thread(lambda: list(islice(rows, CHUNK_ROWS))):
-            planned = [self._planned(row) for row in taken]
+            planned = [self._with_deadline(planned_row(row, catalogue), row) for row in taken]
             faulty += [faulty_row(row) for row in planned if row.faults]
+            priced += [found for row in planned if (found := priced_row(row)) is not None]
             chunk = header.model_copy(update={"rows": tuple(planned)})
             await self.files.put_chunk(number, chunk)
-            totals, number = _added(totals, totals_of(planned)), number + 1
+            count, number = count + len(taken), number + 1
         await self.write_errors(header.batch_id, faulty)
-        if totals.valid_rows == 0:
+        if not priced:
             raise Invalid(
                 "No row of the batch is valid, so nothing was started.",
                 code="no_valid_rows",
@@ -83,7 +82,13 @@ class BatchPlanning:
                     for fault in row.faults
                 ][:FAULTS_SHOWN_MAX],
             )
-        return totals
+        return BatchPrices(count, faulty, priced)
+
+    async def copy(self, batch_id: str, plan: str, chunks: int, new_id: str) -> None:
+        """The same plan under another batch id."""
+        for number in range(chunks):
+            chunk = await self.files.chunk(batch_id, plan, number)
+            await self.files.put_chunk(number, chunk.model_copy(update={"batch_id": new_id}))
 
     async def write_errors(self, batch_id: str, faulty: Sequence[BatchRow]) -> None:
         """Write errors.csv beside the results, if there is anything to say."""
@@ -91,32 +96,19 @@ class BatchPlanning:
             lines = _parts(errors_csv(faulty))
             await self.files.put_result(batch_id, ERRORS_FILE, "text/csv; charset=utf-8", lines)
 
-    def _planned(self, row: BatchRow) -> PlannedRow:
-        if row.request is None:
-            faults = tuple(PlannedFault(field=f.field, message=f.message) for f in row.faults)
-            return PlannedRow(row=row.row, line=row.line, item_id=row.item_id, faults=faults)
-        try:
-            quote = self.catalogue.quote(row.request)
-        except Invalid as unpriced:
-            fault = PlannedFault(field="/model", message=unpriced.detail)
-            return PlannedRow(row=row.row, line=row.line, item_id=row.item_id, faults=(fault,))
-        priced = PlannedQuote(usd_micros=quote.usd_micros, amount_micros=quote.amount_micros)
-        return PlannedRow(row=row.row, item_id=row.item_id, request=row.request, quote=priced)
+    def _with_deadline(self, planned: PlannedRow, row: BatchRow) -> PlannedRow:
+        """A row may wait only where that is cheaper; all others are carried out at once."""
+        if row.deadline is None or planned.request is None:
+            return planned
+        if planned.request.model not in self.batched_models:
+            return planned
+        return planned.model_copy(update={"deadline": row.deadline})
 
 
 def faulty_row(row: PlannedRow) -> BatchRow:
     """A planned row that cannot be carried out, as errors.csv lists it."""
     faults = tuple(FieldFault(fault.field, fault.message) for fault in row.faults)
     return BatchRow(row.row, row.line, row.item_id, None, faults)
-
-
-def _added(left: BatchTotals, right: BatchTotals) -> BatchTotals:
-    return BatchTotals(
-        rows=left.rows + right.rows,
-        valid_rows=left.valid_rows + right.valid_rows,
-        usd_micros=left.usd_micros + right.usd_micros,
-        amount_micros=left.amount_micros + right.amount_micros,
-    )
 
 
 async def _parts(lines: Iterator[str]) -> AsyncIterator[bytes]:

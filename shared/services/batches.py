@@ -1,18 +1,15 @@
 """Batches: one plan, one reservation, rows settled one by one, a receipt at the end."""
 
-import hashlib
 import logging
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from shared.domain.audit_events import AuditEvent
-from shared.domain.batch_files import BatchRow
-from shared.domain.batch_plans import BatchSource, BatchTotals, PlannedRow, batch_record
-from shared.domain.budgets import Charge
-from shared.domain.identity import CLAIM_BY_ROLE, Caller, Ownership, require_sight
+from shared.domain.batch_plans import PlannedRow, is_accepted
+from shared.domain.batch_quotes import over_budget_row
+from shared.domain.identity import CLAIM_BY_ROLE, Caller, require_sight
 from shared.domain.ids import chunk_of, partition_of
-from shared.domain.ledger import Document, Hold, Reservation
-from shared.domain.prices import PriceCatalogue
+from shared.domain.ledger import Document
+from shared.domain.parked_work import WAITING
 from shared.domain.views import (
     BatchItemList,
     BatchItemView,
@@ -31,63 +28,40 @@ from shared.errors import (
     Unavailable,
 )
 from shared.ports import BatchFiles, Clock, Ledger, Orchestrations, Records
-from shared.services.admission import Admission
-from shared.services.batch_planning import NO_ROWS, BatchPlanning
+from shared.services.batch_admission import (
+    BatchAdmission,
+    BatchOrder,
+    batch_event,
+    rejected_record,
+)
+from shared.services.batch_planning import NO_ROWS
 
 NO_SUCH = "There is no such batch."
 ITEMS_PER_PAGE_MAX = 100
-PLAN_HEX_DIGITS = 16  # tells apart the few bodies that one key may have been used for
 
 logger = logging.getLogger("eig.batches")
-
-RowReader = Callable[[], Iterator[BatchRow]]
-
-
-@dataclass(frozen=True)
-class BatchOrder:
-    """A batch as it arrives: who, under which id, from where, and how to read its rows."""
-
-    caller: Caller
-    charge: Charge
-    batch_id: str
-    source: BatchSource
-    content_hash: str
-    read_rows: RowReader
-    correlation_id: str
 
 
 @dataclass(frozen=True)
 class Batches:
     """A batch from its rows to its end."""
 
-    admission: Admission
+    admission: BatchAdmission
     ledger: Ledger
     records: Records
     files: BatchFiles
-    planning: BatchPlanning
-    catalogue: PriceCatalogue
     clock: Clock
 
     async def submit(self, order: BatchOrder, orchestrations: Orchestrations) -> BatchView:
-        """Plan, reserve the whole price in one transaction, start; a repeat starts nothing new."""
+        """Plan, reserve in one transaction, start; a repeat starts nothing new."""
         standing = await self._standing(order)
         if standing is None:
-            created_at = self.clock.now().isoformat()
-            header = self.planning.header(
-                order.caller,
-                order.charge,
-                batch_id=order.batch_id,
-                plan=self._plan_of(order),
-                created_at=created_at,
-                correlation_id=order.correlation_id,
-            )
-            totals = await self.planning.plan(header, order.read_rows())
-            reservation = self._reservation(order, totals, created_at)
-            await self.admission.reserve(order.caller, reservation)
-            standing = reservation.record
+            standing = await self.admission.admit(order, orchestrations)
         if standing["status"] == "running":
             try:
-                await orchestrations.start_batch(order.batch_id, standing["rows"])
+                await orchestrations.start_batch(
+                    standing["batch_id"], standing["rows"], standing.get("deadline_rows", 0)
+                )
             except Exception:  # the money is reserved, so it will be done: the sweep starts it
                 logger.exception("start left to the sweep", extra={"batch_id": order.batch_id})
         return batch_view(standing)
@@ -100,12 +74,12 @@ class Batches:
             "detail": refusal.detail,
             "errors": [fault.as_json() for fault in refusal.faults],
         }
-        record = self._record(order, NO_ROWS, now) | {
+        record = rejected_record(order, NO_ROWS, now) | {
             "status": "rejected",
             "problem": problem,
             "completed_at": now,
         }
-        event = self._event(order, "batch.rejected", now)
+        event = batch_event(order, order.batch_id, "batch.rejected", now)
         await self.records.reject_batch(record, event)
 
     async def get(self, caller: Caller, batch_id: str) -> BatchView:
@@ -115,6 +89,11 @@ class Batches:
     async def cancel(self, caller: Caller, batch_id: str, correlation_id: str) -> BatchView:
         """Let the running wave end and start no further one; what was not called is released."""
         batch = await self.visible(caller, batch_id)
+        overage = self.admission.overage
+        if batch["status"] in WAITING and overage is not None:
+            if await overage.cancel(caller, batch, correlation_id):
+                return await self.get(caller, batch_id)
+            raise Conflict("It is being started; try again.", code="already_started")
         if batch["status"] != "running":
             raise Conflict("The batch has ended already.", code="already_ended")
         event = AuditEvent(
@@ -147,7 +126,7 @@ class Batches:
             chunk = await self.files.chunk(batch_id, batch["plan"], number)
             for row in chunk.rows:
                 if first <= row.row <= last:
-                    items.append(_item_view(row, records.get(row.row)))
+                    items.append(_item_view(row, records.get(row.row), batch["last_row"]))
         more = str(last + 1) if last < batch["rows"] else None
         return BatchItemList(items=tuple(items), continuation=more)
 
@@ -180,71 +159,19 @@ class Batches:
             )
         return batch
 
-    def _plan_of(self, order: BatchOrder) -> str:
-        """Where the plan of these very rows at these very prices is kept."""
-        catalogue = self.catalogue
-        seed = (order.content_hash, catalogue.version, catalogue.exchange_rate.version)
-        return hashlib.sha256("|".join(seed).encode()).hexdigest()[:PLAN_HEX_DIGITS]
 
-    def _reservation(self, order: BatchOrder, totals: BatchTotals, created_at: str) -> Reservation:
-        caller = order.caller
-        hold = Hold(
-            operation_id=order.batch_id,
-            rows=totals.valid_rows,
-            amount_micros=totals.amount_micros,
-            usd_micros=totals.usd_micros,
-            scopes=order.charge.scopes(),
-            request_hash=order.content_hash,
-            tenant_id=caller.tenant_id,
-            user_key=caller.key,
-            created_at=created_at,
-        )
-        details: dict[str, str | int | bool | None] = {
-            "rows": totals.rows,
-            "valid_rows": totals.valid_rows,
-            "reserved_micros": totals.amount_micros,
-            "price_version": self.catalogue.version,
-        }
-        event = self._event(order, "batch.admitted", created_at, details)
-        return Reservation(hold, self._record(order, totals, created_at), event)
-
-    def _record(self, order: BatchOrder, totals: BatchTotals, created_at: str) -> Document:
-        caller = order.caller
-        return batch_record(
-            order.batch_id,
-            Ownership(caller.tenant_id, caller.department_id, caller.key),
-            order.charge,
-            order.source,
-            totals,
-            created_at=created_at,
-            correlation_id=order.correlation_id,
-            price_version=self.catalogue.version,
-            plan=self._plan_of(order),
-        )
-
-    def _event(
-        self,
-        order: BatchOrder,
-        action: str,
-        occurred_at: str,
-        details: dict[str, str | int | bool | None] | None = None,
-    ) -> AuditEvent:
-        return AuditEvent(
-            action=action,
-            object_id=order.batch_id,
-            actor=order.caller.key,
-            actor_role=CLAIM_BY_ROLE[order.caller.role],
-            outcome="denied" if action == "batch.rejected" else "success",
-            occurred_at=occurred_at,
-            correlation_id=order.correlation_id,
-            details=details or {},
-        )
-
-
-def _item_view(row: PlannedRow, record: Document | None) -> BatchItemView:
+def _item_view(row: PlannedRow, record: Document | None, last_row: int | None) -> BatchItemView:
     if row.quote is None:
         faults = tuple(fault.model_dump() for fault in row.faults)
         return BatchItemView(row=row.row, item_id=row.item_id, status="invalid", faults=faults)
+    if not is_accepted(row.row, last_row):
+        return BatchItemView(
+            row=row.row,
+            item_id=row.item_id,
+            status="over_budget",
+            faults=tuple(fault.as_json() for fault in over_budget_row(row).faults),
+            quoted_micros=row.quote.amount_micros,
+        )
     return BatchItemView(
         row=row.row,
         item_id=row.item_id,

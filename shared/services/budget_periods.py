@@ -7,8 +7,9 @@ from shared.domain.audit_events import AuditEvent
 from shared.domain.budget_policies import BudgetPolicy, budget_object_id
 from shared.domain.budgets import Scope
 from shared.domain.ids import Partition
-from shared.errors import FieldFault, Invalid, PolicyDenied
+from shared.errors import BudgetExceeded, FieldFault, Invalid, PolicyDenied
 from shared.ports import BudgetPolicies, Clock
+from shared.services.allocations import Allocations
 from shared.services.calendars import Calendars
 
 SYSTEM_ACTOR = "system:budgets"
@@ -22,6 +23,7 @@ class BudgetPeriods:
     policies: BudgetPolicies
     calendars: Calendars
     clock: Clock
+    allocations: Allocations | None = None  # without it, no organisation caps its departments
 
     async def open(self, partition: Partition, scopes: Sequence[Scope]) -> None:
         """Create the budgets that are missing; PolicyDenied or Invalid for one without a policy."""
@@ -34,11 +36,18 @@ class BudgetPeriods:
     async def _open(self, partition: Partition, policy: BudgetPolicy, depth: int) -> None:
         carried = await self._carried_micros(partition, policy, depth)
         budget = policy.opening(partition.period, carried_micros=carried)
+        if self.allocations is not None and policy.scope.kind == "department":
+            budget = await self.allocations.cover(partition, budget, carried)
         event = self._event(
             partition,
             policy.scope,
             "opened",
-            {"limit_micros": budget.limit_micros, "carried_micros": carried, "mode": budget.mode},
+            {
+                "limit_micros": budget.limit_micros,
+                "carried_micros": carried,
+                "allocated_micros": budget.allocated_micros,
+                "mode": budget.mode,
+            },
         )
         await self.policies.open(partition, budget, event)
 
@@ -50,7 +59,10 @@ class BudgetPeriods:
         if policy.rollover == "none" or had_none or depth == 0:
             return 0
         before = Partition(partition.department_id, period)
-        await self._open(before, policy, depth - 1)
+        try:
+            await self._open(before, policy, depth - 1)
+        except BudgetExceeded:
+            return 0  # the organisation had nothing left for it, so it left nothing either
         event = self._event(before, policy.scope, "carried_over", {"to": partition.period})
         return await self.policies.carry_over(before, policy, event)
 

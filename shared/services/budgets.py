@@ -29,6 +29,7 @@ from shared.errors import (
     PreconditionFailed,
 )
 from shared.ports import BudgetPolicies, Clock, Directory, Ledger
+from shared.services.alerts import Alerts
 from shared.services.budget_periods import no_budget
 from shared.services.calendars import Calendars
 
@@ -72,6 +73,7 @@ class Budgets:
     directory: Directory
     calendars: Calendars
     clock: Clock
+    alerts: Alerts | None = None  # told of every limit that changed
 
     async def get(
         self, caller: Caller, scope_name: str, period: str | None, department_id: str | None = None
@@ -213,7 +215,9 @@ class Budgets:
             correlation_id=correlation_id,
             details={"limit_micros": policy.limit_micros, "mode": policy.mode},
         )
-        await self.policies.apply(partition, policy, event)
+        budget = await self.policies.apply(partition, policy, event)
+        if budget is not None and self.alerts is not None:
+            await self.alerts.note(partition, [budget])
 
     async def _check_cap(self, department_id: str, revised: BudgetPolicy) -> None:
         partition = await self.calendars.partition(department_id)

@@ -47,7 +47,18 @@ class Calendars:
     async def outbox_partitions(self, *, thorough: bool) -> Sequence[Partition]:
         """Where audit events may wait to be copied; `thorough` looks a year back as well."""
         policies = [policy_partition(each) for each in await self.directory.departments()]
-        return [*await self._partitions(RECENT_PERIODS if thorough else 2), *policies]
+        behind = await self._partitions(RECENT_PERIODS if thorough else 2)
+        return [*await self._ahead(), *behind, *policies]
+
+    async def _ahead(self) -> list[Partition]:
+        """The periods to come, in which deferred work waits and may be canceled."""
+        now = self.clock.now()
+        found = []
+        for department_id in await self.directory.departments():
+            calendar = await self.of(department_id)
+            following = calendar.following(calendar.period_at(now))
+            found.append(Partition(department_id, following))
+        return found
 
     async def _partitions(self, periods: int) -> list[Partition]:
         departments = await self.directory.departments()

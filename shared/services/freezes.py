@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -43,23 +44,23 @@ class FreezeWatch:
         self._store = store
         self._clock = clock
         self._views: dict[str, tuple[datetime, Sequence[Freeze]]] = {}
-        self._looked_at: dict[str, datetime] = {}
+        self._looks: Counter[str] = Counter()
         self._reading = asyncio.Lock()
 
     async def current(self, tenant_id: str) -> Sequence[Freeze]:
         """The freezes as of at most STALE_MAX ago; raises Unavailable if nobody can say."""
         if self._age(tenant_id) > FRESH:
-            asked_at = self._clock.now()
+            looks = self._looks[tenant_id]
             async with self._reading:  # one look, good or bad, answers everybody who waits for it
-                looked_at = self._looked_at.get(tenant_id)
-                if looked_at is None or looked_at < asked_at:
+                if self._looks[tenant_id] == looks:
                     await self._look(tenant_id)
         if self._age(tenant_id) > STALE_MAX:
             raise Unavailable("It is not known whether spending is frozen.", retry_after_s=5)
         return self._views[tenant_id][1]
 
     async def _look(self, tenant_id: str) -> None:
-        self._looked_at[tenant_id] = began = self._clock.now()
+        self._looks[tenant_id] += 1
+        began = self._clock.now()
         try:
             async with asyncio.timeout(READ_TIME_S):
                 self._views[tenant_id] = (began, await self._store.freezes(tenant_id))
@@ -86,10 +87,11 @@ class Freezes:
     directory: Directory
     clock: Clock
 
-    async def refusal(self, reservation: Reservation, models: Sequence[str]) -> Frozen | None:
+    async def refusal(self, reservation: Reservation) -> Frozen | None:
         """Why this may not be reserved now; None if it may, or if it was reserved before."""
-        hold = reservation.hold
+        hold, record = reservation.hold, reservation.record
         department_id = partition_for(hold.operation_id).department_id
+        models = record["models"] if record["type"] == "batch" else [record["model"]]
         targets = [*targets_of_models(models), *targets_of_scopes(department_id, hold.scopes)]
         freeze = await self._standing(hold.tenant_id, targets)
         if freeze is None or await self.ledger.hold(hold.operation_id) is not None:

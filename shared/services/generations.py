@@ -12,10 +12,12 @@ from shared.domain.history import GenerationFilter, HistoryCursor, HistoryRange
 from shared.domain.identity import CLAIM_BY_ROLE, Caller, Ownership, Role, require_sight
 from shared.domain.ids import Partition, operation_of, partition_of
 from shared.domain.ledger import Document, Hold, Reservation, partition_for
-from shared.domain.prices import PriceCatalogue
+from shared.domain.parked_work import WAITING
+from shared.domain.price_catalogues import PriceCatalogues
 from shared.domain.views import TERMINAL, GenerationList, GenerationView, generation_view
 from shared.domain.work import WorkItem, owner_of
-from shared.errors import Conflict, NotFound, Unavailable
+from shared.domain.would_fit import would_fit
+from shared.errors import BudgetExceeded, Conflict, Invalid, NotFound, Unavailable
 from shared.ports import (
     Clock,
     Directory,
@@ -24,6 +26,7 @@ from shared.ports import (
 )
 from shared.services.admission import Admission
 from shared.services.attempts import Attempts
+from shared.services.overage import Overage, Wanted
 from shared.services.settlements import Settlements
 from shared.services.work import WorkItems
 
@@ -45,8 +48,9 @@ class Generations:
     work: WorkItems
     attempts: Attempts
     settlements: Settlements
-    catalogue: PriceCatalogue
+    catalogues: PriceCatalogues
     clock: Clock
+    overage: Overage | None = None  # nobody to ask in proofs of money alone
 
     async def submit(
         self,
@@ -61,18 +65,29 @@ class Generations:
         """Price, reserve and start; the same key and body give the same generation."""
         resolved, _ = resolve_request(request)
         generation_id = await self.admission.operation_id(caller, "generation", key)
+        now = self.clock.now()
+        try:
+            quote = self.catalogues.at(now).quote(resolved)
+        except Invalid:  # a repeat of what was admitted before its model was retired goes on
+            if not await self._was_admitted(generation_id, resolved, charge):
+                raise
+            return await self._replay(generation_id, orchestrations)
         item = WorkItem(
             generation_id=generation_id,
             request=resolved,
-            quote=self.catalogue.quote(resolved),
+            quote=quote,
             owner=Ownership(caller.tenant_id, caller.department_id, caller.key),
             actor_role=CLAIM_BY_ROLE[caller.role],
             correlation_id=correlation_id,
-            created_at=self.clock.now().isoformat(),
+            created_at=now.isoformat(),
             project_id=charge.project_id,
             cost_centre_id=charge.cost_centre_id,
         )
-        if await self.admission.reserve(caller, _reservation(item)):
+        try:
+            reserved = await self.admission.reserve(caller, _reservation(item), quietly=True)
+        except BudgetExceeded as refusal:
+            return await self._beyond_budget(caller, item, refusal, orchestrations)
+        if reserved:
             await self._start(generation_id, orchestrations)
             return generation_view(item.record())
         return await self._replay(generation_id, orchestrations)
@@ -87,11 +102,12 @@ class Generations:
         return generation_view(record, started=started)
 
     async def wait(self, caller: Caller, generation_id: str, seconds: int) -> GenerationView:
-        """Like `get`, after `seconds` or as soon as it has ended."""
+        """Like `get`, after `seconds` or as soon as it has ended, or waits for something longer."""
         deadline = asyncio.get_running_loop().time() + seconds
         pause_s = WAIT_PAUSE_S
         view = await self.get(caller, generation_id)
-        while view.status not in TERMINAL and asyncio.get_running_loop().time() < deadline:
+        settled = TERMINAL | WAITING
+        while view.status not in settled and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 1.5, WAIT_PAUSE_S_MAX)
             view = await self.get(caller, generation_id)
@@ -106,6 +122,10 @@ class Generations:
             raise Conflict("Cancel the batch instead.", code="part_of_batch")
         if record["status"] == "canceled":
             return generation_view(record)
+        if record["status"] in WAITING and self.overage is not None:
+            if await self.overage.cancel(caller, record, correlation_id):
+                return await self.get(caller, generation_id)
+            raise Conflict("It is being started; try again.", code="already_started")
         if record["status"] != "queued":
             raise Conflict("It has ended already.", code="already_ended")
         item = await self.work.find(generation_id)
@@ -163,8 +183,43 @@ class Generations:
             cursor = cursor.after(page.continuation, window, departments)
         return GenerationList(items=tuple(found), continuation=cursor.text() if cursor else None)
 
+    async def _was_admitted(
+        self, generation_id: str, request: GenerationRequest, charge: Charge
+    ) -> bool:
+        hold = await self.admission.ledger.hold(generation_id)
+        return hold is not None and hold.request_hash == _hash_of(request, charge)
+
+    async def _beyond_budget(
+        self,
+        caller: Caller,
+        item: WorkItem,
+        refusal: BudgetExceeded,
+        orchestrations: Orchestrations,
+    ) -> GenerationView:
+        """Let it wait if its budgets say so; otherwise refuse, and say what would fit."""
+        wanted = Wanted(
+            kind="generation",
+            operation_id=item.generation_id,
+            correlation_id=item.correlation_id,
+            summary={"model": item.request.model, "count": item.request.count},
+            reservation=lambda new_id: _reservation(replace(item, generation_id=new_id)),
+        )
+        waits_under = None
+        if self.overage is not None:
+            waits_under = await self.overage.take(caller, refusal, wanted, orchestrations)
+        if waits_under is not None:
+            return await self._replay(waits_under, orchestrations)
+        await self.admission.note_denial(caller, _reservation(item), refusal)
+        available_micros = int(refusal.extra.get("available_micros") or 0)
+        catalogue = self.catalogues.at(self.clock.now())
+        refusal.extra["would_fit"] = would_fit(item.request, catalogue, available_micros)
+        raise refusal
+
     async def _replay(self, generation_id: str, orchestrations: Orchestrations) -> GenerationView:
         record = await self.records.generation(generation_id)
+        if record is None and self.overage is not None:
+            moved_to = await self.overage.followed(generation_id, orchestrations)
+            record = await self.records.generation(moved_to) if moved_to else None
         if record is None:
             raise Unavailable("The generation could not be read yet.", retry_after_s=1)
         if record["status"] == "queued":  # the first answer may have died before the start
@@ -188,6 +243,12 @@ class Generations:
         return record
 
 
+def _hash_of(request: GenerationRequest, charge: Charge) -> str:
+    """What a repeat under the same key must match: the request, and who pays for it."""
+    payers = [scope.name for scope in charge.scopes()]
+    return request_hash("generation", request.model_dump(mode="json"), payers)
+
+
 def _reservation(item: WorkItem) -> Reservation:
     owner = item.owner
     hold = Hold(
@@ -196,11 +257,7 @@ def _reservation(item: WorkItem) -> Reservation:
         amount_micros=item.quote.amount_micros,
         usd_micros=item.quote.usd_micros,
         scopes=item.charge.scopes(),
-        request_hash=request_hash(
-            "generation",
-            item.request.model_dump(mode="json"),
-            [scope.name for scope in item.charge.scopes()],
-        ),
+        request_hash=_hash_of(item.request, item.charge),
         tenant_id=owner.tenant_id,
         user_key=owner.user_key,
         created_at=item.created_at,

@@ -21,6 +21,7 @@ from shared.services.calendars import Calendars
 from shared.services.settlements import Settlements
 
 LOOK_TIME_S = 15.0  # for one unknown outcome
+WAITING_TIME = timedelta(hours=24)  # rows with a deadline may make no progress for so long
 RUN_TIME = timedelta(minutes=4)  # for looking at outcomes: well below the host's functionTimeout
 
 logger = logging.getLogger("eig.ledger_sweep")
@@ -102,13 +103,17 @@ class LedgerSweep:
             return
         batch = await self.records.batch(hold.operation_id)
         moved_at = (batch and batch["progress_at"]) or hold.created_at
-        expired = now - datetime.fromisoformat(moved_at) > self.times.restart_until
+        patience = self.times.restart_until
+        if batch is not None and batch.get("deadline_rows"):
+            patience += WAITING_TIME
+        expired = now - datetime.fromisoformat(moved_at) > patience
         if batch is not None:
             if batch["status"] != "running":
                 return
             if expired:
                 await self.records.request_cancel(hold.operation_id, _expiry(hold, now))
-            await orchestrations.start_batch(hold.operation_id, batch["rows"])
+            deadline_rows = batch.get("deadline_rows", 0)
+            await orchestrations.start_batch(hold.operation_id, batch["rows"], deadline_rows)
             report.restarted += 1
             return
         record = await self.records.generation(hold.operation_id)

@@ -134,7 +134,7 @@ class OrganisationBudgets:
         await self._check_ended(ended)
         return allocation_view(ended)
 
-    async def list(
+    async def movements(
         self, caller: Caller, month: str | None, continuation: str | None, limit: int
     ) -> AllocationList:
         """Movements of the period that contains a month, by people and by the system."""

@@ -7,19 +7,21 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from shared.domain.audit_events import AuditEvent
-from shared.domain.budgets import Budget, Overage, Scope
+from shared.domain.budgets import Overage as OverageMode
+from shared.domain.budgets import Scope
 from shared.domain.identity import CLAIM_BY_ROLE, Caller
 from shared.domain.ids import Partition
 from shared.domain.ledger import Document, Reservation, partition_for
 from shared.domain.parked_work import Move, OperationKind, Parked, ended_record, moved_id, parked
 from shared.errors import BudgetExceeded, Unavailable
-from shared.ports import Clock, Ledger, Orchestrations, ParkedWork
+from shared.ports import Clock, Ledger, Orchestrations
+from shared.ports.parked_work import ParkedWork
 from shared.services.approvals import Approvals
 from shared.services.calendars import Calendars
 
 START_SPREAD_S: Final = 30  # not all deferred work of a period starts in its first second
 # Of several budgets that refuse, the one that allows least decides.
-_BY_STRICTNESS: Final[tuple[Overage, ...]] = ("refuse", "queue", "approval")
+_BY_STRICTNESS: Final[tuple[OverageMode, ...]] = ("refuse", "queue", "approval")
 
 logger = logging.getLogger("eig.overage")
 
@@ -42,7 +44,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class OverageService:
+class Overage:
     """Decides by the policy of the budgets that refuse; nothing is reserved here."""
 
     store: ParkedWork
@@ -96,14 +98,14 @@ class OverageService:
 
     async def lacking(
         self, reservation: Reservation, refusal: BudgetExceeded
-    ) -> list[tuple[Scope, Overage]]:
+    ) -> list[tuple[Scope, OverageMode]]:
         """The budgets that do not cover a request, as they look now, and what they allow.
 
         Looks only advise: whoever reserves later decides again, in one transaction.
         """
         hold = reservation.hold
         partition = partition_for(hold.operation_id)
-        found: list[tuple[Scope, Overage]] = []
+        found: list[tuple[Scope, OverageMode]] = []
         for scope in hold.scopes:
             budget = await self.ledger.budget(partition, scope)
             refused = scope.name == refusal.extra.get("scope")
@@ -118,7 +120,7 @@ class OverageService:
         move = await self.store.find_move(operation_id)
         if move is None:
             return None
-        await self._land(move, orchestrations)
+        await self.land(move, orchestrations)
         return move.parked.operation_id
 
     async def cancel(self, caller: Caller, record: Document, correlation_id: str) -> bool:
@@ -144,17 +146,16 @@ class OverageService:
         return await self.store.drop(work, ended, event)
 
     async def land(self, move: Move, orchestrations: Orchestrations) -> None:
-        """Finish a move whose request died half-way."""
-        await self._land(move, orchestrations)
+        """Let moved work wait in its own period, and start the wait; every step may be repeated."""
+        await self.store.land(move)
+        await self.start_deferred(move.parked, orchestrations)
 
     async def start_deferred(self, work: Parked, orchestrations: Orchestrations) -> None:
         """Start the durable wait, or leave that to the sweep."""
         try:
             await orchestrations.start_deferred(work.operation_id, str(work.record["starts_at"]))
         except Exception:
-            logger.exception(
-                "wait left to the sweep", extra={"operation_id": work.operation_id}
-            )
+            logger.exception("wait left to the sweep", extra={"operation_id": work.operation_id})
 
     async def _defer(self, caller: Caller, wanted: Wanted, orchestrations: Orchestrations) -> str:
         partition = partition_for(wanted.operation_id)
@@ -184,14 +185,5 @@ class OverageService:
         move = await self.store.move(Move(wanted.operation_id, work, due.isoformat()), event)
         if move is None:  # the same request was reserved, or asked for, at the same moment
             return wanted.operation_id
-        await self._land(move, orchestrations)
+        await self.land(move, orchestrations)
         return move.parked.operation_id
-
-    async def _land(self, move: Move, orchestrations: Orchestrations) -> None:
-        await self.store.land(move)
-        await self.start_deferred(move.parked, orchestrations)
-
-
-def lacking_names(budgets: Sequence[Budget]) -> str:
-    """Scope names for a message."""
-    return ", ".join(budget.scope.name for budget in budgets)

@@ -81,24 +81,11 @@ class ProviderBatchResults:
         for row in missing:
             yield row, _without_line(claim, job, row)
 
-    async def outcome_of(
-        self, batch_id: str, number: int, row: int, count: int
-    ) -> ProviderOutcome:
+    async def outcome_of(self, batch_id: str, number: int, row: int, count: int) -> ProviderOutcome:
         """How one row's batched attempt ended. A batch that nobody has sent yet never will be."""
         claim = await self.claims.find(batch_id, number)
         if claim is None:
-            claim = await self.claims.claim(
-                ProviderBatch(
-                    batch_id=batch_id,
-                    number=number,
-                    holder=self.clock.new_id(),
-                    rows=(),
-                    created_at=self.clock.now().isoformat(),
-                    file_id=None,
-                    status="lost",
-                    reason="never_sent",
-                )
-            )
+            claim = await self._given_up(batch_id, number)
         if claim.status == "claimed":
             claim = await self.searched(claim)
         if claim.status == "claimed":
@@ -107,9 +94,26 @@ class ProviderBatchResults:
             return outcome
         raise AssertionError("unreachable: each wanted row has an outcome")
 
+    async def _given_up(self, batch_id: str, number: int) -> ProviderBatch:
+        """Take the right to send, so that nobody will, unless somebody has it by now."""
+        claim = ProviderBatch(
+            batch_id=batch_id,
+            number=number,
+            holder=self.clock.new_id(),
+            rows=(),
+            created_at=self.clock.now().isoformat(),
+            file_id=None,
+        )
+        standing = await self.claims.claim(claim)
+        if standing.holder != claim.holder:
+            return standing
+        return await self.settled(claim, "lost", reason="never_sent")
+
 
 def _without_line(claim: ProviderBatch, job: BatchJob | None, row: int) -> ProviderOutcome:
     """A row that the results do not name: only a complete batch owes one for each."""
+    if claim.status == "claimed":  # it may be under way: nobody has found it yet
+        return Unknown("batch_not_found_yet")
     if job is None:
         return NotDelivered(Failure.TRANSIENT, Billed.NOTHING, f"batch_{claim.status}")
     reference = line_reference(job.job_id, row)

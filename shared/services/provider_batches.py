@@ -6,8 +6,8 @@ undone goes on as the next attempt of the same rows, inside the same reservation
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Literal
 
 from shared.domain.attempts import RETRYABLE, AttemptReport, NotDelivered, Unknown
@@ -23,7 +23,6 @@ from shared.domain.provider_batches import (
 from shared.domain.work import WorkItem
 from shared.ports import Clock, Ledger
 from shared.services.attempts import Attempts
-from shared.services.batches import Batches
 from shared.services.provider_batch_results import ProviderBatchResults
 from shared.services.settlements import Settlements
 from shared.services.work import WorkItems
@@ -48,11 +47,12 @@ class ProviderBatchTimes:
 
 @dataclass(frozen=True)
 class Look:
-    """How a provider batch stands; `pause_s` says when to look again, None: as usual."""
+    """How a provider batch stands, when to look again, and how long it may still take."""
 
     stage: Stage
-    cancel_requested: bool = False
-    pause_s: float | None = None
+    cancel_requested: bool
+    pause_s: float
+    window_s: float
 
 
 @dataclass(frozen=True)
@@ -64,41 +64,41 @@ class ProviderBatches:
     work: WorkItems
     attempts: Attempts
     settlements: Settlements
-    batches: Batches
+    is_cancel_requested: Callable[[str], Awaitable[bool]]
     pause_s: Callable[[WorkItem], Awaitable[float | None]]  # while spending is frozen
     times: ProviderBatchTimes
     clock: Clock
 
     async def submit(self, batch_id: str, number: int) -> Look:
         """Send the rows of a chunk that may wait, unless that was done or begun before."""
-        cancel = await self.batches.is_cancel_requested(batch_id)
+        cancel = await self.is_cancel_requested(batch_id)
         claim = await self.results.claims.find(batch_id, number)
         if claim is None:
             items = await self._items(batch_id, await self.work.waiting_rows(batch_id, number))
             if cancel or not items:
-                return Look("over", cancel)
+                return self._shown("over", None, cancel)
             pause_s = await self.pause_s(items[0][1])
             if pause_s is not None:
-                return Look("frozen", pause_s=pause_s)
+                return replace(self._shown("frozen", None, cancel), pause_s=pause_s)
             claim = await self._send(batch_id, number, items)
         elif claim.status == "claimed":
             claim = await self.results.searched(claim)
-        return Look(_stage(claim), cancel)
+        return self._shown(_stage(claim), claim, cancel)
 
     async def look(self, batch_id: str, number: int, *, stop: bool) -> Look:
         """How the provider batch stands; with `stop`, or a cancel of ours, it is asked to end."""
-        cancel = await self.batches.is_cancel_requested(batch_id)
+        cancel = await self.is_cancel_requested(batch_id)
         claim = await self.results.claims.find(batch_id, number)
         if claim is not None and claim.status == "claimed":
             claim = await self.results.searched(claim)
         if claim is None or claim.job_id is None:
-            return Look(_stage(claim), cancel)
+            return self._shown(_stage(claim), claim, cancel)
         job = await self.results.provider.job(claim.job_id)
         if job.state != "running":
-            return Look("over", cancel)
+            return self._shown("over", claim, cancel)
         if stop or cancel:
             await self.results.provider.cancel(claim.job_id)
-        return Look("running", cancel)
+        return self._shown("running", claim, cancel)
 
     async def collect(self, batch_id: str, number: int) -> Sequence[Row]:
         """Book what the provider batch brought; the rows that go on, each with its attempt."""
@@ -125,6 +125,14 @@ class ProviderBatches:
             await self.settlements.settle(batch_id, reports)
         return sorted(left)
 
+    def _shown(self, stage: Stage, claim: ProviderBatch | None, cancel: bool) -> Look:
+        """The window is counted from the claim, so that a restart does not prolong it."""
+        window = self.times.window
+        if claim is not None:
+            window -= self.clock.now() - datetime.fromisoformat(claim.created_at)
+        pause_s = self.times.poll_pause.total_seconds()
+        return Look(stage, cancel, pause_s, max(0.0, window.total_seconds()))
+
     async def _items(self, batch_id: str, rows: Sequence[int]) -> list[tuple[int, WorkItem]]:
         return [(row, await self.work.find(row_generation_id(batch_id, row))) for row in rows]
 
@@ -141,7 +149,7 @@ class ProviderBatches:
             number=number,
             holder=self.clock.new_id(),
             rows=tuple(rows),
-            created_at=self.clock.now().isoformat(),
+            created_at="",  # set when the right to send is taken
             file_id=None,
         )
         lines = [BatchLine(custom_id_of(row), orders[row]) for row in rows]
@@ -168,7 +176,7 @@ class ProviderBatches:
     async def _order(self, claim: ProviderBatch, stored: str | NotDelivered) -> ProviderBatch:
         """Take the one right to send, then send; a lost answer is looked for, never sent again."""
         file_id = stored if isinstance(stored, str) else None
-        claim = ProviderBatch(**{**vars(claim), "file_id": file_id})
+        claim = replace(claim, file_id=file_id, created_at=self.clock.now().isoformat())
         standing = await self.results.claims.claim(claim)
         if standing.holder != claim.holder:
             return standing

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from shared.domain.audit_events import AuditEvent
 from shared.domain.batch_files import BatchRow, errors_csv, file_format_of, parse_batch_file
-from shared.domain.batch_plans import BatchSource
+from shared.domain.batch_plans import Acceptance, BatchSource
 from shared.domain.budgets import Charge
 from shared.domain.identity import CLAIM_BY_ROLE, ROLE_BY_CLAIM, Caller, Principal, require_sight
 from shared.domain.ids import Partition, operation_id, partition_of
@@ -25,8 +25,9 @@ from shared.ports import (
     UploadedFile,
     Uploads,
 )
+from shared.services.batch_admission import BatchOrder
 from shared.services.batch_planning import ERRORS_FILE
-from shared.services.batches import Batches, BatchOrder
+from shared.services.batches import Batches
 from shared.services.calendars import Calendars
 
 SLOT_LIFETIME = timedelta(hours=1)
@@ -48,7 +49,12 @@ class UploadSlots:
     clock: Clock
 
     async def create(
-        self, caller: Caller, file_name: str, charge: Charge, correlation_id: str
+        self,
+        caller: Caller,
+        file_name: str,
+        charge: Charge,
+        acceptance: Acceptance,
+        correlation_id: str,
     ) -> UploadSlotView:
         """A write-only link for one file, bound to the caller and to who will pay for it."""
         file_format_of(file_name)
@@ -69,6 +75,7 @@ class UploadSlots:
             "department_id": caller.department_id,
             "project_id": charge.project_id,
             "cost_centre_id": charge.cost_centre_id,
+            "acceptance": acceptance,
             "created_at": now.isoformat(),
             "expires_at": expires_at.isoformat(),
         }
@@ -155,6 +162,7 @@ class UploadSlots:
             content_hash=f"{slot_id}/{file_name}@{file.etag}",
             read_rows=read_rows,
             correlation_id=correlation_id,
+            acceptance=slot["acceptance"],
         )
 
     async def _refuse_unclaimed(self, path: str) -> None:

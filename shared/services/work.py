@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from shared.domain.batch_plans import BatchChunk
+from shared.domain.batch_plans import BatchChunk, is_accepted
 from shared.domain.ids import CHUNK_ROWS, chunk_of, operation_of, row_of
 from shared.domain.work import WorkItem, read_work_item
 from shared.errors import Unavailable
@@ -18,7 +18,7 @@ class WorkItems:
     def __init__(self, records: Records, batch_files: BatchFiles) -> None:
         self._records = records
         self._batch_files = batch_files
-        self._plans: OrderedDict[str, str] = OrderedDict()
+        self._plans: OrderedDict[str, tuple[str, int | None]] = OrderedDict()
 
     async def find(self, generation_id: str) -> WorkItem:
         """Raise Unavailable while nothing can be read under this id."""
@@ -32,17 +32,26 @@ class WorkItems:
         return chunk.work_item(chunk.rows[(row - 1) % CHUNK_ROWS])
 
     async def valid_rows(self, batch_id: str, number: int) -> Sequence[int]:
-        """The row numbers of a chunk that were priced and reserved."""
+        """The row numbers of a chunk that were priced, reserved and are not to wait."""
         chunk = await self._chunk(batch_id, number)
-        return [row.row for row in chunk.rows if row.request is not None]
+        return [row.row for row in chunk.rows if row.request is not None and row.deadline is None]
+
+    async def waiting_rows(self, batch_id: str, number: int) -> Sequence[int]:
+        """The row numbers of a chunk that may wait for their provider's batch price."""
+        chunk = await self._chunk(batch_id, number)
+        return [row.row for row in chunk.rows if row.request is not None and row.deadline]
 
     async def _chunk(self, batch_id: str, number: int) -> BatchChunk:
-        plan = self._plans.get(batch_id)
-        if plan is None:
+        """A chunk without the rows beyond what was reserved."""
+        found = self._plans.get(batch_id)
+        if found is None:
             batch = await self._records.batch(batch_id)
             if batch is None:
                 raise Unavailable("The batch could not be read yet.")
-            plan = self._plans[batch_id] = str(batch["plan"])
+            found = self._plans[batch_id] = (str(batch["plan"]), batch["last_row"])
             while len(self._plans) > PLANS_CACHED_MAX:
                 self._plans.popitem(last=False)
-        return await self._batch_files.chunk(batch_id, plan, number)
+        plan, last_row = found
+        chunk = await self._batch_files.chunk(batch_id, plan, number)
+        accepted = tuple(row for row in chunk.rows if is_accepted(row.row, last_row))
+        return chunk.model_copy(update={"rows": accepted})

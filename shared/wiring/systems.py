@@ -7,7 +7,6 @@ if TYPE_CHECKING:
     from shared.adapters.blob import BlobConnection
     from shared.adapters.cosmos import CosmosConnection
     from shared.domain.price_catalogues import PriceCatalogues
-    from shared.domain.prices import PriceCatalogue
     from shared.ports import (
         BatchFiles,
         BudgetPolicies,
@@ -20,7 +19,15 @@ if TYPE_CHECKING:
         TokenVerifier,
     )
     from shared.ports.alerts import AlertChannelStore, AlertStore, Mailer, WebhookSender
+    from shared.ports.allocations import AllocationLedger, OrganisationPolicies
+    from shared.ports.entries import Entries
     from shared.ports.freezes import FreezeStore
+    from shared.ports.grants import GrantStore
+    from shared.ports.parked_work import ParkedWork
+    from shared.ports.provider_batches import BatchProvider, ProviderBatchClaims
+    from shared.ports.receipts import ReceiptSigner
+    from shared.ports.reconciliation import Reconciliations, UsageExport
+    from shared.ports.statements import Statements
     from shared.settings import Settings
 
 
@@ -56,9 +63,11 @@ class Systems:
 
         return load_catalogues()
 
-    @property
-    def catalogue(self) -> "PriceCatalogue":
-        return self.catalogues.at(self.clock.now())
+    @cached_property
+    def receipt_signer(self) -> "ReceiptSigner":
+        from shared.adapters.receipt_keys import load_signer
+
+        return load_signer(self.settings.receipt_keys)
 
     @cached_property
     def ledger(self) -> "Ledger":
@@ -77,6 +86,30 @@ class Systems:
         from shared.adapters.cosmos_budget_policies import CosmosBudgetPolicies
 
         return CosmosBudgetPolicies(self.cosmos)
+
+    @cached_property
+    def organisation_policies(self) -> "OrganisationPolicies":
+        from shared.adapters.cosmos_organisation_policies import CosmosOrganisationPolicies
+
+        return CosmosOrganisationPolicies(self.cosmos)
+
+    @cached_property
+    def allocation_ledger(self) -> "AllocationLedger":
+        from shared.adapters.cosmos_allocations import CosmosAllocations
+
+        return CosmosAllocations(self.cosmos)
+
+    @cached_property
+    def entries(self) -> "Entries":
+        from shared.adapters.cosmos_entries import CosmosEntries
+
+        return CosmosEntries(self.cosmos)
+
+    @cached_property
+    def statements(self) -> "Statements":
+        from shared.adapters.cosmos_statements import CosmosStatements
+
+        return CosmosStatements(self.cosmos)
 
     @cached_property
     def directory(self) -> "Directory":
@@ -124,6 +157,37 @@ class Systems:
         return None
 
     @cached_property
+    def grant_store(self) -> "GrantStore":
+        from shared.adapters.cosmos_grants import CosmosGrants
+
+        return CosmosGrants(self.cosmos)
+
+    @cached_property
+    def parked_work(self) -> "ParkedWork":
+        from shared.adapters.cosmos_parked_work import CosmosParkedWork
+
+        return CosmosParkedWork(self.cosmos)
+
+    @cached_property
+    def reconciliations(self) -> "Reconciliations":
+        from shared.adapters.cosmos_reconciliation import CosmosReconciliations
+
+        return CosmosReconciliations(self.cosmos)
+
+    @cached_property
+    def usage_exports(self) -> "dict[str, UsageExport]":
+        from shared.adapters.azure_cost_export import AzureCostExport
+        from shared.adapters.replicate_usage import ReplicateUsage
+
+        s = self.settings
+        replicate = ReplicateUsage(s.replicate_endpoint, s.replicate_token)
+        exports: dict[str, UsageExport] = {replicate.provider: replicate}
+        if s.azure_openai_export_url:
+            azure = AzureCostExport(s.azure_openai_export_url)
+            exports[azure.provider] = azure
+        return exports
+
+    @cached_property
     def image_store(self) -> "ImageStore":
         from shared.adapters.blob_images import BlobImageStore
 
@@ -166,6 +230,26 @@ class Systems:
             poll_interval_s=s.replicate_poll_interval_s,
         )
         return {azure_openai.name: azure_openai, replicate.name: replicate}
+
+    @cached_property
+    def batch_provider(self) -> "BatchProvider":
+        from shared.adapters.providers.azure_openai_batches import AzureOpenAIBatches
+        from shared.adapters.providers.azure_openai_connection import AzureOpenAIConnection
+
+        s = self.settings
+        connection = AzureOpenAIConnection(
+            base_url=f"{s.azure_openai_endpoint.rstrip('/')}/openai/v1/",
+            api_key=s.azure_openai_key,
+            token_scope=s.azure_openai_token_scope,
+            timeout_s=s.azure_openai_timeout_s,
+        )
+        return AzureOpenAIBatches(connection, s.azure_openai_batch_deployment or "")
+
+    @cached_property
+    def provider_batch_claims(self) -> "ProviderBatchClaims":
+        from shared.adapters.cosmos_provider_batches import CosmosProviderBatchClaims
+
+        return CosmosProviderBatchClaims(self.cosmos)
 
     async def aclose(self) -> None:
         """Close what was opened; one-off commands and tests call it, the worker never ends so."""

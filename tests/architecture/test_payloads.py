@@ -7,15 +7,19 @@ import pytest
 
 from functions.payloads import (
     AlertInput,
+    ApprovalInput,
     AttemptInput,
     BatchInput,
     ChunkInput,
+    DeferredInput,
     DeliverInput,
     DeliverResult,
     FinishInput,
     FinishResult,
     GenerationInput,
     OpenChunkResult,
+    OverageInput,
+    OverageResult,
     Payload,
     SettleInput,
     SettleResult,
@@ -35,6 +39,11 @@ MESSAGES = (
     FinishInput(batch_id="b"),
     FinishResult(ok=False),
     FinishResult(ok=True, status="completed"),
+    ApprovalInput(operation_id="o", escalates_at="2026-11-22", expires_at="2026-11-23"),
+    DeferredInput(operation_id="o", due="2026-12-01"),
+    OverageInput(operation_id="o"),
+    OverageResult(ok=False),
+    OverageResult(ok=True, status="concluded", kind="batch", rows=3, deadline_rows=1),
 )
 CHUNK = {"version": 1, "batch_id": "b", "number": 0}
 

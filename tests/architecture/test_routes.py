@@ -67,9 +67,9 @@ def test_every_trigger_is_anonymous_at_the_host_because_our_edge_checks_tokens()
     assert {t["authLevel"].name for t in http_triggers().values()} == {"ANONYMOUS"}
 
 
-def test_only_health_and_openapi_are_public() -> None:
+def test_only_health_keys_and_openapi_are_public() -> None:
     public = {route.name for route in ROUTES if route.public}
-    assert public == {names.HEALTH_LIVE, names.HEALTH_READY, names.OPENAPI}
+    assert public == {names.HEALTH_LIVE, names.HEALTH_READY, names.OPENAPI, names.LIST_KEYS}
 
 
 def test_every_function_is_named_by_a_constant() -> None:
@@ -111,7 +111,13 @@ def test_every_openapi_reference_resolves() -> None:
 
 def test_every_post_that_costs_takes_an_idempotency_key() -> None:
     idempotent = {name for name, operation in OPERATIONS.items() if operation.idempotent}
-    assert idempotent == {names.SUBMIT_GENERATION, names.SUBMIT_BATCH}
+    assert idempotent == {
+        names.SUBMIT_GENERATION,
+        names.SUBMIT_BATCH,
+        names.MOVE_ALLOCATION,
+        names.CREATE_GRANT,
+        names.CREATE_OVERRIDE,
+    }
 
 
 def test_every_body_has_an_example_that_its_model_accepts() -> None:

@@ -14,6 +14,7 @@ from azure.cosmos import PartitionKey
 from devhost.resources import read_resources
 from shared.adapters.cosmos import CosmosAccount, CosmosConnection
 from shared.adapters.cosmos_audit import CosmosAuditLog
+from shared.adapters.cosmos_budget_policies import CosmosBudgetPolicies
 from shared.adapters.cosmos_directory import CosmosDirectory
 from shared.adapters.cosmos_ledger import CosmosLedger
 from shared.adapters.cosmos_records import CosmosRecords
@@ -23,11 +24,12 @@ from shared.domain.identity import Caller
 from shared.domain.ids import Partition, operation_id
 from shared.domain.ledger import Document, resolve_groups
 from shared.domain.work import WorkItem
-from shared.ports import AuditLog, Directory, Records
+from shared.ports import AuditLog, BudgetPolicies, Directory, Records
 from tests import builders
 from tests.contract.cosmos_account import IS_LIVE, open_account
 from tests.contract.ledger_bench import LIMIT_MICROS, PRICE_MICROS, Bench
 from tests.fakes.audit_log import FakeAuditLog
+from tests.fakes.budget_policies import FakeBudgetPolicies
 from tests.fakes.cosmos_container import FakeConnection
 from tests.fakes.directory import FakeDirectory
 from tests.fakes.faults import Fault, NoFaults
@@ -46,9 +48,10 @@ class Outage(NoFaults):
 
 @dataclass
 class Stores:
-    """The three ports, and the connection of the ledger that records are written by."""
+    """The four ports, and the connection of the ledger that records are written by."""
 
     records: Records
+    budget_policies: BudgetPolicies
     directory: Directory
     audit: AuditLog
     connection: CosmosConnection
@@ -139,7 +142,8 @@ def event_of(object_id: str, action: str) -> AuditEvent:
 
 def _fake_stores(connection: FakeConnection) -> Stores:
     records = FakeRecords(connection)
-    return Stores(records, FakeDirectory(), FakeAuditLog(), connection.as_connection())
+    policies = FakeBudgetPolicies(connection)
+    return Stores(records, policies, FakeDirectory(), FakeAuditLog(), connection.as_connection())
 
 
 @asynccontextmanager
@@ -154,6 +158,7 @@ async def _sdk_stores() -> AsyncIterator[Stores]:
         )
         yield Stores(
             CosmosRecords(connection),
+            CosmosBudgetPolicies(connection),
             CosmosDirectory(connection),
             CosmosAuditLog(connection),
             connection,

@@ -19,6 +19,7 @@ COLUMNS = (
     "output_format",
     "seed",
     "negative_prompt",
+    "deadline",
 )
 
 

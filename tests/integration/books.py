@@ -16,20 +16,41 @@ SETTLE_TIMEOUT_S = 60.0
 # Events that follow from what happened on the way, not from how a record stands at the end.
 ALSO_ALLOWED = (
     "admission.denied.",
+    "alert",
+    "allocation.",
+    "approval.",
     "batch.indeterminate",
+    "budget.",
+    "case.",
+    "freeze.",
+    "generation.deferred",
+    "grant.",
+    "override.",
+    "provider_batch.",
+    "reconciliation.",
+    "statement.",
+    "transfer.",
     "generation.cancel_requested",
     "generation.indeterminate",
 )
-TYPES = ("budget", "hold", "resolution", "generation", "batch")
+TYPES = ("budget", "hold", "resolution", "adjustment", "generation", "batch", "policy")
+PAYER_FIELDS = {
+    "department": "department_id",
+    "user": "user_key",
+    "project": "project_id",
+    "cost_centre": "cost_centre_id",
+}
 
 
 @dataclass
 class Partition:
-    """The documents of one department and month, by type."""
+    """The documents of one department and period, or of its policies, by type."""
 
     budgets: list[Json] = field(default_factory=list)
     holds: dict[str, Json] = field(default_factory=dict)
     resolutions: list[Json] = field(default_factory=list)
+    adjustments: list[Json] = field(default_factory=list)
+    policies: list[Json] = field(default_factory=list)
     generations: dict[str, Json] = field(default_factory=dict)
     batches: list[Json] = field(default_factory=list)
 
@@ -40,6 +61,10 @@ class Partition:
             self.holds[document["operation_id"]] = document
         elif document["type"] == "resolution":
             self.resolutions.append(document)
+        elif document["type"] == "adjustment":
+            self.adjustments.append(document)
+        elif document["type"] == "policy":
+            self.policies.append(document)
         elif document["type"] == "generation":
             self.generations[document["generation_id"]] = document
         else:
@@ -103,7 +128,17 @@ def check_audit(partitions: dict[str, Partition], documents: list[Json], slots: 
     assert max(Counter(event["event_id"] for event in events).values(), default=1) == 1
     found = Counter((event["object_id"], event["action"]) for event in events)
     expected = Counter((slot["slot_id"], "slot.created") for slot in slots)
-    for partition in partitions.values():
+    for key, partition in partitions.items():
+        for budget in partition.budgets:
+            expected[(budget_object(key, budget), "budget.opened")] += 1
+        for policy in partition.policies:
+            for revision in range(1, policy["revision"] + 1):
+                changed, deleted = (
+                    (budget_object(key, policy), f"budget.{what}.{revision}")
+                    for what in ("changed", "deleted")
+                )
+                expected[deleted if deleted in found else changed] += 1
+                assert not (changed in found and deleted in found)
         batches = {batch["batch_id"]: batch for batch in partition.batches}
         for operation_id in partition.holds:
             kind = "batch" if operation_id in batches else "generation"
@@ -120,8 +155,14 @@ def check_audit(partitions: dict[str, Partition], documents: list[Json], slots: 
     assert all(action.startswith(ALSO_ALLOWED) for action in others), others
 
 
+def budget_object(key: str, document: Json) -> str:
+    """What audit events call a budget or its policy."""
+    scope = f"{document['scope_kind']}:{document['scope_id']}"
+    return f"budget:{key.replace('|', ':')}:{scope}"
+
+
 def check_budgets(key: str, partition: Partition) -> None:
-    """I1, I2, I3: counters are the sums of the entries, within the limit, never negative."""
+    """I1, I2, I3: counters are the sums of the entries, within the ceiling, never negative."""
     by_hold: Counter[str] = Counter()
     for entry in partition.resolutions:
         by_hold[entry["operation_id"]] += entry["amount_micros"]
@@ -133,10 +174,19 @@ def check_budgets(key: str, partition: Partition) -> None:
         ]
         reserved = sum(hold["remaining_micros"] for hold in paying)
         spent = sum(by_hold[hold["operation_id"]] for hold in paying)
+        field_name = PAYER_FIELDS[budget["scope_kind"]]
+        spent += sum(
+            entry["amount_micros"]
+            for entry in partition.adjustments
+            if entry[field_name] == budget["scope_id"]
+        )
         shown = (budget["reserved_micros"], budget["spent_micros"])
         assert shown == (reserved, spent), f"{key} {budget['id']}"
         assert all(type(value) is int and value >= 0 for value in shown)
-        assert sum(shown) <= budget["limit_micros"]
+        assert sum(shown) <= budget["high_micros"]
+        assert budget["high_micros"] >= budget["ceiling_micros"] >= 0
+        if budget["mode"] == "hard":
+            assert budget["ceiling_micros"] == budget["limit_micros"]
 
 
 def check_holds(partition: Partition) -> None:

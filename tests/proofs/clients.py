@@ -11,7 +11,7 @@ from shared.domain.batch_plans import BatchSource
 from shared.domain.generations import GenerationRequest, request_hash
 from shared.domain.identity import Caller
 from shared.errors import BudgetExceeded, Conflict, IdempotencyKeyReused, Rejected
-from shared.services.batches import BatchOrder
+from shared.services.batch_admission import BatchOrder
 from tests.fakes.faults import Crashed
 from tests.proofs.chaos import PROCESS, Process
 from tests.proofs.world import World

@@ -39,8 +39,17 @@ class SimulatedOrchestrations:
     async def start_generation(self, generation_id: str) -> None:
         await self._start(generation_id, lambda: self._generation(generation_id))
 
-    async def start_batch(self, batch_id: str, rows: int) -> None:
+    async def start_batch(self, batch_id: str, rows: int, deadline_rows: int = 0) -> None:
         await self._start(batch_id, lambda: self._batch(batch_id))
+
+    async def start_approval(self, operation_id: str, escalates_at: str, expires_at: str) -> None:
+        raise AssertionError("no budget of this world asks for approvals: see waiting.py")
+
+    async def approval_decided(self, operation_id: str) -> None:
+        raise AssertionError("no budget of this world asks for approvals: see waiting.py")
+
+    async def start_deferred(self, operation_id: str, due: str) -> None:
+        raise AssertionError("no budget of this world defers: see waiting.py")
 
     async def is_running(self, operation_id: str) -> bool:
         fault = await self._world.chaos.next("status")

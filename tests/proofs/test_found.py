@@ -14,7 +14,7 @@ from shared.domain.generations import GenerationRequest, request_hash
 from shared.domain.ids import operation_id, row_generation_id
 from shared.errors import IdempotencyKeyReused, Unavailable
 from shared.ports import DirectoryUser
-from shared.services.batches import BatchOrder
+from shared.services.batch_admission import BatchOrder
 from tests.builders import PARTITION, caller, catalogue, marker, report, request
 from tests.fakes.directory import FakeDirectory
 from tests.fakes.orchestrations import FakeOrchestrations

@@ -14,6 +14,7 @@ from shared.domain.prices import PriceCatalogue
 from shared.services.admission import Admission
 from shared.services.attempts import Attempts
 from shared.services.audit_relay import AuditRelay
+from shared.services.batch_admission import BatchAdmission
 from shared.services.batch_planning import BatchPlanning
 from shared.services.batch_results import BatchResults
 from shared.services.batches import Batches
@@ -25,6 +26,7 @@ from shared.services.ledger_sweep import LedgerSweep, SweepTimes
 from shared.services.provider_gate import GateLimit, ProviderGate
 from shared.services.settlements import Settlements
 from shared.services.work import WorkItems
+from tests.builders import catalogues
 from tests.fakes.audit_log import FakeAuditLog
 from tests.fakes.batch_files import FakeBatchFiles
 from tests.fakes.budget_policies import FakeBudgetPolicies
@@ -33,6 +35,7 @@ from tests.fakes.cosmos_container import FakeConnection
 from tests.fakes.directory import FakeDirectory
 from tests.fakes.image_store import FakeImageStore
 from tests.fakes.providers import FakeProvider
+from tests.fakes.receipts import receipt_signer
 from tests.fakes.records import FakeRecords
 from tests.proofs.chaos import Chaos
 from tests.proofs.invariants import Checker
@@ -106,7 +109,7 @@ class World:
             ledger=self.ledger,
             images=self.images,
             providers=self.providers,
-            catalogue=self.catalogue,
+            catalogues=catalogues(),
             gate=ProviderGate(dict.fromkeys(self.providers, GATE), self.clock),
             clock=self.clock,
             end_user_salt="salt",
@@ -133,20 +136,19 @@ class World:
             work=self.work,
             attempts=self.attempts,
             settlements=self.settlements,
-            catalogue=self.catalogue,
+            catalogues=catalogues(),
             clock=self.clock,
         )
+        planning = BatchPlanning(self.files)
         self.batches = Batches(
-            admission=admission,
+            admission=BatchAdmission(admission, self.records, planning, catalogues(), self.clock),
             ledger=self.ledger,
             records=self.records,
             files=self.files,
-            planning=BatchPlanning(self.files, self.catalogue),
-            catalogue=self.catalogue,
             clock=self.clock,
         )
         self.results = BatchResults(
-            self.batches, self.batches.planning, self.records, self.files, self.clock
+            self.batches, planning, self.records, self.files, receipt_signer(), self.clock
         )
         self.sweep = LedgerSweep(
             ledger=self.ledger,

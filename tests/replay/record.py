@@ -1,7 +1,8 @@
 """Records histories from a real run: `python -m tests.replay.record`.
 
-Run it when a new orchestrator appears. Never re-record to make a failing test pass: instances in
-flight in production have the old histories, and that is what the test protects.
+Run it when a new orchestrator appears: it saves what is missing and leaves the others alone. Never
+re-record to make a failing test pass: instances in flight in production have the old histories,
+and that is what the test protects.
 """
 
 import asyncio
@@ -19,6 +20,14 @@ from devhost.stack import Stack, StackOptions, running_stack
 
 HISTORIES = Path(__file__).parent / "histories"
 RETRIED = "[[scenario:rate_limited times=1]] A quiet harbour"
+WAITING_ROWS = "\n".join(
+    [
+        "id,model,prompt,quality,deadline",
+        "one,gpt-image-2,A village by the sea,low,24h",
+        "two,gpt-image-2,[[scenario:batch_expires seconds=2]] A quay,low,24h",
+        "three,gpt-image-2,A pier,low,",
+    ]
+)
 ROWS = "\n".join(
     ["id,model,prompt,quality"]
     + [f"row-{n},gpt-image-2,A village by the sea number {n},low" for n in range(12)]
@@ -27,7 +36,7 @@ ROWS = "\n".join(
 
 
 async def record() -> None:
-    """Run one generation, one that is retried, and one batch; save what the host stored."""
+    """Run generations and batches of every kind; save what the host stored."""
     with tempfile.TemporaryDirectory(prefix="eig-record-") as folder:
         options = StackOptions(ports=free_ports(), data_dir=Path(folder), say=print)
         async with running_stack(options) as stack:
@@ -37,8 +46,15 @@ async def record() -> None:
                     await _generation(session, stack, "A quiet harbour"): "generation",
                     await _generation(session, stack, RETRIED): "generation_retried",
                 }
-                batch_id = await _batch(session, stack)
-        names |= {batch_id: "batch", f"{batch_id}:0": "chunk"}
+                batch_id = await _batch(session, stack, ROWS)
+                waiting_id = await _batch(session, stack, WAITING_ROWS)
+        names |= {
+            batch_id: "batch",
+            f"{batch_id}:0": "chunk",
+            waiting_id: "batch_with_deadlines",
+            f"{waiting_id}:chunks": "chunks",
+            f"{waiting_id}:0:waiting": "provider_batch",
+        }
         _save(Path(folder) / "host" / "host.db", names)
 
 
@@ -57,9 +73,9 @@ async def _generation(session: aiohttp.ClientSession, stack: Stack, prompt: str)
     return str(view["id"])
 
 
-async def _batch(session: aiohttp.ClientSession, stack: Stack) -> str:
+async def _batch(session: aiohttp.ClientSession, stack: Stack, rows: str) -> str:
     kind = {"Content-Type": "text/csv"}
-    async with session.post(f"{stack.api_url}/batches", data=ROWS, headers=kind) as answer:
+    async with session.post(f"{stack.api_url}/batches", data=rows, headers=kind) as answer:
         view = await answer.json()
     while view["status"] == "running":
         await asyncio.sleep(0.5)
@@ -86,6 +102,8 @@ def _save(database: Path, names: dict[str, str]) -> None:
             "episodes": episodes,
         }
         path = HISTORIES / f"{name}.json"
+        if path.exists():
+            continue
         path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
         print(f"{path.name}: {len(episodes)} episodes")
     connection.close()

@@ -11,7 +11,7 @@ from azure.durable_functions.models.DurableOrchestrationContext import (
     DurableOrchestrationContext,
 )
 
-from functions import durable_generation, names
+from functions import durable_generation, durable_provider_batches, names
 
 HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
 SCHEDULED = {4: "activity", 7: "orchestration", 10: "timer"}  # history event types
@@ -22,6 +22,8 @@ ORCHESTRATORS = {
     names.GENERATION_ORCHESTRATOR: durable_generation.generation_orchestrator,
     names.BATCH_ORCHESTRATOR: durable_generation.batch_orchestrator,
     names.CHUNK_ORCHESTRATOR: durable_generation.chunk_orchestrator,
+    names.CHUNKS_ORCHESTRATOR: durable_generation.chunks_orchestrator,
+    names.PROVIDER_BATCH_ORCHESTRATOR: durable_provider_batches.provider_batch_orchestrator,
 }
 
 Saved = dict[str, Any]

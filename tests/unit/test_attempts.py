@@ -17,7 +17,7 @@ from shared.domain.attempts import (
 from shared.domain.ledger import ATTEMPTS_MAX, MarkerOwner
 from shared.services.attempts import RETRY_AFTER_S_MAX, STORE_RETRY_S, Attempts
 from shared.services.provider_gate import GateLimit, ProviderGate
-from tests.builders import catalogue, item, marker, request
+from tests.builders import catalogue, catalogues, item, marker, request
 from tests.fakes.clock import FakeClock
 from tests.fakes.cosmos_container import FakeConnection
 from tests.fakes.faults import Crashed, Fault, Faults, NoFaults, ScriptedFaults
@@ -59,7 +59,7 @@ class Bench:
             ledger=CosmosLedger(self.connection.as_connection()),
             images=self.images,
             providers={name: self.provider},
-            catalogue=catalogue(),
+            catalogues=catalogues(),
             gate=ProviderGate({name: self.limit}, clock),
             clock=clock,
             end_user_salt="salt",

@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 
 from shared.domain.attempts import Failure
+from shared.domain.cases import read_case
 from shared.domain.settlements import (
     expired_report,
     resolution_for,
@@ -48,7 +49,9 @@ def test_cost_within_the_hold_is_booked_as_it_is(usd_micros: int) -> None:
 def test_cost_above_the_hold_is_booked_up_to_it_and_opens_a_case() -> None:
     resolution = resolution_for(WORK, report(WORK, usd_micros=1_300), CLOSED_AT)
     assert (resolution.cost.amount_micros, resolution.cost.usd_micros) == (1_000, 1_000)
-    assert resolution.case == {"kind": "cost_above_hold", "excess_usd_micros": 300, "open": True}
+    assert resolution.case is not None
+    case = read_case(resolution.case)
+    assert (case.kind, case.excess_usd_micros, case.status) == ("cost_above_hold", 300, "open")
 
 
 def test_an_unknown_outcome_past_the_horizon_is_booked_at_the_maximum() -> None:

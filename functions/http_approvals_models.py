@@ -1,0 +1,24 @@
+"""What requests about approvals must look like."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from functions.http_models import Query
+from shared.domain.approvals import COMMENT_CHARS_MAX, Decision
+
+
+class ApprovalsQuery(Query):
+    """Whose approvals, and whether decided ones as well."""
+
+    show: Literal["to_decide", "mine"] = "to_decide"
+    status: Literal["pending", "any"] = "pending"
+
+
+class DecisionRequest(BaseModel):
+    """One person's decision."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    decision: Decision
+    comment: str = Field(default="", max_length=COMMENT_CHARS_MAX)

@@ -1,0 +1,45 @@
+"""What requests about reconciliation and cases must look like."""
+
+from datetime import date
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from functions.http_models import Query
+from shared.domain.cases import REASON_CHARS_MAX
+from shared.domain.ids import DEPARTMENT_ID_PATTERN
+from shared.domain.money import MICROS_MAX
+
+
+class ReconciliationRequest(BaseModel):
+    """Which provider's day is compared."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    provider: Literal["azure_openai", "replicate"]
+    day: date = Field(description="a UTC day; run it once the provider has exported all of it")
+
+
+class CaseQuery(Query):
+    """Which cases are listed."""
+
+    status: Literal["open", "closed", "all"] = "open"
+
+
+class CaseClosing(BaseModel):
+    """What is decided about a case."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    decision: Literal["accept", "adjust"] = Field(
+        description="adjust books what was billed beyond, or short of, what was booked"
+    )
+    reason: str = Field(min_length=3, max_length=REASON_CHARS_MAX)
+    department: str | None = Field(
+        default=None,
+        pattern=rf"^{DEPARTMENT_ID_PATTERN}$",
+        description="who pays for what nobody asked for",
+    )
+    billed_usd_micros: int | None = Field(
+        default=None, ge=0, le=MICROS_MAX, description="if the case does not say what was billed"
+    )

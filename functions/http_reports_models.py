@@ -1,0 +1,82 @@
+"""What requests for reports and statements must look like."""
+
+import re
+from datetime import date
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from functions.http_models import Query
+from shared.domain.ids import DEPARTMENT_ID_PATTERN
+from shared.domain.spend import DIMENSIONS
+
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_DEPARTMENT: Final = rf"^{DEPARTMENT_ID_PATTERN}$"
+_PERIOD: Final = r"^[0-9]{4}(0[1-9]|1[0-2])$"
+
+
+class SpanQuery(Query):
+    """Some days of one department, or of all that the caller may see."""
+
+    since: date | None = Field(default=None, description="the first of this month if left out")
+    until: date | None = Field(default=None, description="exclusive; tomorrow if left out")
+    department: str | None = Field(default=None, pattern=_DEPARTMENT)
+
+    @field_validator("since", "until", mode="before")
+    @classmethod
+    def _is_day(cls, value: object) -> object:
+        """Days only: pydantic would also read a number as seconds since 1970."""
+        if isinstance(value, str) and _DAY.fullmatch(value) is None:
+            raise ValueError("write it as yyyy-mm-dd")
+        return value
+
+
+class SpendQuery(SpanQuery):
+    """What spend is added up by, and in which form it is answered."""
+
+    by: str = Field(
+        default="department",
+        max_length=100,
+        description=f"some of {', '.join(DIMENSIONS)}, with commas between them",
+        examples=["model,day"],
+    )
+    format: Literal["json", "csv"] = "json"
+
+    @field_validator("by")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        names = value.split(",")
+        if len(set(names)) != len(names) or not set(names) <= set(DIMENSIONS):
+            raise ValueError(f"name each once: {', '.join(DIMENSIONS)}")
+        return value
+
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        return tuple(self.by.split(","))
+
+
+class DepartmentQuery(Query):
+    """Which department; one's own if left out."""
+
+    department: str | None = Field(default=None, pattern=_DEPARTMENT)
+
+
+class FinanceQuery(DepartmentQuery):
+    """Which department and which of its periods; the present one if left out."""
+
+    period: str | None = Field(default=None, pattern=_PERIOD, examples=["202611"])
+
+
+class StatementQuery(Query):
+    """In which form a statement is fetched."""
+
+    format: Literal["json", "csv"] = "json"
+
+
+class CloseRequest(BaseModel):
+    """The period that shall be closed, by its first month."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    department: str = Field(pattern=_DEPARTMENT)
+    period: str = Field(pattern=_PERIOD)
