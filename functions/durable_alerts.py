@@ -57,7 +57,7 @@ def alert_orchestrator(context: df.DurableOrchestrationContext) -> Steps:
             following = _following(each, result, now)
             if following is not None:
                 waiting.append(following)
-    return None
+    return {"channels": len(alert.channels)}
 
 
 def _following(tried: _Waiting, result: dict[str, Any], now: datetime) -> _Waiting | None:

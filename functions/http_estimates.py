@@ -40,7 +40,7 @@ async def estimate(req: func.HttpRequest) -> func.HttpResponse:
 async def _estimate(call: Call) -> func.HttpResponse:
     from functions.http_estimates_models import EstimateRequest
 
-    wish = call.body(EstimateRequest)
+    wish = call.body(EstimateRequest, BATCH_BODY_BYTES_MAX)
     charge = charge_of(call, wish.project, wish.cost_centre)
     who, estimates, pictures = call.known_caller, services().estimates, wish.reference_images
     requests = wish.requests()

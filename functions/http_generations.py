@@ -1,5 +1,7 @@
 """Single generations over HTTP."""
 
+from typing import TYPE_CHECKING
+
 import azure.durable_functions as df
 import azure.functions as func
 
@@ -8,6 +10,9 @@ from functions.durable_client import DurableOrchestrations
 from functions.http_routes import location_of, path_of
 from functions.http_support import Call, handle, json_response
 from shared.wiring import services
+
+if TYPE_CHECKING:
+    from shared.domain.views import GenerationView
 
 WAIT_S_MAX = 100  # the platform ends an HTTP answer at 230 s; clients expect less
 POLL_AFTER_S = "1"  # most pictures take 2 to 30 s
@@ -25,11 +30,9 @@ async def submit_generation(
 
     async def act(call: Call) -> func.HttpResponse:
         from functions.http_models import GenerationBody
-        from shared.domain.views import TERMINAL
 
-        generations = services().generations
         body = call.body(GenerationBody)
-        view = await generations.submit(
+        view = await services().generations.submit(
             call.known_caller,
             body.request(),
             call.known_caller.charge(body.project, body.cost_centre),
@@ -37,14 +40,21 @@ async def submit_generation(
             correlation_id=call.correlation_id,
             orchestrations=DurableOrchestrations(client),
         )
-        if wait_s := call.wait_s(WAIT_S_MAX):
-            view = await generations.wait(call.known_caller, view.id, wait_s)
-        if wait_s and view.status in TERMINAL:
-            return json_response(view, 200, {"Preference-Applied": "wait"})
-        headers = {"Operation-Location": location_of(names.GET_GENERATION, view.id)}
-        return json_response(view, 202, headers | {"Retry-After": POLL_AFTER_S})
+        return await _answer(call, view)
 
     return await handle(req, act)
+
+
+async def _answer(call: Call, view: "GenerationView") -> func.HttpResponse:
+    """The result if the caller waits for it and it comes in time, or where to look for it."""
+    from shared.domain.views import TERMINAL
+
+    if wait_s := call.wait_s(WAIT_S_MAX):
+        view = await services().generations.wait(call.known_caller, view.id, wait_s)
+    if wait_s and view.status in TERMINAL:
+        return json_response(view, 200, {"Preference-Applied": "wait"})
+    headers = {"Operation-Location": location_of(names.GET_GENERATION, view.id)}
+    return json_response(view, 202, headers | {"Retry-After": POLL_AFTER_S})
 
 
 @bp.function_name(names.LIST_GENERATIONS)

@@ -38,8 +38,8 @@ from functions.http_reconciliation_models import (
 )
 from functions.http_reports_models import (
     CloseRequest,
-    DepartmentQuery,
     FinanceQuery,
+    OneDepartmentQuery,
     SpanQuery,
     SpendQuery,
     StatementQuery,
@@ -143,11 +143,11 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         other_bodies=("text/csv", "application/jsonl", "application/x-ndjson"),
     ),
     names.LIST_MODELS: Operation("List models", ModelList),
-    names.GET_BUDGET: Operation(
-        "Show a budget", BudgetView, query=BudgetQuery, errors=(404, 422)
-    ),
     names.LIST_BUDGETS: Operation(
         "List budgets", BudgetList, query=BudgetQuery, errors=(404, 422)
+    ),
+    names.GET_BUDGET: Operation(
+        "Show a budget", BudgetView, query=BudgetQuery, errors=(404, 422)
     ),
     names.PUT_BUDGET: Operation(
         "Create or replace a budget", BudgetView, body=BudgetRequest, query=DepartmentQuery,
@@ -234,7 +234,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         other_responses=("text/csv",),
     ),
     names.BURN_DOWN_REPORT: Operation(
-        "Forecast a budget's burn-down", BurnDownReport, query=DepartmentQuery, errors=(404, 422)
+        "Forecast a budget's burn-down", BurnDownReport, query=OneDepartmentQuery, errors=(404, 422)
     ),
     names.ANOMALY_REPORT: Operation(
         "List unusual days", AnomalyReport, query=SpanQuery, errors=(404, 422)
@@ -249,7 +249,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         errors=(404, 409, 413, 415, 422),
     ),
     names.LIST_STATEMENTS: Operation(
-        "List periods and their statements", PeriodList, query=DepartmentQuery, errors=(404, 422)
+        "List periods and their statements", PeriodList, query=OneDepartmentQuery, errors=(404, 422)
     ),
     names.GET_STATEMENT: Operation(
         "Fetch a chargeback statement", None, query=StatementQuery, errors=(404, 422),

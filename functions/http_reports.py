@@ -36,9 +36,9 @@ async def burn_down_report(req: func.HttpRequest) -> func.HttpResponse:
     """GET /reports/burn-down"""
 
     async def act(call: Call) -> func.HttpResponse:
-        from functions.http_reports_models import DepartmentQuery
+        from functions.http_reports_models import OneDepartmentQuery
 
-        department = call.query(DepartmentQuery).department
+        department = call.query(OneDepartmentQuery).department
         return json_response(await services().reports.burn_down(call.known_caller, department))
 
     return await handle(req, act)

@@ -55,13 +55,13 @@ class SpendQuery(SpanQuery):
         return tuple(self.by.split(","))
 
 
-class DepartmentQuery(Query):
+class OneDepartmentQuery(Query):
     """Which department; one's own if left out."""
 
     department: str | None = Field(default=None, pattern=_DEPARTMENT)
 
 
-class FinanceQuery(DepartmentQuery):
+class FinanceQuery(OneDepartmentQuery):
     """Which department and which of its periods; the present one if left out."""
 
     period: str | None = Field(default=None, pattern=_PERIOD, examples=["202611"])

@@ -34,9 +34,9 @@ async def list_statements(req: func.HttpRequest) -> func.HttpResponse:
     """GET /statements"""
 
     async def act(call: Call) -> func.HttpResponse:
-        from functions.http_reports_models import DepartmentQuery
+        from functions.http_reports_models import OneDepartmentQuery
 
-        department = call.query(DepartmentQuery).department
+        department = call.query(OneDepartmentQuery).department
         return json_response(
             await services().chargeback_statements.periods(call.known_caller, department)
         )

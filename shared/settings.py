@@ -82,10 +82,8 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         azure_openai_starts_per_minute=reader.number("EIG_AZURE_OPENAI_STARTS_PER_MINUTE", 60),
         azure_openai_timeout_s=reader.number("EIG_AZURE_OPENAI_TIMEOUT_S", 180),
         azure_openai_batch_deployment=reader.optional("EIG_AZURE_OPENAI_BATCH_DEPLOYMENT"),
-        provider_batch_window=timedelta(
-            seconds=reader.number("EIG_PROVIDER_BATCH_WINDOW_S", 82_800)
-        ),
-        provider_batch_poll=timedelta(seconds=reader.number("EIG_PROVIDER_BATCH_POLL_S", 60)),
+        provider_batch_window=reader.seconds("EIG_PROVIDER_BATCH_WINDOW_S", 82_800),
+        provider_batch_poll=reader.seconds("EIG_PROVIDER_BATCH_POLL_S", 60),
         replicate_endpoint=reader.text("EIG_REPLICATE_ENDPOINT", "https://api.replicate.com/v1"),
         replicate_token=reader.required("EIG_REPLICATE_TOKEN"),
         replicate_output_hosts=reader.words(
@@ -103,30 +101,29 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         azure_openai_export_url=reader.optional("EIG_AZURE_OPENAI_EXPORT_URL"),
         reconciliation_lag_days=reader.number("EIG_RECONCILIATION_LAG_DAYS", 2),
         drift_basis_points_max=reader.number("EIG_DRIFT_BASIS_POINTS_MAX", 200),
-        sweep_grace=timedelta(seconds=reader.number("EIG_SWEEP_GRACE_S", 300)),
-        sweep_restart_until=timedelta(seconds=reader.number("EIG_SWEEP_RESTART_UNTIL_S", 3_600)),
-        sweep_unknown_horizon=timedelta(
-            seconds=reader.number("EIG_SWEEP_UNKNOWN_HORIZON_S", 86_400)
-        ),
-        approval_escalation=timedelta(
-            seconds=reader.number("EIG_APPROVAL_ESCALATION_S", APPROVAL_ESCALATION_S)
-        ),
-        approval_expiry=timedelta(
-            seconds=reader.number("EIG_APPROVAL_EXPIRY_S", APPROVAL_EXPIRY_S)
-        ),
+        sweep_grace=reader.seconds("EIG_SWEEP_GRACE_S", 300),
+        sweep_restart_until=reader.seconds("EIG_SWEEP_RESTART_UNTIL_S", 3_600),
+        sweep_unknown_horizon=reader.seconds("EIG_SWEEP_UNKNOWN_HORIZON_S", 259_200),
+        approval_escalation=reader.seconds("EIG_APPROVAL_ESCALATION_S", APPROVAL_ESCALATION_S),
+        approval_expiry=reader.seconds("EIG_APPROVAL_EXPIRY_S", APPROVAL_EXPIRY_S),
         approval_dual_above_micros=reader.number(
             "EIG_APPROVAL_DUAL_ABOVE_MICROS", APPROVAL_DUAL_ABOVE_MICROS
         ),
     )
-    if not (settings.storage_connection or settings.storage_url):
-        reader.faults.append("EIG_STORAGE or EIG_STORAGE__blobServiceUri is missing")
-    if settings.mail_connection and (settings.mail_folder or not settings.mail_sender):
-        reader.faults.append("EIG_MAIL_CONNECTION goes with EIG_MAIL_SENDER, not EIG_MAIL_FOLDER")
-    if settings.approval_expiry > timedelta(seconds=APPROVAL_EXPIRY_S_MAX):
-        reader.faults.append(f"EIG_APPROVAL_EXPIRY_S is above {APPROVAL_EXPIRY_S_MAX}")
+    _check_together(settings, reader.faults)
     if reader.faults:
         raise InvariantBroken("Settings are not usable: " + "; ".join(reader.faults))
     return settings
+
+
+def _check_together(settings: Settings, faults: list[str]) -> None:
+    """Values that are usable alone and not with one another."""
+    if not (settings.storage_connection or settings.storage_url):
+        faults.append("EIG_STORAGE or EIG_STORAGE__blobServiceUri is missing")
+    if settings.mail_connection and (settings.mail_folder or not settings.mail_sender):
+        faults.append("EIG_MAIL_CONNECTION goes with EIG_MAIL_SENDER, not EIG_MAIL_FOLDER")
+    if settings.approval_expiry > timedelta(seconds=APPROVAL_EXPIRY_S_MAX):
+        faults.append(f"EIG_APPROVAL_EXPIRY_S is above {APPROVAL_EXPIRY_S_MAX}")
 
 
 class _Reader:
@@ -159,3 +156,6 @@ class _Reader:
             self.faults.append(f"{name} is not a positive whole number")
             return default
         return int(value)
+
+    def seconds(self, name: str, default: int) -> timedelta:
+        return timedelta(seconds=self.number(name, default))

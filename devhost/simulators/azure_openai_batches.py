@@ -41,9 +41,10 @@ FIELDS = {"input_file_id", "endpoint", "completion_window", "metadata", "output_
 OUTPUT_SUFFIXES = ("-output", "-error")
 
 
-def add_azure_openai_batches(app: web.Application, state: SimulatorState) -> BatchStore:
-    """Adds the routes to `app`; the store's `settle_due` brings the invoice up to date."""
+def add_azure_openai_batches(app: web.Application, state: SimulatorState) -> None:
+    """Adds the routes to `app`."""
     service = BatchSimulator(state)
+    state.settlers.append(service.store.settle_due)
     routes = [
         ("POST", "/files", "file_uploaded", service.files.upload),
         ("GET", "/files/{id}", "file_shown", service.files.show),
@@ -56,7 +57,6 @@ def add_azure_openai_batches(app: web.Application, state: SimulatorState) -> Bat
     ]
     for method, path, outcome, endpoint in routes:
         app.router.add_route(method, f"{PREFIX}/v1{path}", guarded(state, outcome, endpoint))
-    return service.store
 
 
 class BatchSimulator:

@@ -5,7 +5,7 @@ columns x_RequestId and x_ClientRequestId are an invention: Azure names no reque
 Replicate: `GET /predictions`, newest first, in pages; it states run times and no prices.
 
 A rule posted to `/_control/exports` makes an export differ from the invoice, as if the provider
-billed something else than it told us: `{"model", "permille", "item", "repeat", "drop"}`.
+billed something else than it told us: `{"model", "permille", "item", "without_ids", "drop"}`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from devhost.simulators.invoice import AZURE, SDXL
-from devhost.simulators.replicate_predictions import API_PATH, newest_predictions, settle_due
+from devhost.simulators.replicate_predictions import API_PATH, newest_predictions
 from devhost.simulators.state import SimulatorState
 
 AZURE_EXPORT = "/azure-cost-export"
@@ -94,7 +94,7 @@ def add_exports(app: web.Application, state: SimulatorState) -> None:
         )
 
     async def part(request: web.Request) -> web.Response:
-        settle_due(state)
+        state.settle()
         first, last = _days_of(request.match_info["folder"])
         text = _focus_csv(_azure_lines(state, first, last), rules)
         return web.Response(text=text, content_type="text/csv")

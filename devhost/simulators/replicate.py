@@ -46,8 +46,6 @@ from devhost.simulators.replicate_predictions import (
 from devhost.simulators.scenarios import Scenario, ScenarioError
 from devhost.simulators.state import SimulatorState
 
-__all__ = ["add_replicate", "settle_due"]
-
 REFUSED_KEY = "wrong-token"  # every other one is good
 WEBHOOK_SECRET = "whsec_" + base64.b64encode(b"simulated-webhook-signing-secret").decode()
 PROBLEM = "application/problem+json"
@@ -67,6 +65,7 @@ Endpoint = Callable[[SimulatorState, web.Request], Awaitable[web.StreamResponse]
 
 def add_replicate(app: web.Application, state: SimulatorState) -> None:
     """Adds the routes below `/replicate/v1` and `/replicate-delivery`."""
+    state.settlers.append(functools.partial(settle_due, state))
     routes: list[tuple[str, str, Endpoint]] = [
         ("POST", "/predictions", _create_by_version),
         ("POST", "/models/{owner}/{name}/predictions", _create_by_model),

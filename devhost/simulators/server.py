@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import sqlite3
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,7 +20,7 @@ from devhost.simulators.database import open_database
 from devhost.simulators.exports import add_exports
 from devhost.simulators.identity import add_identity
 from devhost.simulators.invoice import Invoice
-from devhost.simulators.replicate import add_replicate, settle_due
+from devhost.simulators.replicate import add_replicate
 from devhost.simulators.scenarios import ScenarioError, ScenarioRule, Scenarios
 from devhost.simulators.state import SimulatorOptions, SimulatorState
 from devhost.simulators.webhook_inboxes import add_webhook_inboxes
@@ -73,34 +72,28 @@ def _app(state: SimulatorState) -> web.Application:
     app = web.Application(client_max_size=BODY_BYTES_MAX)
     install_faults(app)
     add_azure_openai(app, state)
-    batches = add_azure_openai_batches(app, state)
+    add_azure_openai_batches(app, state)
     add_exports(app, state)  # before Replicate, whose last route takes every path
     add_replicate(app, state)
     add_webhook_inboxes(app)
     add_azure_mail(app)
-
-    def settle() -> None:
-        """Brings the invoice up to date: bills what the clock has ended meanwhile."""
-        settle_due(state)
-        batches.settle_due()
-
-    _add_control(app, state, settle)
+    _add_control(app, state)
     add_identity(app, state)  # last: its paths begin with a placeholder
     return app
 
 
-def _add_control(app: web.Application, state: SimulatorState, settle: Callable[[], None]) -> None:
+def _add_control(app: web.Application, state: SimulatorState) -> None:
     async def invoice(request: web.Request) -> web.Response:
-        settle()
+        state.settle()
         return web.json_response(state.invoice.as_json(request.query.get("provider")))
 
     async def reset(_: web.Request) -> web.Response:
-        settle()
+        state.settle()
         state.invoice.reset()
         return web.json_response({"reset": True})
 
     async def stats(_: web.Request) -> web.Response:
-        settle()
+        state.settle()
         return web.json_response(
             {"outcomes": dict(state.outcomes), "submissions": state.invoice.submissions()}
         )

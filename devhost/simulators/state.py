@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,3 +39,9 @@ class SimulatorState:
     invoice: Invoice
     scenarios: Scenarios
     outcomes: Counter[str] = field(default_factory=Counter)  # "provider outcome" -> calls
+    settlers: list[Callable[[], None]] = field(default_factory=list)
+
+    def settle(self) -> None:
+        """Brings the invoice up to date: bills what the clock has ended meanwhile."""
+        for settle in self.settlers:
+            settle()

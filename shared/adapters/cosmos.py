@@ -21,6 +21,8 @@ SENDS_MAX = 5  # the same write, sent again when its answer is unknown
 FIRST_PAUSE_S = 0.05  # doubles each time: 0.05 + 0.1 + 0.2 + 0.4 s in all
 REQUEST_TIMEOUT_S = 10  # Cosmos DB ends a transactional batch after 5 s
 THROTTLE_WAIT_S_MAX = 1  # interactive paths must not sit in the SDK's 30 s default
+READ_BACK_TRIES_MAX = 4  # a replica may lag behind the write that answered "exists"
+READ_BACK_PAUSE_S = 0.05
 _NO_DEFINITE_ANSWER = frozenset({408, 410, 429, 449, 500, 502, 503, 504})
 
 
@@ -160,6 +162,16 @@ async def read_or_none(
     except CosmosResourceNotFoundError:
         return None
     return dict(document)
+
+
+async def read_existing(container: "ContainerProxy", item_id: str, partition_key: str) -> Document:
+    """Read a document that a write has just found to exist; Unavailable while replicas lag."""
+    for _ in range(READ_BACK_TRIES_MAX):
+        document = await read_or_none(container, item_id, partition_key)
+        if document is not None:
+            return document
+        await asyncio.sleep(READ_BACK_PAUSE_S)
+    raise Unavailable("A document that exists could not be read back yet.")
 
 
 async def create_once(container: "ContainerProxy", document: Document) -> bool:

@@ -140,10 +140,10 @@ class CosmosParkedWork:
                 answers = await commit(await self._container(), partition.key, operations)
             except BatchRefused as refusal:
                 scope_index = refusal.index - 2  # after the approval and the place of the hold
-                if refusal.status != _PRECONDITION_FAILED:
-                    raise InvariantBroken("An approval could not be carried out.") from None
-                if scope_index < 0:
+                if scope_index < 0 and refusal.status == _PRECONDITION_FAILED:
                     return None
+                if refusal.status not in (_PRECONDITION_FAILED, _NOT_FOUND):
+                    raise InvariantBroken("An approval could not be carried out.") from None
                 scope = hold.scopes[scope_index]
                 budget = await self._budget(partition, scope)
                 check_open(budget)

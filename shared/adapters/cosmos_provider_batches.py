@@ -1,6 +1,5 @@
 """Claims of provider batches in Cosmos DB, beside the batch that they belong to."""
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from shared.adapters.cosmos import (
@@ -9,19 +8,18 @@ from shared.adapters.cosmos import (
     CosmosConnection,
     commit,
     create_once,
+    read_existing,
     read_or_none,
 )
 from shared.domain.audit_events import AuditEvent, outbox_document
 from shared.domain.ledger import Create, Patch, partition_for
 from shared.domain.predicates import has_status
 from shared.domain.provider_batches import ProviderBatch, claim_document, read_claim
-from shared.errors import InvariantBroken, Unavailable
+from shared.errors import InvariantBroken
 
 if TYPE_CHECKING:
     from azure.cosmos.aio import ContainerProxy
 
-READ_BACK_TRIES_MAX = 4  # a replica may lag behind the write that answered "exists"
-READ_BACK_PAUSE_S = 0.05
 _CONFLICT, _PRECONDITION_FAILED = 409, 412
 
 
@@ -66,9 +64,5 @@ class CosmosProviderBatchClaims:
         return await self._standing(claim)
 
     async def _standing(self, claim: ProviderBatch) -> ProviderBatch:
-        for _ in range(READ_BACK_TRIES_MAX):
-            standing = await self.find(claim.batch_id, claim.number)
-            if standing is not None:
-                return standing
-            await asyncio.sleep(READ_BACK_PAUSE_S)
-        raise Unavailable("A claim that exists could not be read back yet.")
+        key = partition_for(claim.batch_id).key
+        return read_claim(await read_existing(await self._container(), claim.document_id, key))

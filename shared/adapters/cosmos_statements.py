@@ -13,11 +13,12 @@ from shared.domain.audit_events import AuditEvent
 from shared.domain.budgets import Scope, read_budget
 from shared.domain.ids import Partition
 from shared.domain.statements import (
-    OPEN,
+    ISSUED,
     Closing,
     Statement,
     issue_operations,
     read_statement,
+    reseal_operation,
     seal_operations,
     statement_document_id,
 )
@@ -60,8 +61,18 @@ class CosmosStatements:
                 raise NotFound("Nothing was ever booked in this period.") from None
             if refusal.status != _PRECONDITION_FAILED:
                 raise InvariantBroken("A period could not be sealed.") from None
+            return await self._sealed_before(partition)
+        return True
+
+    async def _sealed_before(self, partition: Partition) -> bool:
+        """Whether the period is sealed; said by a write, after which this session reads all."""
+        try:
+            await commit(await self._container(), partition.key, [reseal_operation(partition)])
+        except BatchRefused as refusal:
+            if refusal.status != _PRECONDITION_FAILED:
+                raise InvariantBroken("A period could not be sealed.") from None
             standing = await self.closing(partition)
-            return standing is not None and standing.sealed != OPEN  # sealed before
+            return standing is not None and standing.sealed == ISSUED
         return True
 
     async def issue(self, statement: Statement, event: AuditEvent) -> Statement:

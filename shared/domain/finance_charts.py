@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from datetime import date
 from html import escape
-from math import floor, log10
+from math import ceil, floor, log10
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.domain.forecasts import DayBand
@@ -173,9 +173,9 @@ def _every(days: int) -> int:
 
 
 def _steps(top: float) -> list[dict[str, Any]]:
-    """Labels at three to eight round steps from nothing up to `top`."""
+    """Labels at round steps from nothing up to `top`."""
     size = 10.0 ** floor(log10(top)) if top > 0 else 1.0
-    step = next(size * part for part in (0.2, 0.5, 1.0) if top / (size * part) <= STEPS_MAX)
-    digits = 0 if step >= 1 else 2
+    step = next(size * part for part in (0.2, 0.5, 1.0, 2.0) if top / (size * part) <= STEPS_MAX)
+    digits = max(0, ceil(-log10(step)))
     values = [number * step for number in range(int(top // step) + 1)]
     return [{"value": value, "label": f"{value:,.{digits}f}"} for value in values]

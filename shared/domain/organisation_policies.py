@@ -73,7 +73,7 @@ def put_operation(policy: OrganisationPolicy) -> Operation:
             {
                 "id": POLICY_ID,
                 "pk": organisation_policies(policy.tenant_id).key,
-                "type": "policy",
+                "type": "organisation_policy",
                 "tenant_id": policy.tenant_id,
                 "revision": 1,
                 "rule": rule,

@@ -17,10 +17,10 @@ from shared.domain.attempts import ImageOrder
 from shared.domain.audit_events import AuditEvent
 from shared.domain.ids import row_generation_id
 from shared.domain.ledger import AttemptMarker, partition_for
+from shared.domain.settlements import SYSTEM_ACTOR
 
 Deadline = Literal["24h"]
 BATCHED_ATTEMPT = 1  # a row is tried at the batch price first; later attempts are synchronous
-SYSTEM_ACTOR = "system:orchestration"
 _REFERENCE_PREFIX = "batch:"
 
 ClaimStatus = Literal["claimed", "submitted", "refused", "lost"]

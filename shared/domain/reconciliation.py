@@ -84,6 +84,7 @@ class Item:
     provider: str
     model: str | None
     billed_usd_micros: int
+    is_billed_known: bool  # False: some line names no amount
     booked_usd_micros: int
     estimated: bool
     request_id: str | None
@@ -212,6 +213,7 @@ class _Groups:
             provider=provider,
             model=entry.model if entry else (models[0] if models else None),
             billed_usd_micros=sum(line.usd_micros or 0 for line in lines),
+            is_billed_known=all(line.usd_micros is not None for line in lines),
             booked_usd_micros=entry.usd_micros if entry else 0,
             estimated=entry.estimated if entry else False,
             request_id=next((s.request_id for s in sources if s.request_id), None),
@@ -224,20 +226,10 @@ def _groups(
     lines: Iterable[BilledLine], entries: Iterable[BookedEntry], open_work: Iterable[OpenWork]
 ) -> _Groups:
     groups = _Groups()
-    owners: dict[str, str] = {}
-    for work in open_work:
-        groups.open_work[work.generation_id] = work
-        owners |= dict.fromkeys(work.job_ids, work.generation_id)
-    for entry in entries:
-        groups.entries[entry.generation_id] = entry
-        for reference in (entry.job_id, entry.request_id):
-            if reference:
-                owners[reference] = entry.generation_id
-    named = list(lines)
-    for line in named:
-        if line.generation_id:
-            references = [r for r in (line.job_id, line.request_id) if r]
-            owners |= dict.fromkeys(references, line.generation_id)
+    groups.entries = {entry.generation_id: entry for entry in entries}
+    groups.open_work = {work.generation_id: work for work in open_work}
+    named = sorted(lines, key=_order)
+    owners = _owners(groups, named)
     for line in named:
         if line.reference is None:
             groups.sums.append(line)
@@ -246,6 +238,23 @@ def _groups(
         owner = line.generation_id or (owners[known[0]] if known else line.reference)
         groups.lines[owner].append(line)
     return groups
+
+
+def _owners(groups: _Groups, lines: Sequence[BilledLine]) -> dict[str, str]:
+    """Generation ids by job and request ids; entries know best, then open work, then lines."""
+    claims: list[tuple[str | None, str]] = []
+    for _, entry in sorted(groups.entries.items()):
+        claims += [(entry.job_id, entry.generation_id), (entry.request_id, entry.generation_id)]
+    for _, work in sorted(groups.open_work.items()):
+        claims += [(job_id, work.generation_id) for job_id in work.job_ids]
+    for line in lines:
+        if line.generation_id:
+            claims += [(line.job_id, line.generation_id), (line.request_id, line.generation_id)]
+    owners: dict[str, str] = {}
+    for reference, generation_id in claims:
+        if reference:
+            owners.setdefault(reference, generation_id)
+    return owners
 
 
 def _standing(
@@ -319,4 +328,5 @@ def _unpriced(lines: Iterable[BilledLine]) -> tuple[Unpriced, ...]:
 
 def _order(line: BilledLine) -> tuple[str, ...]:
     """An order of lines that does not depend on how they arrived."""
-    return (str(line.day), line.item, line.request_id or "", line.job_id or "")
+    names = (line.generation_id, line.job_id, line.request_id, line.model, line.item)
+    return (str(line.day), *(name or "" for name in names))

@@ -117,7 +117,7 @@ def _item_case(
         generation_id=item.generation_id,
         request_id=item.request_id,
         job_id=item.job_id,
-        billed_usd_micros=item.billed_usd_micros,
+        billed_usd_micros=item.billed_usd_micros if item.is_billed_known else None,
         booked_usd_micros=item.booked_usd_micros,
         **(_charged(entry, books) if entry else {}),
     )

@@ -90,6 +90,12 @@ def seal_operations(partition: Partition, event: AuditEvent) -> list[Operation]:
     ]
 
 
+def reseal_operation(partition: Partition) -> Operation:
+    """Write what a sealed period says already; refused unless it is sealed."""
+    step = {"op": "set", "path": "/sealed", "value": SEALED}
+    return Patch(_budget_id(partition), (step,), equal({"reserved_micros": 0, "sealed": SEALED}))
+
+
 def issue_operations(statement: Statement, event: AuditEvent) -> list[Operation]:
     """The transaction that issues: refused unless the counters say what the lines add up to."""
     step = {"op": "set", "path": "/sealed", "value": ISSUED}

@@ -217,7 +217,7 @@ class Allocations:
         if cap is None or cap.revision >= policy.revision:
             return
         event = AuditEvent(
-            action=f"organisation.limit_applied.{policy.revision}",
+            action=f"budget.applied.{policy.revision}",
             object_id=f"{organisation_scope(policy.tenant_id)}:{period}",
             actor=actor,
             actor_role=role,

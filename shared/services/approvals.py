@@ -18,10 +18,19 @@ from shared.domain.budgets import Scope
 from shared.domain.identity import CLAIM_BY_ROLE, Caller, Role, require_sight
 from shared.domain.ids import Partition, partition_of
 from shared.domain.parked_work import Parked, ended_record
-from shared.errors import BudgetExceeded, Conflict, NotFound, PolicyDenied, Rejected, Unavailable
+from shared.errors import (
+    BudgetExceeded,
+    Conflict,
+    NotFound,
+    PeriodNotOpen,
+    PolicyDenied,
+    Rejected,
+    Unavailable,
+)
 from shared.ports import Clock, Ledger, Orchestrations, Records
 from shared.ports.parked_work import ParkedWork
 from shared.services.alerts import Alerts
+from shared.services.budget_periods import BudgetPeriods
 from shared.services.calendars import Calendars
 
 VOTE_TRIES_MAX = 5  # votes of other people that may come in between
@@ -63,6 +72,7 @@ class Approvals:
     records: Records
     ledger: Ledger
     calendars: Calendars
+    periods: BudgetPeriods
     clock: Clock
     terms: ApprovalTerms
     alerts: Alerts | None = None  # told of every reservation
@@ -238,6 +248,9 @@ class Approvals:
         )
         try:
             budgets = await self.store.conclude(approval, now, event)
+        except PeriodNotOpen as unopened:  # opened now, and met by the next try
+            await self.periods.open(approval.partition, approval.hold.scopes)
+            raise Unavailable("A budget was not open yet.", retry_after_s=1) from unopened
         except (BudgetExceeded, Conflict) as refusal:
             return await self._ending(approval, await self._fail(approval, refusal))
         if budgets is None:  # an earlier delivery did it, or it was canceled

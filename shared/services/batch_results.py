@@ -87,7 +87,9 @@ class BatchResults:
 
     def keys(self) -> KeySetView:
         """The public keys that receipts are checked with."""
-        return KeySetView(keys=tuple(KeyView.model_validate(key) for key in self.signer.public_keys()))
+        return KeySetView(
+            keys=tuple(KeyView.model_validate(key) for key in self.signer.public_keys())
+        )
 
     async def _write_receipt(self, receipt: ReceiptView) -> None:
         """The receipt in both forms, and the signature over the very bytes of the JSON.

@@ -19,7 +19,15 @@ from shared.domain.grants import (
 )
 from shared.domain.identity import CLAIM_BY_ROLE, Caller, Ownership, Principal, Role, require_sight
 from shared.domain.ids import DEPARTMENT_ID_PATTERN, Partition, operation_id, partition_of
-from shared.errors import Conflict, FieldFault, Invalid, NotFound, PeriodNotOpen, PolicyDenied
+from shared.errors import (
+    Conflict,
+    FieldFault,
+    Invalid,
+    NotFound,
+    PeriodNotOpen,
+    PolicyDenied,
+    Unavailable,
+)
 from shared.ports import Clock, Directory, Ledger
 from shared.ports.grants import GrantStore
 from shared.services.alerts import Alerts
@@ -29,6 +37,7 @@ from shared.services.calendars import Calendars
 SYSTEM_ACTOR = "system:grants"
 NO_SUCH = "There is no such grant."
 NO_SUCH_SCOPE = "There is no such budget."
+UNREADABLE = "The budget could not be read yet."
 _SCOPE = re.compile(
     rf"(?P<kind>department|project|cost_centre):(?P<id>{DEPARTMENT_ID_PATTERN})"
     r"|user:(?P<user>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
@@ -142,7 +151,10 @@ class Grants:
             budgets = await self.store.grant(grant, events)
         except PeriodNotOpen:
             await self.periods.open(grant.partition, grant.touched)
-            budgets = await self.store.grant(grant, events)
+            try:
+                budgets = await self.store.grant(grant, events)
+            except PeriodNotOpen as lagging:
+                raise Unavailable(UNREADABLE, retry_after_s=1) from lagging
         await self._note(grant.partition, budgets or ())
 
     async def _end(self, grant: Grant, actor: str, role: str, correlation_id: str) -> bool:
@@ -233,15 +245,16 @@ class Grants:
         if budget is None:
             await self.periods.open(partition, [scope])
             budget = await self.ledger.budget(partition, scope)
-        available = budget.available_micros if budget else 0
-        if available < grant.amount_micros:
+        if budget is None:
+            raise Unavailable(UNREADABLE, retry_after_s=1)
+        if budget.available_micros < grant.amount_micros:
             raise Conflict(
                 "The department's own budget does not cover this; ask an Org Admin to raise it.",
                 code="department_does_not_cover",
                 extra={
                     "scope": scope.name,
                     "needed_micros": grant.amount_micros,
-                    "available_micros": available,
+                    "available_micros": budget.available_micros,
                 },
             )
 

@@ -90,7 +90,7 @@ class OrganisationBudgets:
         correlation_id: str,
     ) -> OrganisationBudgetView:
         """Create or replace the policy; `expected` is the revision read, 0 none, None any."""
-        await self._admit(caller, "organisation.change_denied", correlation_id)
+        await self._admit(caller, "budget.change_denied", correlation_id)
         moves = self.allocations
         standing = await moves.organisations.policy(caller.tenant_id)
         _check_expected(standing, expected)
@@ -103,7 +103,7 @@ class OrganisationBudgets:
         await self._check_nests(revised)
         event = self._event(
             caller,
-            f"organisation.budget_changed.{revised.revision}",
+            f"budget.changed.{revised.revision}",
             organisation_scope(caller.tenant_id),
             correlation_id,
             details={

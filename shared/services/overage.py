@@ -108,6 +108,9 @@ class Overage:
         found: list[tuple[Scope, OverageMode]] = []
         for scope in hold.scopes:
             budget = await self.ledger.budget(partition, scope)
+            if budget is None:  # the first to refuse stood before one that is not open yet
+                await self.approvals.periods.open(partition, [scope])
+                budget = await self.ledger.budget(partition, scope)
             refused = scope.name == refusal.extra.get("scope")
             if budget and (refused or budget.available_micros < hold.amount_micros):
                 found.append((scope, budget.overage))

@@ -77,7 +77,8 @@ class ProviderBatchResults:
                 row = rows[name]
                 if row in missing:  # a result that is listed twice counts once
                     del missing[row]
-                    yield row, replace(outcome, job_id=line_reference(job.job_id, row))
+                    said = _at_most(outcome.reason) if isinstance(outcome, Unknown) else outcome
+                    yield row, replace(said, job_id=line_reference(job.job_id, row))
         for row in missing:
             yield row, _without_line(claim, job, row)
 
@@ -111,12 +112,17 @@ class ProviderBatchResults:
 
 
 def _without_line(claim: ProviderBatch, job: BatchJob | None, row: int) -> ProviderOutcome:
-    """A row that the results do not name: only a complete batch owes one for each."""
+    """A row that the results do not name: only a complete job owes a result for each."""
     if claim.status == "claimed":  # it may be under way: nobody has found it yet
         return Unknown("batch_not_found_yet")
     if job is None:
         return NotDelivered(Failure.TRANSIENT, Billed.NOTHING, f"batch_{claim.status}")
     reference = line_reference(job.job_id, row)
     if job.state == "completed":
-        return Unknown("no_line_in_the_results", reference)
+        return replace(_at_most("no_line_in_the_results"), job_id=reference)
     return NotDelivered(Failure.TRANSIENT, Billed.NOTHING, f"batch_{job.state}", job_id=reference)
+
+
+def _at_most(reason: str) -> NotDelivered:
+    """What an ended job leaves open: it says nothing more, so the most it can cost is booked."""
+    return NotDelivered(Failure.MALFORMED, Billed.MAXIMUM, reason)

@@ -4,10 +4,10 @@
 Cosmos DB is down; `install()` lets a test put its own services in place.
 """
 
-from shared.wiring.use_cases import UseCases
+from shared.wiring.bookkeeping import Bookkeeping
 
 
-class Services(UseCases):
+class Services(Bookkeeping):
     """Every service of the app, each built when it is first asked for."""
 
 

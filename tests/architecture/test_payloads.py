@@ -11,6 +11,7 @@ from functions.payloads import (
     AttemptInput,
     BatchInput,
     ChunkInput,
+    CollectResult,
     DeferredInput,
     DeliverInput,
     DeliverResult,
@@ -21,13 +22,18 @@ from functions.payloads import (
     OverageInput,
     OverageResult,
     Payload,
+    ProviderBatchLook,
+    ProviderBatchResult,
     SettleInput,
     SettleResult,
 )
 
 MESSAGES = (
     GenerationInput(generation_id="g"),
-    BatchInput(batch_id="b", rows=3),
+    BatchInput(batch_id="b", rows=3, deadline_rows=1),
+    ProviderBatchLook(batch_id="b", number=0, stop=True),
+    ProviderBatchResult(ok=True, stage="running", pause_s=60.0, window_s=82_800.0),
+    CollectResult(ok=True, rows=([1, 2], [3, 1]), cancel_requested=True),
     ChunkInput(batch_id="b", number=0),
     AttemptInput(generation_id="g", attempt=2, stop=True),
     SettleInput(operation_id="o", reports=({"generation_id": "g", "retry_after_s": None},)),

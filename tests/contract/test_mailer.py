@@ -68,7 +68,7 @@ async def mailer(desk: Desk) -> AsyncIterator[AzureMailer]:
 def kept(folder: Path) -> list[email.message.EmailMessage]:
     """Every mail in a folder, parsed as a mail program does."""
     return [
-        email.message_from_bytes(path.read_bytes(), policy=default)  # type: ignore[misc]
+        email.message_from_bytes(path.read_bytes(), policy=default)
         for path in sorted(folder.glob("*.eml"))
     ]
 

@@ -15,15 +15,20 @@ from tests.integration.cloud import Cloud
 SETTLE_TIMEOUT_S = 60.0
 # Events that follow from what happened on the way, not from how a record stands at the end.
 ALSO_ALLOWED = (
+    "adjustment.",
     "admission.denied.",
     "alert",
     "allocation.",
     "approval.",
+    "batch.cancel_requested",
+    "batch.deferred",
+    "batch.dropped",
     "batch.indeterminate",
     "budget.",
     "case.",
     "freeze.",
     "generation.deferred",
+    "generation.dropped",
     "grant.",
     "override.",
     "provider_batch.",
@@ -146,7 +151,8 @@ def check_audit(partitions: dict[str, Partition], documents: list[Json], slots: 
         for entry in partition.resolutions:
             expected[(entry["generation_id"], "generation.closed")] += 1
         for batch in batches.values():
-            if batch["status"] != "running":
+            never_started = "starts_at" in batch and batch["batch_id"] not in partition.holds
+            if batch["status"] != "running" and not never_started:
                 expected[(batch["batch_id"], f"batch.{batch['status']}")] += 1
             if batch["cancel_requested"]:
                 expected[(batch["batch_id"], "batch.cancel_requested")] += 1

@@ -26,10 +26,16 @@ from devhost.ports import free_ports
 from devhost.stack import REPOSITORY, Stack, StackOptions, running_stack
 from tests.integration.api import Json, Person
 
+APPROVAL_ESCALATION_S = 5  # long enough to decide before it on a busy machine
+APPROVAL_EXPIRY_S = 8
+APPROVAL_DUAL_ABOVE_MICROS = 50_000  # between one small picture and ten
 UNKNOWN_HORIZON_S = 6  # long enough to look at a held amount first, short enough to wait for
 SETTINGS = {
     "EIG_SWEEP_GRACE_S": "1",
     "EIG_SWEEP_UNKNOWN_HORIZON_S": str(UNKNOWN_HORIZON_S),
+    "EIG_APPROVAL_ESCALATION_S": str(APPROVAL_ESCALATION_S),
+    "EIG_APPROVAL_EXPIRY_S": str(APPROVAL_EXPIRY_S),
+    "EIG_APPROVAL_DUAL_ABOVE_MICROS": str(APPROVAL_DUAL_ABOVE_MICROS),
 }
 REQUEST_TIMEOUT_S = 130.0  # the API holds `Prefer: wait` for up to 100 s
 DATABASE = "eig"
@@ -205,7 +211,7 @@ async def open_cloud(data_dir: Path) -> AsyncIterator[Cloud]:
             ports=free_ports(),
             data_dir=data_dir,
             host_flags=("--verify-replay",),
-            extra_settings=SETTINGS,
+            extra_settings={**SETTINGS, "EIG_MAIL_FOLDER": str(data_dir / "mail")},
         )
         stack = await opened.enter_async_context(running_stack(options))
         values = {**setting_values(options.ports), **SETTINGS}

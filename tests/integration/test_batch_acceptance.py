@@ -44,8 +44,8 @@ async def team(own_cloud: Cloud) -> Team:
     return Team(*people)
 
 
-def rows(number: int, **fields: object) -> list[Json]:
-    return [order("flux-schnell", id=f"r-{n}", **fields) for n in range(1, number + 1)]
+def rows(number: int) -> list[Json]:
+    return [order("flux-schnell", id=f"r-{n}") for n in range(1, number + 1)]
 
 
 async def submit(person: Person, items: list[Json], acceptance: str | None = None) -> Answer:

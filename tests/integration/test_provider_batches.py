@@ -110,6 +110,7 @@ async def test_lines_end_each_in_its_own_way(finn: Person, ledger: Cloud) -> Non
         waiting("rate_limited times=1", id="busy"),
         waiting("not_an_image", id="broken"),
         waiting("outage times=1", id="down"),
+        waiting("batch_no_line", id="unlisted"),
     ]
     batch = await finn.ended_batch((await send(finn, rows))["id"])
     entries = await entries_of(ledger, batch["id"])
@@ -118,9 +119,11 @@ async def test_lines_end_each_in_its_own_way(finn: Person, ledger: Cloud) -> Non
         "busy": ("succeeded", 2),
         "broken": ("failed", 1),
         "down": ("succeeded", 2),
+        "unlisted": ("failed", 1),
     }
     assert entries["refused"]["usd_micros"] == OUTPUT_USD_MICROS // 2
     assert entries["broken"]["estimated"]
+    assert entries["unlisted"]["estimated"]
 
 
 async def test_batch_that_the_provider_rejects_is_carried_out_at_once(

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 from shared.domain.budget_policies import BudgetPolicy
 from shared.domain.budgets import Scope
@@ -14,7 +15,7 @@ from shared.services.budgets import BudgetChange
 from shared.services.organisation_budgets import AllocationOrder, OrganisationChange
 from tests import builders
 from tests.fakes.faults import Crashed, Fault
-from tests.proofs.allocation_world import AllocationWorld, Variant
+from tests.proofs.allocation_world import AllocationWorld, Partitions, Variant
 from tests.proofs.chaos import PROCESS, Chaos, Process
 from tests.proofs.invariants import SHOWN_MAX
 from tests.proofs.virtual_loop import VirtualLoop
@@ -151,17 +152,35 @@ def run_history(seed: int, variant: Variant | None = None) -> Verdict:
     return _judged(seed, AllocationWorld(chaos, policies, variant), before, steps, timers=True)
 
 
-def run_planned(
-    before: Sequence[Step], step: Step, faults: Mapping[int, Fault], variant: Variant | None = None
+def run_planned(before: tuple[Step, ...], step: Step, faults: Mapping[int, Fault]) -> Verdict:
+    """One step, and a sweep after it, in which only the calls named by their number go wrong."""
+    world = AllocationWorld(Chaos(0, rate=0.0, planned=faults), _plain_policies())
+    world.plant(_standing_after(before))
+    swept = Step("sweep", sweep().act, starts_at_s=SETTLE_S)
+    return _judged(0, world, [], [step, swept], timers=False)
+
+
+@cache
+def _standing_after(before: tuple[Step, ...]) -> Partitions:
+    """What stands when these steps are done; thousands of plans begin with the same ones."""
+    world = AllocationWorld(Chaos(0, rate=0.0), _plain_policies())
+    loop = VirtualLoop()  # type: ignore[abstract]  # what it lacks, no service may use
+    loop.run(_prepare(world, before))
+    assert not world.checker.violations
+    return world.container.partitions
+
+
+def run_race(
+    before: Sequence[Step], first: Step, second: Step, offset_s: float, seed: int
 ) -> Verdict:
-    """One step and a sweep beside it, in which only the calls named by their number go wrong."""
-    policies = {each: BudgetPolicy(Scope("department", each), 4 * UNIT) for each in DEPARTMENTS}
-    world = AllocationWorld(Chaos(0, rate=0.0, planned=faults), policies, variant)
-    return _judged(0, world, before, [step, sweep_after(step)], timers=False)
+    """Two steps, one a moment after the other; the seed decides how long their calls take."""
+    world = AllocationWorld(Chaos(seed, rate=0.0), _plain_policies())
+    delayed = Step(second.name, second.act, offset_s)
+    return _judged(seed, world, before, [first, delayed], timers=False)
 
 
-def sweep_after(step: Step) -> Step:
-    return Step("sweep", sweep().act, step.starts_at_s + 60.0)
+def _plain_policies() -> dict[str, BudgetPolicy]:
+    return {each: BudgetPolicy(Scope("department", each), 4 * UNIT) for each in DEPARTMENTS}
 
 
 def _judged(
@@ -182,12 +201,10 @@ def _judged(
 async def _history(
     world: AllocationWorld, before: Sequence[Step], steps: Sequence[Step], timers: bool
 ) -> int:
-    PROCESS.set(Process("main"))
     loop = asyncio.get_running_loop()
-    world.chaos.active = False
-    for step in before:
-        await _pursue(world, step)
+    await _prepare(world, before)
     world.chaos.active, world.chaos.calls = True, 0
+    world.chaos.trace.clear()  # call n of a plan is entry n of the trace
     timer = loop.create_task(_timer(world)) if timers else None
     await asyncio.gather(*(loop.create_task(_pursue(world, each)) for each in steps))
     calls = world.chaos.calls
@@ -204,6 +221,13 @@ async def _history(
     world.checker.at_the_end()
     world.checker.check_audit(world.audit.events)
     return calls
+
+
+async def _prepare(world: AllocationWorld, before: Sequence[Step]) -> None:
+    PROCESS.set(Process("main"))
+    world.chaos.active = False
+    for step in before:
+        await _pursue(world, step)
 
 
 async def _timer(world: AllocationWorld) -> None:

@@ -26,6 +26,8 @@ from tests.proofs.world import VirtualClock
 
 COUNTERS = ("limit_micros", "ceiling_micros", "reserved_micros", "spent_micros")
 OPEN = ("asked", "granted")
+USED_IDS = 1_000  # more than anything that is planted has taken
+Partitions = Mapping[str, Mapping[str, Item]]
 
 
 class AllocationChecker:
@@ -171,6 +173,14 @@ class AllocationWorld:
         self.organisation = OrganisationBudgets(self.allocations)
         self.audit = FakeAuditLog()
         self._relay = AuditRelay(FakeRecords(connection), self.audit)
+
+    def plant(self, standing: Partitions) -> None:
+        """Begin where another world stopped; documents are never changed in place."""
+        self.container.partitions = {key: dict(partition) for key, partition in standing.items()}
+        self.clock._ids = USED_IDS
+        for key, partition in standing.items():
+            if "cap" in partition:
+                self.checker.after_commit(key, {"cap": partition["cap"]})
 
     async def copy_events(self) -> None:
         """What the timer of the audit relay does."""

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TypeVar
 
 from shared.domain.batch_files import BatchRow
-from shared.domain.batch_plans import BatchSource
+from shared.domain.batch_plans import Acceptance, BatchSource
 from shared.domain.generations import GenerationRequest, request_hash
 from shared.domain.identity import Caller
 from shared.errors import BudgetExceeded, Conflict, IdempotencyKeyReused, Rejected
@@ -38,6 +38,7 @@ class Intent:
     reuses_key: bool = False
     cancels_after_s: float | None = None
     rival: tuple[GenerationRequest, ...] = ()  # another payload under the same key, meanwhile
+    acceptance: Acceptance = "all"
 
 
 async def pursue(world: World, intent: Intent) -> None:
@@ -122,6 +123,7 @@ async def _submit(world: World, intent: Intent, requests: tuple[GenerationReques
             [BatchRow(n, n, f"row-{n}", each, ()) for n, each in enumerate(requests, start=1)]
         ),
         correlation_id="c-1",
+        acceptance=intent.acceptance,
     )
     return (await world.batches.submit(order, world.orchestrations)).id
 

@@ -174,4 +174,5 @@ def _intent(
         reuses_key=chance.random() < 0.2,
         cancels_after_s=chance.random() * 20 if chance.random() < 0.2 else None,
         rival=rival if rival != requests and chance.random() < 0.1 else (),
+        acceptance="as_many_as_fit" if batch and number % 2 else "all",
     )

@@ -154,10 +154,11 @@ class ReconciliationBench:
             for scope in charged_scopes(department_id, builders.caller().key):
                 self.policies.plant(department_id, BudgetPolicy(scope, limit_micros))
         await builders.open_budgets(self.connection.as_connection(), PARTITION, limits)
+        self.clock.advance(3_600)  # the builders' generations are admitted at noon
 
     async def admitted(self, seed: str, usd_micros: int = 6_000) -> WorkItem:
         wanted = builders.request("gpt-image-2" if self.provider == "azure_openai" else "sdxl")
-        quote = builders.quote(2 * usd_micros, usd_micros)
+        quote = builders.quote(usd_micros)
         work = builders.item(builders.single_id(seed), wanted=wanted, quote=quote)
         await self.ledger.reserve(builders.reservation(work))
         return work
@@ -179,7 +180,7 @@ class ReconciliationBench:
         await self.settle(work, builders.report(work, "unknown", reason="no_answer", **fields))
         return work
 
-    def bill(self, work: WorkItem, usd_micros: int, **values: Any) -> None:
+    def bill(self, work: WorkItem, usd_micros: int | None, **values: Any) -> None:
         self.export.bill(
             BilledLine(
                 **{

@@ -29,6 +29,7 @@ def _unreached(reached: set[str]) -> set[str]:
     return everything - reached
 
 
+@pytest.mark.timeout(900)  # some 900 histories; a minute on a quiet machine
 def test_a_crash_at_every_call_raises_each_threshold_once() -> None:
     points = [
         number

@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import ClassVar
 
 from shared.adapters.cosmos import CosmosConnection
 from shared.adapters.cosmos_ledger import CosmosLedger
@@ -55,9 +56,10 @@ class VirtualClock:
 
     def __init__(self) -> None:
         self._ids = 0
+        self.start = NOON
 
     def now(self) -> datetime:
-        return NOON + timedelta(seconds=asyncio.get_running_loop().time())
+        return self.start + timedelta(seconds=asyncio.get_running_loop().time())
 
     def new_id(self) -> str:
         self._ids += 1
@@ -77,6 +79,8 @@ class Variant:
 class World:
     """Everything that one history needs; `checker` watches all of it."""
 
+    checker_type: ClassVar[type[Checker]] = Checker
+
     chaos: Chaos
     directory: FakeDirectory
     catalogue: PriceCatalogue
@@ -88,7 +92,7 @@ class World:
         self.connection = FakeConnection(self.chaos)
         self.container = self.connection.container("ledger")
         rate = self.catalogue.exchange_rate.aud_per_usd_micros
-        self.checker = Checker(self.container, rate)
+        self.checker = self.checker_type(self.container, rate)
         self.container.after_commit = self.checker.after_commit
         self.clock = VirtualClock()
         self.images = FakeImageStore(self.chaos)

@@ -40,7 +40,8 @@ async def record() -> None:
     with tempfile.TemporaryDirectory(prefix="eig-record-") as folder:
         options = StackOptions(ports=free_ports(), data_dir=Path(folder), say=print)
         async with running_stack(options) as stack:
-            headers = {"Authorization": f"Bearer {await _token(stack)}", "Prefer": "wait=60"}
+            token = await token_of(stack, "ava")
+            headers = {"Authorization": f"Bearer {token}", "Prefer": "wait=60"}
             async with aiohttp.ClientSession(headers=headers) as session:
                 names = {
                     await _generation(session, stack, "A quiet harbour"): "generation",
@@ -55,12 +56,13 @@ async def record() -> None:
             f"{waiting_id}:chunks": "chunks",
             f"{waiting_id}:0:waiting": "provider_batch",
         }
-        _save(Path(folder) / "host" / "host.db", names)
+        save(Path(folder) / "host" / "host.db", names)
 
 
-async def _token(stack: Stack) -> str:
+async def token_of(stack: Stack, username: str) -> str:
+    """An access token of a demo user."""
     url = f"{stack.ports.url('simulators')}/{home_tenant_id()}/oauth2/v2.0/token"
-    form = {"grant_type": "password", "username": "ava"}
+    form = {"grant_type": "password", "username": username}
     async with aiohttp.ClientSession() as session, session.post(url, data=form) as answer:
         return str((await answer.json())["access_token"])
 
@@ -84,7 +86,8 @@ async def _batch(session: aiohttp.ClientSession, stack: Stack, rows: str) -> str
     return str(view["id"])
 
 
-def _save(database: Path, names: dict[str, str]) -> None:
+def save(database: Path, names: dict[str, str]) -> None:
+    """Write the histories of instances, by the names they shall have."""
     connection = sqlite3.connect(database)
     for instance_id, name in names.items():
         orchestrator, given, output = connection.execute(

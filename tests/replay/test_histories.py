@@ -11,12 +11,19 @@ from azure.durable_functions.models.DurableOrchestrationContext import (
     DurableOrchestrationContext,
 )
 
-from functions import durable_generation, durable_provider_batches, names
+from functions import (
+    durable_alerts,
+    durable_generation,
+    durable_overage,
+    durable_provider_batches,
+    names,
+)
 
 HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
 SCHEDULED = {4: "activity", 7: "orchestration", 10: "timer"}  # history event types
 ACTIONS = {0: "activity", 2: "orchestration", 5: "timer"}  # action types, plain ones only
 COMPOUND = {11, 12}
+WAIT_FOR_EVENT = 6  # is not scheduled, so it leaves no trace in a history
 EXECUTION_COMPLETED = 1
 ORCHESTRATORS = {
     names.GENERATION_ORCHESTRATOR: durable_generation.generation_orchestrator,
@@ -24,6 +31,9 @@ ORCHESTRATORS = {
     names.CHUNK_ORCHESTRATOR: durable_generation.chunk_orchestrator,
     names.CHUNKS_ORCHESTRATOR: durable_generation.chunks_orchestrator,
     names.PROVIDER_BATCH_ORCHESTRATOR: durable_provider_batches.provider_batch_orchestrator,
+    names.APPROVAL_ORCHESTRATOR: durable_overage.approval_orchestrator,
+    names.DEFERRED_ORCHESTRATOR: durable_overage.deferred_orchestrator,
+    names.ALERT_ORCHESTRATOR: durable_alerts.alert_orchestrator,
 }
 
 Saved = dict[str, Any]
@@ -66,7 +76,7 @@ def flattened(actions: list[dict[str, Any]]) -> list[Step]:
     for action in actions:
         if action["actionType"] in COMPOUND:
             steps += flattened(action["compoundActions"])
-        else:
+        elif action["actionType"] != WAIT_FOR_EVENT:
             steps.append((ACTIONS[action["actionType"]], action.get("functionName")))
     return steps
 

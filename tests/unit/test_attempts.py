@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -15,10 +15,11 @@ from shared.domain.attempts import (
     Usage,
 )
 from shared.domain.ledger import ATTEMPTS_MAX, MarkerOwner
+from shared.domain.price_catalogues import PriceVersion
 from shared.services.attempts import RETRY_AFTER_S_MAX, STORE_RETRY_S, Attempts
 from shared.services.provider_gate import GateLimit, ProviderGate
 from tests.builders import catalogue, catalogues, item, marker, request
-from tests.fakes.clock import FakeClock
+from tests.fakes.clock import NOON, FakeClock
 from tests.fakes.cosmos_container import FakeConnection
 from tests.fakes.faults import Crashed, Fault, Faults, NoFaults, ScriptedFaults
 from tests.fakes.image_store import FakeImageStore
@@ -105,6 +106,16 @@ async def test_run_delivered_twice_calls_once_and_reports_the_same() -> None:
     bench = Bench()
     assert await bench.run() == await bench.run()
     assert bench.calls == 1
+
+
+async def test_run_bills_by_the_version_of_the_quote_after_prices_changed() -> None:
+    bench = Bench()
+    standing = catalogues()
+    rows = tuple(replace(row, usd_micros=2 * row.usd_micros) for row in standing.prices[-1].rows)
+    dearer = replace(standing, prices=(*standing.prices, PriceVersion("new", "2026-11-15", rows)))
+    bench.attempts = replace(bench.attempts, catalogues=dearer)
+    assert dearer.at(NOON).quote(request()).usd_micros > bench.work.quote.usd_micros
+    assert (await bench.run()).usd_micros == 3_025
 
 
 async def test_run_without_a_meter_books_the_maximum() -> None:

@@ -1,4 +1,4 @@
-"""The finance report: self-contained, within its security policy, safe, and with a table per plot."""
+"""The finance report: self-contained, inside its security policy, safe, a table by each plot."""
 
 import base64
 import hashlib
@@ -152,6 +152,13 @@ def test_page_without_anything_says_so() -> None:
     assert "Nothing was spent" in page
     assert "Not enough to go on" in page
     assert f"needs {HISTORY_DAYS_MIN}" in page
+
+
+def test_amounts_of_any_size_can_be_drawn() -> None:
+    for micros in (1, 92, 999_999, 1_000_000, 87_654_321, 10**12, 2**52):
+        documents = [resolution(1, amount_micros=micros), adjustment(1, amount_micros=-micros)]
+        for entries in (documents[:1], documents[1:], documents):
+            assert "<figure>" in finance_page(report_of([read_entry(each) for each in entries]))
 
 
 def test_page_of_a_closed_period_names_its_checksum() -> None:

@@ -1,233 +1,31 @@
-"""Provider batches over a fake store and provider: half the price, once, whatever dies."""
+"""Provider batches over a fake store and provider: half the price, and what happens otherwise."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Any
+import asyncio
 
 import pytest
 
-from shared.adapters.cosmos_ledger import CosmosLedger
-from shared.adapters.cosmos_provider_batches import CosmosProviderBatchClaims
-from shared.domain.attempts import Billed, Delivered, Failure, NotDelivered, Usage
-from shared.domain.batch_plans import BatchChunk, PlannedQuote, PlannedRow
-from shared.domain.budgets import charged_scopes
-from shared.domain.ids import operation_id, row_generation_id
+from shared.domain.attempts import Billed, Failure, NotDelivered, Unknown
+from shared.domain.ids import row_generation_id
 from shared.domain.ledger import AttemptMarker
-from shared.domain.provider_batches import (
-    BatchLine,
-    ProviderBatch,
-    batched_marker,
-    provider_batch_key,
-)
+from shared.domain.provider_batches import ProviderBatch, batched_marker, provider_batch_key
 from shared.errors import Unavailable
-from shared.services.attempts import Attempts
-from shared.services.provider_batch_results import SEARCH_TIME, ProviderBatchResults
-from shared.services.provider_batches import (
-    SUBMITS_MAX,
-    Look,
-    ProviderBatches,
-    ProviderBatchTimes,
-)
-from shared.services.provider_gate import GateLimit, ProviderGate
-from shared.services.settlements import Settlements
-from shared.services.work import WorkItems
+from shared.services import provider_batches
+from shared.services.provider_batch_results import SEARCH_TIME
+from shared.services.provider_batches import SUBMITS_MAX, Look
 from tests import builders
-from tests.fakes.batch_files import FakeBatchFiles
-from tests.fakes.batch_provider import FakeBatchProvider
-from tests.fakes.clock import FakeClock
-from tests.fakes.cosmos_container import FakeConnection
-from tests.fakes.faults import Crashed, Fault, NoFaults, ScriptedFaults
-from tests.fakes.image_store import FakeImageStore
-from tests.fakes.providers import NOT_A_PICTURE, PNG, FakeProvider, Work
-from tests.fakes.records import FakeRecords
-
-BATCH_ID = operation_id(builders.PARTITION, "test", "batch")
-USD_MICROS = 5_880 + 25  # 196 output tokens and 5 of the prompt
-HALF_USD_MICROS = 2_953  # rounded up
-USAGE = Usage(input_tokens=5, output_tokens=196, images=1)
-DELIVERED = Work(Delivered((), USAGE, request_id="r-1"), USD_MICROS, (PNG,))
-BUSY = Work(NotDelivered(Failure.RATE_LIMITED, Billed.NOTHING, "http_429"), 0)
-REFUSED = Work(NotDelivered(Failure.CONTENT_REJECTED, Billed.OUTPUT, "prompt_refused"), 5_880)
-WINDOW = timedelta(hours=23)
-LIMIT_MICROS = 10_000_000
-
-
-class Restarts(NoFaults):
-    """The process dies at call number `at`, before or after its work; every other call works."""
-
-    def __init__(self, at: int | None = None, fault: Fault = Fault.CRASH_BEFORE) -> None:
-        self.calls: list[str] = []
-        self._at, self._fault = at, fault
-
-    async def next(self, call: str) -> Fault:
-        self.calls.append(call)
-        if len(self.calls) - 1 != self._at:
-            return Fault.NONE
-        if self._fault is Fault.CRASH_BEFORE:
-            raise Crashed(call)
-        return self._fault
-
-
-@dataclass
-class Bench:
-    """The service with a batch of `rows` rows that may wait, reserved at the full price."""
-
-    rows: int = 3
-    script: Callable[[BatchLine], Work] = lambda line: DELIVERED
-    faults: Any = field(default_factory=NoFaults)
-    instant: bool = True
-    cancel: bool = False
-    frozen_s: float | None = None
-    plain_rows: int = 0
-
-    def __post_init__(self) -> None:
-        self.clock = FakeClock()
-        self.connection = FakeConnection(self.faults)
-        self.container = self.connection.container("ledger")
-        connection = self.connection.as_connection()
-        self.ledger = CosmosLedger(connection)
-        self.records = FakeRecords(self.connection)
-        self.files = FakeBatchFiles()
-        self.images = FakeImageStore(self.faults)
-        self.work = WorkItems(self.records, self.files)
-        self.sync = FakeProvider("azure_openai", lambda _: DELIVERED, faults=self.faults)
-        self.provider = FakeBatchProvider(
-            self.script, self.clock, self.faults, self.instant, before_work=self._check_markers
-        )
-        claims = CosmosProviderBatchClaims(connection)
-        self.results = ProviderBatchResults(self.provider, claims, self.clock)
-        self.attempts = Attempts(
-            ledger=self.ledger,
-            images=self.images,
-            providers={"azure_openai": self.sync},
-            catalogues=builders.catalogues(),
-            gate=ProviderGate({"azure_openai": GateLimit(100, 60_000)}, self.clock),
-            clock=self.clock,
-            end_user_salt="salt",
-            batched=self.results.outcome_of,
-        )
-        self.settlements = Settlements(self.ledger, self.work, self.clock)
-        self.batches = ProviderBatches(
-            results=self.results,
-            ledger=self.ledger,
-            work=self.work,
-            attempts=self.attempts,
-            settlements=self.settlements,
-            is_cancel_requested=self._is_canceled,
-            pause_s=self._pause_s,
-            times=ProviderBatchTimes(WINDOW, timedelta(seconds=60)),
-            clock=self.clock,
-        )
-
-    async def _is_canceled(self, batch_id: str) -> bool:
-        return self.cancel
-
-    async def _pause_s(self, item: object) -> float | None:
-        return self.frozen_s
-
-    def _check_markers(self, line: BatchLine) -> None:
-        """I8: nothing is sent without a durable marker that says where its evidence is."""
-        found = self.document(f"a:{line.order.generation_id}:{line.order.attempt}")
-        assert found["owner"] == "worker"
-        assert found["job_id"] == "batch:0"
-
-    async def open(self) -> "Bench":
-        wanted = builders.request(quality="low")
-        quote = builders.catalogue().quote(wanted)
-        priced = PlannedQuote(usd_micros=quote.usd_micros, amount_micros=quote.amount_micros)
-        planned = tuple(
-            PlannedRow(
-                row=number,
-                item_id=f"row-{number}",
-                request=wanted,
-                quote=priced,
-                deadline="24h" if number <= self.rows else None,
-            )
-            for number in range(1, self.rows + self.plain_rows + 1)
-        )
-        items = [
-            builders.item(row_generation_id(BATCH_ID, row.row), wanted, quote, item_id=row.item_id)
-            for row in planned
-        ]
-        owner = items[0].owner
-        chunk = BatchChunk(
-            batch_id=BATCH_ID,
-            plan="plan-1",
-            tenant_id=owner.tenant_id,
-            department_id=owner.department_id,
-            user_key=owner.user_key,
-            actor_role="StandardUser",
-            correlation_id="c-1",
-            created_at=builders.CREATED_AT,
-            price_version=quote.price_version,
-            exchange_rate_version=quote.exchange_rate_version,
-            aud_per_usd_micros=quote.aud_per_usd_micros,
-            rows=planned,
-        )
-        await self.files.put_chunk(0, chunk)
-        limits = dict.fromkeys(charged_scopes(owner.department_id, owner.user_key), LIMIT_MICROS)
-        connection = self.connection.as_connection()
-        await builders.open_budgets(connection, builders.PARTITION, limits)
-        await self.ledger.reserve(builders.batch_reservation(BATCH_ID, items))
-        return self
-
-    def document(self, document_id: str) -> dict[str, Any]:
-        found = self.container.peek(builders.PARTITION.key, document_id)
-        assert found is not None, document_id
-        return found
-
-    def documents(self, prefix: str) -> list[dict[str, Any]]:
-        found = self.container.partitions[builders.PARTITION.key]
-        return [found[name] for name in sorted(found) if name.startswith(prefix)]
-
-    async def submit(self) -> Look:
-        return await self.batches.submit(BATCH_ID, 0)
-
-    async def look(self, *, stop: bool = False) -> Look:
-        return await self.batches.look(BATCH_ID, 0, stop=stop)
-
-    async def collect(self) -> list[tuple[int, int]]:
-        return list(await self.batches.collect(BATCH_ID, 0))
-
-    async def go_on(self, left: list[tuple[int, int]], *, stop: bool = False) -> None:
-        """What the orchestrator does with the rows that a provider batch left."""
-        reports = []
-        for row, first in left:
-            attempt = first
-            item = await self.work.find(row_generation_id(BATCH_ID, row))
-            if stop:
-                reports.append(await self.attempts.stop(item, "canceller"))
-            else:
-                report = await self.attempts.run(item, attempt)
-                while report.ending in ("retry", "again"):
-                    attempt += report.ending == "retry"
-                    report = await self.attempts.run(item, attempt)
-                reports.append(report)
-        if reports:
-            await self.settlements.settle(BATCH_ID, reports)
-
-    async def whole(self) -> None:
-        """The orchestration from its beginning, as the sweep starts it again after a crash."""
-        looked = await self.submit()
-        for _ in range(100):
-            if looked.stage == "over":
-                break
-            self.clock.advance(60)
-            looked = await self.look()
-        await self.go_on(await self.collect())
-
-    def check_books(self) -> None:
-        """Each row ended once; the ledger is the invoices; nothing is reserved any more."""
-        entries = self.documents("x:")
-        assert [entry["row"] for entry in entries] == list(range(1, self.rows + 1))
-        synchronous = sum(self.sync.invoice.values())
-        billed = sum(self.provider.invoice.values()) + synchronous
-        assert sum(entry["usd_micros"] for entry in entries) == billed
-        spent = sum(entry["amount_micros"] for entry in entries)
-        for budget in self.documents("budget:"):
-            assert (budget["reserved_micros"], budget["spent_micros"]) == (0, spent)
-        assert self.document(f"h:{BATCH_ID}")["remaining_micros"] == 0
+from tests.fakes.faults import Crashed, Fault, ScriptedFaults
+from tests.fakes.providers import NOT_A_PICTURE, Work
+from tests.unit.provider_batches_bench import (
+    BATCH_ID,
+    BUSY,
+    DELIVERED,
+    HALF_USD_MICROS,
+    REFUSED,
+    USD_MICROS,
+    WINDOW,
+    Bench,
+    Interleaved,
+)
 
 
 async def test_rows_are_booked_at_half_the_price_with_what_they_saved() -> None:
@@ -410,8 +208,6 @@ async def test_refused_submission_goes_on_synchronously_at_once() -> None:
 async def test_busy_provider_is_asked_a_few_times_then_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from shared.services import provider_batches
-
     monkeypatch.setattr(provider_batches, "SUBMIT_PAUSE_S", 0.0)
     faults = ScriptedFaults("submit", *[Fault.REFUSED] * SUBMITS_MAX)
     bench = await Bench(faults=faults).open()
@@ -432,15 +228,35 @@ async def test_row_that_somebody_else_took_is_not_sent() -> None:
     assert bench.documents("x:")[1]["status"] == "canceled"
 
 
-async def test_line_that_a_complete_job_does_not_list_stays_unknown() -> None:
+async def test_line_that_a_complete_job_does_not_list_is_booked_at_the_most() -> None:
     bench = await Bench().open()
     await bench.submit()
     bench.provider.jobs["batch-1"].unlisted = {"00002-1"}
     assert await bench.collect() == []
-    assert [entry["row"] for entry in bench.documents("x:")] == [1, 3]
+    entry = bench.documents("x:")[1]
+    assert (entry["status"], entry["estimated"]) == ("failed", True)
+    assert HALF_USD_MICROS < entry["usd_micros"] == -(-entry["list_usd_micros"] // 2)
     record = bench.document(f"g:{row_generation_id(BATCH_ID, 2)}")
-    assert record["status"] == "indeterminate"
     assert record["failure"]["reason"] == "no_line_in_the_results"
+
+
+async def test_line_whose_answer_says_nothing_is_booked_at_the_most() -> None:
+    silent = Work(Unknown("gateway_error"), 0)
+    bench = await Bench(rows=1, script=lambda line: silent).open()
+    await bench.submit()
+    assert await bench.collect() == []
+    (entry,) = bench.documents("x:")
+    assert (entry["status"], entry["estimated"]) == ("failed", True)
+    assert entry["usd_micros"] >= HALF_USD_MICROS
+
+
+async def test_submits_at_the_same_time_send_once() -> None:
+    bench = await Bench(faults=Interleaved()).open()
+    looks = await asyncio.gather(*(bench.submit() for _ in range(4)))
+    assert {look.stage for look in looks} <= {"running", "searching"}
+    assert len(bench.provider.jobs) == 1
+    await bench.whole()
+    bench.check_books()
 
 
 async def test_sweep_ends_rows_by_the_job_when_the_orchestration_is_gone() -> None:
@@ -506,39 +322,3 @@ async def test_silent_provider_leaves_everything_as_it_was() -> None:
     assert bench.documents("x:") == []
     await bench.whole()
     bench.check_books()
-
-
-CALLS_MAX = 60  # more than one whole run makes
-
-
-@pytest.mark.parametrize("fault", [Fault.CRASH_BEFORE, Fault.CRASH_AFTER])
-async def test_process_that_dies_anywhere_pays_once_and_books_what_was_billed(
-    fault: Fault,
-) -> None:
-    for at in range(CALLS_MAX):
-        if not await _dies_and_recovers(fault, at):
-            break
-    assert 20 < at < CALLS_MAX - 1  # every call was a point to die at, and the run ended
-
-
-async def _dies_and_recovers(fault: Fault, at: int) -> bool:
-    """One run with a crash at call `at` and a restart; False if it makes fewer calls."""
-    opening = Restarts()
-    bench = await Bench(rows=2, faults=opening).open()
-    faults = Restarts(len(opening.calls) + at, fault)
-    faults.calls = opening.calls
-    bench.container._faults = bench.images._faults = faults
-    bench.provider.faults = bench.sync.faults = faults
-    try:
-        await bench.whole()
-        return False
-    except Crashed:
-        await bench.whole()
-    jobs = bench.provider.jobs
-    assert len(jobs) <= 1
-    bench.check_books()
-    for row in (1, 2):
-        alone = bench.sync.submitted.get((row_generation_id(BATCH_ID, row), 2), 0)
-        in_batch = sum(f"{row:05d}-1" in job.done for job in jobs.values())
-        assert alone + in_batch == 1, (faults.calls[-1], at)
-    return True

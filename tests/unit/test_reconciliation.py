@@ -209,7 +209,7 @@ def window(
     return [compare(PROVIDER, DAY + timedelta(days=n), *made) for n in (-1, 0, 1)]
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(days())
 def test_every_line_and_every_entry_counts_once(
     made: tuple[list[BilledLine], list[BookedEntry], list[OpenWork]],
@@ -220,7 +220,7 @@ def test_every_line_and_every_entry_counts_once(
     assert sum(f.booked_usd_micros for f in figures) == sum(x.usd_micros for x in entries)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(days(), st.randoms(use_true_random=False))
 def test_order_does_not_matter_and_repetition_changes_nothing(
     made: tuple[list[BilledLine], list[BookedEntry], list[OpenWork]], order: random.Random
@@ -229,7 +229,7 @@ def test_order_does_not_matter_and_repetition_changes_nothing(
     assert window(shuffled) == window(made)  # type: ignore[arg-type]
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(days())
 def test_drift_is_zero_where_everything_matches(
     made: tuple[list[BilledLine], list[BookedEntry], list[OpenWork]],
@@ -278,6 +278,13 @@ def test_line_without_an_entry_or_a_department_lies_with_the_organisation(key: s
     assert finding.case.partition.key == f"organisation.{TENANT}|cases"
     assert finding.case.case_id == organisation_case_id(PROVIDER, DAY, "billed_not_booked", key)
     assert partition_of_case(finding.case.case_id, TENANT) == finding.case.partition
+
+
+def test_line_that_names_no_amount_leaves_it_open_what_was_billed() -> None:
+    comparison = compare(PROVIDER, DAY, [line("x", 5), line("x", None)], [])
+    (finding,) = findings(comparison, books(), TERMS)
+    assert finding.case.kind == "billed_not_booked"
+    assert finding.case.billed_usd_micros is None
 
 
 def test_drifting_model_and_unpriced_model_are_stopped() -> None:

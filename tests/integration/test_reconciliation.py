@@ -1,0 +1,220 @@
+"""Freezes and reconciliation over HTTP: what is stopped, what is found, what is put right."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+import pytest
+
+from tests.integration.api import Json, Person, order, prompt, until
+from tests.integration.cloud import Cloud, organisation
+
+DEPARTMENT = "foundry"
+FROZEN_WITHIN_S = 5.0  # the promise
+PAUSE_S = 1.5  # rows that were not held back would have gone on by then
+ROWS = 20
+
+
+def today() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%d}"
+
+
+@asynccontextmanager
+async def frozen(
+    admin: Person, target: str, reason: str = "unexplained charges"
+) -> AsyncIterator[Json]:
+    """A freeze that is lifted whatever happens: the whole suite shares one cloud."""
+    shown = await admin.send("PUT", f"/freezes/{target}", json={"reason": reason})
+    try:
+        yield shown.json()
+    finally:
+        await admin.send("DELETE", f"/freezes/{target}", params={"reason": "all clear"})
+
+
+@asynccontextmanager
+async def exports_lie(cloud: Cloud, **rule: object) -> AsyncIterator[None]:
+    """The provider's export says otherwise than the provider did."""
+    url = f"{cloud.simulators_url}/_control/exports"
+    async with cloud.session.post(url, json=rule) as answer:
+        assert answer.status == 201
+    try:
+        yield
+    finally:
+        async with cloud.session.delete(url) as answer:
+            assert answer.status == 200
+
+
+async def reconcile(admin: Person, provider: str) -> Json:
+    body = {"provider": provider, "day": today()}
+    return (await admin.post("/reconciliations", body)).json(201)
+
+
+async def close(admin: Person, case_id: str, **body: object) -> Json:
+    path = f"/cases/{quote(case_id)}/close"
+    return (await admin.post(path, {"reason": "looked at it", **body})).json()
+
+
+@pytest.fixture(scope="module")
+async def founder(own_cloud: Cloud) -> Person:
+    """Somebody whose department nobody else uses."""
+    file = organisation(DEPARTMENT, 100_000_000, [100_000_000])
+    await own_cloud.seed(file)
+    return await own_cloud.minted(
+        claims={"oid": file["users"][0]["object_id"], "roles": ["StandardUser"]}
+    )
+
+
+async def test_frozen_model_is_refused_by_name_until_it_is_lifted(
+    founder: Person, olga: Person
+) -> None:
+    body = order("flux-schnell")
+    async with frozen(olga, "model:flux-schnell") as shown:
+        assert (shown["target"], shown["lifted"]) == ("model:flux-schnell", False)
+
+        async def refused() -> int:
+            return (await founder.post("/generations", body)).status
+
+        began = asyncio.get_running_loop().time()
+        await until(refused, lambda status: status == 423, FROZEN_WITHIN_S)
+        assert asyncio.get_running_loop().time() - began < FROZEN_WITHIN_S
+        problem = (await founder.post("/generations", body)).problem(423, "frozen")
+        assert problem["target"] == "model:flux-schnell"
+        assert problem["reason"] == "unexplained charges"
+        items = {"items": [order("flux-schnell"), order()]}
+        (await founder.post("/batches", items)).problem(423, "frozen")
+        assert "model:flux-schnell" in {
+            freeze["target"] for freeze in (await olga.get("/freezes")).json()["items"]
+        }
+    assert (await founder.generate(order("flux-schnell")))["status"] == "succeeded"
+    again = await olga.send("DELETE", "/freezes/model:flux-schnell", params={"reason": "again"})
+    again.problem(404, "not_found")
+
+
+async def test_freeze_pauses_a_batch_which_goes_on_when_it_is_lifted(
+    own_cloud: Cloud, founder: Person, olga: Person
+) -> None:
+    items = [order(prompt=prompt(scenario="slow seconds=2")) for _ in range(ROWS)]
+    batch = (await founder.post("/batches", {"items": items})).json(202)
+    async with frozen(olga, f"department:{DEPARTMENT}"):
+        await asyncio.sleep(FROZEN_WITHIN_S)
+        paused = len(await own_cloud.submissions())
+        await asyncio.sleep(PAUSE_S)
+        assert len(await own_cloud.submissions()) == paused, "nothing is sent while it is frozen"
+        shown = await founder.batch(batch["id"])
+        assert shown["status"] == "running"
+        assert shown["rows"]["succeeded"] < ROWS
+        (await founder.post("/generations", order())).problem(423, "frozen")
+    ended = await founder.ended_batch(batch["id"])
+    assert (ended["status"], ended["rows"]["succeeded"]) == ("completed", ROWS)
+
+
+@pytest.mark.parametrize(
+    ("username", "target", "status"),
+    [
+        ("ava", "department:marketing", 403),
+        ("mia", "department:design", 403),
+        ("mia", "global", 403),
+        ("olga", "model:dall-e-9", 404),
+        ("olga", "anything", 404),
+    ],
+)
+async def test_switch_of_others_does_not_move(
+    cloud: Cloud, username: str, target: str, status: int
+) -> None:
+    person = await cloud.person(username)
+    answer = await person.send("PUT", f"/freezes/{target}", json={"reason": "why not"})
+    answer.problem(status, {403: "policy_denied", 404: "not_found"}[status])
+
+
+async def test_manager_switches_a_project_of_their_own(mia: Person, olga: Person) -> None:
+    target = "project:marketing.apollo"
+    async with frozen(mia, target, "over budget") as shown:
+        assert shown["target"] == target
+        assert target in {f["target"] for f in (await mia.get("/freezes")).json()["items"]}
+    assert target not in {f["target"] for f in (await olga.get("/freezes")).json()["items"]}
+
+
+async def test_model_that_is_billed_otherwise_is_stopped_and_its_case_adjusted(
+    own_cloud: Cloud, founder: Person, olga: Person
+) -> None:
+    made = await founder.generate(order("flux-schnell"))
+    spent = (await founder.get(f"/budgets/department:{DEPARTMENT}")).json()["spent_micros"]
+    try:
+        async with exports_lie(own_cloud, model="black-forest-labs/flux-schnell", permille=2000):
+            run = await reconcile(olga, "replicate")
+            assert run["quarantined"] == ["flux-schnell"]
+            figures = {each["model"]: each for each in run["models"]}
+            assert figures["flux-schnell"]["drift_bp"] == 10_000
+            again = await reconcile(olga, "replicate")
+            assert (again["opened"], again["quarantined"]) == ({}, [])
+
+        async def status() -> int:
+            return (await founder.post("/generations", order("flux-schnell"))).status
+
+        await until(status, lambda seen: seen == 423, FROZEN_WITHIN_S)
+        freezes = (await olga.get("/freezes")).json()["items"]
+        stopped = next(each for each in freezes if each["target"] == "model:flux-schnell")
+        assert stopped["by"] == "system:reconciliation"
+    finally:
+        await olga.send("DELETE", "/freezes/model:flux-schnell", params={"reason": "understood"})
+    case_id = f"{made['id']}:amount_differs"
+    listed = {case["id"]: case for case in (await olga.get("/cases")).json()["items"]}
+    assert listed[case_id]["excess_usd_micros"] == made["cost"]["usd_micros"]
+    (await founder.get(f"/cases/{quote(case_id)}")).problem(404, "not_found")
+    for _ in range(2):
+        closed = await close(olga, case_id, decision="adjust")
+        assert closed["status"] == "closed"
+    budget = (await founder.get(f"/budgets/department:{DEPARTMENT}")).json()
+    assert budget["spent_micros"] >= spent + closed["ruling"]["amount_micros"]
+    assert closed["ruling"]["usd_micros"] == made["cost"]["usd_micros"]
+    assert (await founder.generate(order("flux-schnell")))["status"] == "succeeded"
+
+
+async def test_unknown_outcome_is_settled_by_what_the_export_says(
+    founder: Person, olga: Person
+) -> None:
+    shown = await founder.submit(order(scenario="timeout_after_work"))
+    lost = await founder.ended_generation(shown["id"])
+    assert lost["status"] == "indeterminate"
+    run = await reconcile(olga, "azure_openai")
+    assert run["resolved"] >= 1
+    settled = await founder.generation(shown["id"])
+    assert settled["status"] == "failed"
+    assert settled["failure"]["reason"] == "found_in_usage_export"
+    assert 0 < settled["cost"]["usd_micros"] < settled["quote"]["usd_micros"]
+    assert settled["cost"]["estimated"] is False
+
+
+async def test_only_administrators_reconcile_and_decide(ava: Person, mia: Person) -> None:
+    body = {"provider": "replicate", "day": today()}
+    for person in (ava, mia):
+        (await person.post("/reconciliations", body)).problem(403, "policy_denied")
+        (await person.get("/reconciliations")).problem(403, "policy_denied")
+    (await ava.get("/cases")).problem(403, "policy_denied")
+    assert (await mia.get("/cases")).json()["complete"] is True
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"provider": "nobody", "day": "2026-11-20"},
+        {"provider": "replicate"},
+        {"provider": "replicate", "day": "2999-01-01"},
+        {"provider": "replicate", "day": "2026-11-20", "extra": 1},
+    ],
+)
+async def test_run_that_makes_no_sense_answers_422(olga: Person, body: Json) -> None:
+    assert (await olga.post("/reconciliations", body)).status == 422
+
+
+async def test_runs_are_listed_newest_first(olga: Person) -> None:
+    run = await reconcile(olga, "replicate")
+    listed = (await olga.get("/reconciliations")).json()["items"]
+    assert listed[0]["id"] == run["id"]
+    assert [each["ran_at"] for each in listed] == sorted(
+        (each["ran_at"] for each in listed), reverse=True
+    )

@@ -1,0 +1,111 @@
+"""Changes that look harmless and lose money or count twice; the stories must catch each of them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+from unittest import mock
+
+from shared.adapters import cosmos_grants, cosmos_parked_work
+from shared.domain import approvals, grants, parked_work
+from shared.domain.ledger import Create, Operation, Patch
+from shared.services.approvals import Approvals
+
+
+def unguarded(operations: Sequence[Operation], *prefixes: str) -> list[Operation]:
+    """The same transaction without the predicates on some documents."""
+    return [
+        replace(each, predicate=None)
+        if isinstance(each, Patch) and each.item_id.startswith(prefixes)
+        else each
+        for each in operations
+    ]
+
+
+def without(operations: Sequence[Operation], prefix: str) -> list[Operation]:
+    """The same transaction without the events, which would notice a repeat."""
+    return [
+        each
+        for each in operations
+        if not (isinstance(each, Create) and each.document["id"].startswith(prefix))
+    ]
+
+
+def end_often(*given: Any) -> list[Operation]:
+    """A grant is taken back each time somebody looks at it."""
+    return without(unguarded(grants.end_operations(*given), "grant:"), "e:")
+
+
+def grant_often(*given: Any) -> list[Operation]:
+    """A grant raises before it is written down: its id guards nothing."""
+    return [each for each in grants.grant_operations(*given) if not isinstance(each, Create)] + [
+        Create({"id": f"grant:{given[0].grant_id}:{id(given)}", "pk": given[0].partition.key,
+                "type": "attempt"})
+    ]  # fmt: skip
+
+
+def conclude_often(*given: Any) -> list[Operation]:
+    """An approval is carried out by whoever finds it approved."""
+    return without(unguarded(approvals.conclude_operations(*given), "approval:", "h:"), "e:")
+
+
+def raise_nothing(*given: Any, **named: Any) -> list[Operation]:
+    """The hold is made, but nobody raises the limits: what was approved eats what others have."""
+    operations = []
+    for each in approvals.conclude_operations(*given, **named):
+        if isinstance(each, Patch) and each.item_id.startswith("budget:"):
+            steps = tuple(s for s in each.operations if s["path"] == "/reserved_micros")
+            operations.append(replace(each, operations=steps, predicate=None))
+        else:
+            operations.append(each)
+    return operations
+
+
+def release_often(*given: Any) -> list[Operation]:
+    """Deferred work is reserved by each delivery."""
+    return unguarded(parked_work.unpark_operations(*given), "h:")
+
+
+def count_any_vote(approval: Any, vote: Any, record: Any, event: Any) -> list[Operation]:
+    """A vote counts whatever has become of the approval since it was read."""
+    return unguarded(approvals.vote_operations(approval, vote, record, event), "approval:")
+
+
+def drop_only_the_record(work: Any, record: Mapping[str, Any]) -> list[Operation]:
+    """Canceled work keeps its place, so that it may still be reserved."""
+    return parked_work.place_freed_operations(work, record)[1:]
+
+
+class SelfService(Approvals):
+    """The requester's own vote counts: nobody looks at who it is."""
+
+
+@contextmanager
+def _patched(target: Any, name: str, by: Any) -> Iterator[None]:
+    with mock.patch.object(target, name, by):
+        yield
+
+
+MUTANTS = {
+    "grant ended by everybody": (cosmos_grants, "end_operations", end_often),
+    "grant raised by every send": (cosmos_grants, "grant_operations", grant_often),
+    "approval concluded by everybody": (cosmos_parked_work, "conclude_operations", conclude_often),
+    "limit not raised": (cosmos_parked_work, "conclude_operations", raise_nothing),
+    "deferred work released by everybody": (
+        cosmos_parked_work,
+        "unpark_operations",
+        release_often,
+    ),
+    "late votes count": (cosmos_parked_work, "vote_operations", count_any_vote),
+    "canceled work keeps its place": (
+        cosmos_parked_work,
+        "place_freed_operations",
+        drop_only_the_record,
+    ),
+}
+
+
+def applied(name: str) -> Any:
+    """A mutant as a context."""
+    target, function, by = MUTANTS[name]
+    return _patched(target, function, by)
