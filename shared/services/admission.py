@@ -7,7 +7,7 @@ from shared.domain.audit_events import AuditEvent
 from shared.domain.identity import CLAIM_BY_ROLE, Caller
 from shared.domain.ids import Partition, operation_id
 from shared.domain.ledger import Reservation, partition_for
-from shared.errors import BudgetExceeded, Frozen, PeriodNotOpen
+from shared.errors import BudgetExceeded, Invalid, PeriodNotOpen, PolicyDenied, Rejected
 from shared.ports import Clock, Ledger
 from shared.services.alerts import Alerts
 from shared.services.budget_periods import BudgetPeriods
@@ -64,12 +64,15 @@ class Admission:
             if not quietly:
                 await self.note_denial(caller, reservation, refusal)
             raise
+        except (PolicyDenied, Invalid) as refusal:  # a scope that has no budget at all
+            await self.note_denial(caller, reservation, refusal)
+            raise
         if budgets is not None and self.alerts is not None:
             await self.alerts.note(partition_for(reservation.hold.operation_id), budgets)
         return budgets is not None
 
     async def note_denial(
-        self, caller: Caller, reservation: Reservation, refusal: BudgetExceeded | Frozen
+        self, caller: Caller, reservation: Reservation, refusal: Rejected
     ) -> None:
         """Record that nothing was reserved, and why."""
         hold = reservation.hold

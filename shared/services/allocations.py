@@ -27,10 +27,19 @@ from shared.domain.ids import Partition
 from shared.domain.organisation_policies import (
     OrganisationPolicy,
     cap_partition,
+    nests,
     organisation_policies,
     organisation_scope,
 )
-from shared.errors import BudgetExceeded, InvariantBroken, PeriodNotOpen, Unavailable
+from shared.domain.periods import Calendar, month_of
+from shared.errors import (
+    BudgetExceeded,
+    FieldFault,
+    Invalid,
+    InvariantBroken,
+    PeriodNotOpen,
+    Unavailable,
+)
 from shared.ports import BudgetPolicies, Clock, Directory, Ledger
 from shared.ports.allocations import AllocationLedger, OrganisationPolicies
 from shared.services.calendars import Calendars
@@ -106,6 +115,17 @@ class Allocations:
             least = wanted - carried_micros
             allocated = await self.open(tenant_id, department_id, partition.period, least)
         return budget if allocated is None else under_cap(budget, allocated)
+
+    async def check_calendar(self, department_id: str, calendar: Calendar) -> None:
+        """Raise Invalid if a department's periods would reach over an end of the organisation's."""
+        policy = await self._policy_of(department_id)
+        month = month_of(self.clock.now())
+        if policy is not None and not nests(calendar, policy.calendar, month):
+            raise Invalid(
+                "The period would reach over an end of the organisation's period.",
+                code="calendar_does_not_nest",
+                faults=[FieldFault("/period", "as long as the organisation's, or a part of it")],
+            )
 
     async def ask(self, policy: OrganisationPolicy, transfer: Transfer) -> Transfer:
         """Record a transfer, opening the organisation's period if need be; see the port."""

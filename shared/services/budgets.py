@@ -30,6 +30,7 @@ from shared.errors import (
 )
 from shared.ports import BudgetPolicies, Clock, Directory, Ledger
 from shared.services.alerts import Alerts
+from shared.services.allocations import Allocations
 from shared.services.budget_periods import no_budget
 from shared.services.calendars import Calendars
 
@@ -74,6 +75,7 @@ class Budgets:
     calendars: Calendars
     clock: Clock
     alerts: Alerts | None = None  # told of every limit that changed
+    allocations: Allocations | None = None  # asked whether a calendar fits the organisation's
 
     async def get(
         self, caller: Caller, scope_name: str, period: str | None, department_id: str | None = None
@@ -125,6 +127,8 @@ class Budgets:
             changed_at=now.isoformat(),
             calendar=_calendar(found.scope, standing, change, now),
         )
+        if revised.calendar is not None and self.allocations is not None:
+            await self.allocations.check_calendar(found.department_id, revised.calendar)
         await self._check_cap(found.department_id, revised)
         await self._write(caller, found.department_id, standing, revised, correlation_id)
         return await self._shown(found.department_id, revised, None)

@@ -1,5 +1,6 @@
 """The organisation's budget as administrators see, change and give it out."""
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Mapping
@@ -234,14 +235,19 @@ class OrganisationBudgets:
     async def _shown(self, policy: OrganisationPolicy, month: str | None) -> OrganisationBudgetView:
         period = policy.calendar.period_of_month(month or self._month())
         cap = await self.allocations.organisations.cap(cap_partition(policy.tenant_id, period))
-        budgets = []
-        for department_id in await self._departments(policy.tenant_id):
-            calendar = await self.allocations.calendars.of(department_id)
-            shown = Partition(department_id, calendar.period_of_month(month or self._month()))
-            budget = await self._budget(shown)
-            if budget is not None:
-                budgets.append((department_id, budget))
+        departments = await self._departments(policy.tenant_id)
+        found = await asyncio.gather(*(self._share(each, month) for each in departments))
+        budgets = [
+            (department_id, budget)
+            for department_id, budget in zip(departments, found, strict=True)
+            if budget is not None
+        ]
         return organisation_budget_view(policy, period, cap, budgets)
+
+    async def _share(self, department_id: str, month: str | None) -> Budget | None:
+        calendar = await self.allocations.calendars.of(department_id)
+        period = calendar.period_of_month(month or self._month())
+        return await self._budget(Partition(department_id, period))
 
     def _calendar(
         self, standing: OrganisationPolicy | None, change: OrganisationChange
@@ -274,11 +280,9 @@ class OrganisationBudgets:
 
     async def _departments(self, tenant_id: str) -> list[str]:
         directory = self.allocations.directory
-        return [
-            department_id
-            for department_id in await directory.departments()
-            if await directory.has_department(tenant_id, department_id)
-        ]
+        known = await directory.departments()
+        own = await asyncio.gather(*(directory.has_department(tenant_id, each) for each in known))
+        return [each for each, is_own in zip(known, own, strict=True) if is_own]
 
     async def _budget(self, side: Partition) -> Budget | None:
         scope = Scope("department", side.department_id)

@@ -160,9 +160,16 @@ class Bookkeeping(Generating):
         from shared.services.health import Health
 
         return Health(
-            {"cosmos": self.directory.departments, "storage": self._storage_answers},
+            {
+                "cosmos": self.directory.departments,
+                "storage": self._storage_answers,
+                "receipt_keys": self._receipt_keys_are_usable,
+            },
             {"exchange_rate": lambda: self.catalogues.rate_is_stale(self.clock.now())},
         )
+
+    async def _receipt_keys_are_usable(self) -> None:
+        self.receipt_signer.public_keys()  # a batch could end, but not be closed, without them
 
     async def _storage_answers(self) -> None:
         await self.blob.service().get_container_client("images").get_container_properties()

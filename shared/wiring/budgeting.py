@@ -77,6 +77,7 @@ class Budgeting(Alerting):
             calendars=self.calendars,
             clock=self.clock,
             alerts=self.alerts,
+            allocations=self.allocations,
         )
 
     @cached_property

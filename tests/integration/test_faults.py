@@ -156,6 +156,7 @@ async def test_store_that_does_not_answer_gives_503(faulty: Cloud, ava: Person) 
     assert ready["checks"] | {"exchange_rate": "ok"} == {
         "cosmos": "failed",
         "storage": "ok",
+        "receipt_keys": "ok",
         "exchange_rate": "ok",
     }
     assert (await ava.get("/health/live")).status == 200

@@ -23,7 +23,7 @@ from shared.domain.budgets import Overage, budget_document
 from shared.domain.generations import request_hash
 from shared.domain.identity import Caller, Role
 from shared.domain.ids import Partition
-from shared.errors import Conflict, PolicyDenied, Unavailable
+from shared.errors import Conflict, InvariantBroken, PolicyDenied, Rejected, Unavailable
 from shared.ports import DirectoryUser
 from shared.services.batch_admission import BatchOrder
 from shared.services.grants import GrantOrder
@@ -34,6 +34,7 @@ from tests.proofs.chaos import FAULTS, PROCESS, Chaos, Process
 from tests.proofs.clients import GaveUp
 from tests.proofs.provider_scripts import steady_script
 from tests.proofs.virtual_loop import VirtualLoop
+from tests.proofs.waiting_mutants import MUTANTS, applied
 from tests.proofs.waiting_world import TERMS, WaitingWorld
 from tests.proofs.world import TIMES
 
@@ -136,6 +137,11 @@ async def decided(
         return  # a repeat of ours, or too late: the approval says which
 
 
+async def canceled(world: WaitingWorld, generation_id: str) -> None:
+    with suppress(Conflict):  # it has begun, or has ended
+        await sent(world, lambda: world.generations.cancel(ASKER, generation_id, "c-3"))
+
+
 # --- stories ------------------------------------------------------------------------------------
 
 
@@ -174,14 +180,7 @@ async def too_late(world: WaitingWorld) -> None:
 async def cancel(world: WaitingWorld) -> None:
     """The asker cancels while somebody approves."""
     generation_id = await submitted(world)
-
-    async def canceled() -> None:
-        try:
-            await sent(world, lambda: world.generations.cancel(ASKER, generation_id, "c-3"))
-        except Conflict:
-            return
-
-    await asyncio.gather(canceled(), decided(world, generation_id, MANAGER))
+    await asyncio.gather(canceled(world, generation_id), decided(world, generation_id, MANAGER))
 
 
 async def repeat(world: WaitingWorld) -> None:
@@ -202,6 +201,15 @@ async def defer(world: WaitingWorld) -> None:
 async def defer_batch(world: WaitingWorld) -> None:
     """The same for a batch with its plan."""
     await submitted_batch(world)
+
+
+async def defer_and_cancel(world: WaitingWorld) -> None:
+    """The asker cancels at the moment at which December starts."""
+    generation_id = await submitted(world)
+    record = await sent(world, lambda: world.generations.get(ASKER, generation_id))
+    due = datetime.fromisoformat(record.starts_at or "")
+    await asyncio.sleep((due - world.clock.now()).total_seconds())
+    await canceled(world, generation_id)
 
 
 async def increase(world: WaitingWorld) -> None:
@@ -255,6 +263,9 @@ SETTINGS = {
     "repeat": Setting(repeat, "approval"),
     "defer": Setting(defer, "queue", department_micros=AMPLE, start=ALMOST_DECEMBER),
     "defer_batch": Setting(defer_batch, "queue", department_micros=AMPLE, start=ALMOST_DECEMBER),
+    "defer_and_cancel": Setting(
+        defer_and_cancel, "queue", department_micros=AMPLE, start=ALMOST_DECEMBER
+    ),
     "defer_in_vain": Setting(defer, "queue", start=ALMOST_DECEMBER),
     "increase": Setting(increase, "refuse", department_micros=AMPLE, user_micros=0),
     "override": Setting(override, "refuse", user_micros=0),
@@ -324,7 +335,12 @@ async def _history(world: WaitingWorld, setting: Setting) -> int:
 
 
 async def _told(world: WaitingWorld, story: Story) -> None:
-    await story(world)
+    try:
+        await story(world)
+    except Rejected as refusal:
+        world.checker.broken("unforeseen", f"a request was refused: {refusal.detail}")
+    except InvariantBroken as broken:
+        world.checker.broken("unforeseen", f"a request broke: {broken.detail}")
 
 
 async def _timer(world: WaitingWorld) -> None:
@@ -392,3 +408,15 @@ def test_random_faults_keep_the_invariants(name: str) -> None:
         verdict = played(SETTINGS[name], chaos)
         shown = "\n  ".join(verdict.violations[:5])
         assert not verdict.violations, f"seed {seed}\n  {shown}"
+
+
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_mutant_is_caught(mutant: str) -> None:
+    for seed in range(SEEDS):
+        for setting in SETTINGS.values():
+            with applied(mutant):
+                verdict = played(setting, Chaos(seed, rate=RATES[seed % len(RATES)]))
+            if verdict.violations:
+                print(f"{mutant}: seed {seed}, {setting.story.__name__}: {verdict.violations[0]}")
+                return
+    pytest.fail(f"nobody notices: {mutant}")
