@@ -15,7 +15,7 @@
     │   ├── UnsupportedMediaType    415  unsupported_media_type
     │   ├── Invalid                 422  invalid (or a narrower code)
     │   ├── IdempotencyKeyReused    422  idempotency_key_reused
-    │   ├── Frozen                  423  frozen: a freeze stops new spending; names target and reason
+    │   ├── Frozen                  423  frozen: a freeze stops new spending
     │   └── PreconditionRequired    428  precondition_required: send If-Match or If-None-Match
     ├── Unavailable                 503  unavailable: a system we need did not answer; retryable
     └── InvariantBroken             500  invariant_broken: a promise of ours does not hold; page ops

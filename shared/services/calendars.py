@@ -11,7 +11,7 @@ from shared.domain.ids import Partition
 from shared.domain.periods import Calendar
 from shared.ports import BudgetPolicies, Clock, Directory
 
-CACHED_FOR = timedelta(seconds=5)  # a calendar changes at the end of a period only, long after every cache has ended
+CACHED_FOR = timedelta(seconds=5)  # a change takes effect at the end of a period, much later
 RECENT_PERIODS = 13  # how far back late events of closed periods are looked for
 
 
