@@ -55,6 +55,11 @@ class Api:
     ) -> Json:
         return await self.send("POST", self._base_url + path, json=body, headers=headers)
 
+    async def put(
+        self, path: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
+    ) -> Json:
+        return await self.send("PUT", self._base_url + path, json=body, headers=headers)
+
     async def download(self, path: str, params: Mapping[str, str] | None = None) -> bytes:
         """The bytes at a path of the API, or where it points to."""
         return await self._bytes("GET", self._base_url + path, params=params)

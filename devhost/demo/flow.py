@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from devhost.demo.api import Api, DemoStopped, Json
+from devhost.demo.approval import approved_generation
 from devhost.demo.money import aud
 from devhost.demo.output import fetch_errors_csv, new_folder, point_latest_at
 from devhost.demo.pictures import Downloads, Picture
@@ -23,7 +24,7 @@ from devhost.demo.tables import budget_table, outcome_table, provider_table, tro
 from devhost.local_settings import people, token_issuer
 from devhost.stack import REPOSITORY, StackOptions
 
-USERNAME = "ava"
+USERNAME, MANAGER = "ava", "mia"
 SINGLE = {
     "model": "gpt-image-2",
     "prompt": "A lighthouse keeper's cottage at first light, gouache, quiet colours",
@@ -37,6 +38,7 @@ QUIET_TIMEOUT_S = 60.0  # for what an interrupted run left to do
 QUIET_S = 1.5  # without a change: a picture takes less, and so does noticing a waiting upload
 POLL_S = 0.4
 TERMINAL = frozenset({"succeeded", "refused", "failed", "canceled", "indeterminate"})
+RECEIPT_FILES = {"json": "receipt.json", "csv": "receipt.csv", "jws": "receipt.json.jws"}
 TICK, CROSS = "[green]✓[/]", "[red]✗[/]"
 
 
@@ -46,8 +48,9 @@ async def run_demo(options: StackOptions) -> int:
     if not console.is_terminal:
         console.width = 110
     try:
-        async with Api(f"{options.ports.url('host')}/api/v1") as api:
-            run = await _Demo(options, api, console).run()
+        base_url = f"{options.ports.url('host')}/api/v1"
+        async with Api(base_url) as api, Api(base_url) as manager:
+            run = await _Demo(options, api, manager, console).run()
     except DemoStopped as problem:
         console.print(f"\n{CROSS} The demo stopped. ", end="")
         console.print(str(problem), markup=False)
@@ -64,51 +67,57 @@ async def run_demo(options: StackOptions) -> int:
 class _Demo:
     """The steps; each says what it does before it does it."""
 
-    def __init__(self, options: StackOptions, api: Api, console: Console) -> None:
+    def __init__(self, options: StackOptions, api: Api, manager: Api, console: Console) -> None:
         self._options = options
         self._api = api
+        self._manager = manager
         self._console = console
 
     async def run(self) -> Run:
         folder, started_at = new_folder()
-        department = await self._sign_in()
+        department = await self._sign_in(self._api, USERNAME)
         scope = f"/budgets/department:{department}"
         before, known_lines = await self._quiet(scope)
         single = await self._single()
+        approved = await self._approved()
         batch = await self._batch(await self._upload())
         batch_path = f"/batches/{batch['id']}"
         items = [item async for item in self._pages(f"{batch_path}/items")]
         after = await self._api.get(scope, {"period": before["period"]})
         lines = (await self._invoice())[len(known_lines) :]
         receipt = await self._api.get(f"{batch_path}/receipt")
-        for name in ("json", "csv"):
+        for name in ("json", "csv", "jws"):
             content = await self._api.download(f"{batch_path}/receipt", {"format": name})
-            (folder / f"receipt.{name}").write_bytes(content)
+            (folder / RECEIPT_FILES[name]).write_bytes(content)
+        await self._finance_page(folder, department)
         await fetch_errors_csv(self._options.ports, batch["id"], folder)
         return Run(
             folder=folder,
             started_at=started_at,
             single=single,
+            approved=approved,
             batch=batch,
             items=tuple(items),
             receipt=receipt,
             budget_before=before,
             budget_after=after,
             invoice_lines=tuple(lines),
-            pictures=await self._pictures(folder, single, items),
+            pictures=await self._pictures(
+                folder, [("single", single), ("approved", approved)], items
+            ),
         )
 
-    async def _sign_in(self) -> str:
-        user = next(user for user in people()["users"] if user["username"] == USERNAME)
+    async def _sign_in(self, api: Api, username: str) -> str:
+        user = next(user for user in people()["users"] if user["username"] == username)
         self._say(f"Signing in as {user['name']} ({user['role']}, {user['department']})")
         api_client = people()["api"]
         form = {
             "grant_type": "password",
             "client_id": people()["clients"][0]["client_id"],
             "scope": f"api://{api_client['client_id']}/{api_client['scope']}",
-            "username": USERNAME,
+            "username": username,
         }
-        await self._api.sign_in(token_issuer(self._options.ports), form)
+        await api.sign_in(token_issuer(self._options.ports), form)
         return str(user["department"])
 
     async def _quiet(self, scope: str) -> tuple[Json, list[Json]]:
@@ -132,14 +141,28 @@ class _Demo:
         self._say(f"Generating one image: “{SINGLE['prompt']}”")
         headers = {"Idempotency-Key": secrets.token_hex(16), "Prefer": f"wait={WAIT_S}"}
         generation = await self._api.post("/generations", SINGLE, headers)
+        return await self._ended(generation)
+
+    async def _approved(self) -> Json:
+        await self._sign_in(self._manager, MANAGER)
+        return await self._ended(await approved_generation(self._api, self._manager, self._say))
+
+    async def _ended(self, generation: Json) -> Json:
         path = f"/generations/{generation['id']}"
-        generation = await self._until(
+        ended = await self._until(
             lambda: self._api.get(path), lambda g: g["status"] in TERMINAL, WAIT_S, path
         )
-        cost = generation["cost"]
+        cost = ended["cost"]
         charged = aud(cost["amount_micros"], 6) if cost else "nothing"
-        self._console.print(f"  {generation['status']}, charged {charged}")
-        return generation
+        self._console.print(f"  {ended['status']}, charged {charged}")
+        return ended
+
+    async def _finance_page(self, folder: Path, department: str) -> None:
+        """What the manager reads at the end of the month, as one page."""
+        params = {"department": department}
+        (folder / "finance.html").write_bytes(
+            await self._manager.download("/reports/finance", params)
+        )
 
     async def _upload(self) -> str:
         self._say(f"Uploading {STORYBOARD.relative_to(REPOSITORY)} to a slot of our own")
@@ -177,11 +200,11 @@ class _Demo:
             continuation = page["continuation"]
 
     async def _pictures(
-        self, folder: Path, single: Json, items: list[Json]
+        self, folder: Path, singles: list[tuple[str, Json]], items: list[Json]
     ) -> dict[str, tuple[Picture, ...]]:
         self._say("Downloading the pictures")
         downloads = Downloads(self._api, folder)
-        wanted = [("single", single)]
+        wanted = [*singles]
         wanted += [(item["item_id"], item["generation"]) for item in items if item["generation"]]
         found = await asyncio.gather(*(downloads.of(g, name) for name, g in wanted))
         return {g["id"]: pictures for (_, g), pictures in zip(wanted, found, strict=True)}

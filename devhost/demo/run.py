@@ -40,6 +40,7 @@ class Run:
     folder: Path
     started_at: datetime
     single: Json
+    approved: Json  # a single generation that no budget covered until somebody approved it
     batch: Json
     items: tuple[Json, ...]
     receipt: Json
@@ -49,15 +50,18 @@ class Run:
     pictures: Mapping[str, tuple[Picture, ...]]  # by generation id
 
     def entries(self) -> list[Json]:
-        """The ledger entries of this run: those of the receipt, and the single generation's."""
-        cost = self.single["cost"] or {"amount_micros": 0, "usd_micros": 0}
-        single = {
-            "provider": self.single["provider"],
-            "images": len(self.single["images"]),
-            "amount_micros": cost["amount_micros"],
-            "usd_micros": cost["usd_micros"],
-        }
-        return [single, *self.receipt["lines"]]
+        """The ledger entries of this run: those of the receipt, and of the single generations."""
+        return [_entry(self.single), _entry(self.approved), *self.receipt["lines"]]
+
+
+def _entry(generation: Json) -> Json:
+    cost = generation["cost"] or {"amount_micros": 0, "usd_micros": 0}
+    return {
+        "provider": generation["provider"],
+        "images": len(generation["images"]),
+        "amount_micros": cost["amount_micros"],
+        "usd_micros": cost["usd_micros"],
+    }
 
 
 def checks_of(run: Run) -> list[Check]:
@@ -65,10 +69,16 @@ def checks_of(run: Run) -> list[Check]:
     pictures = [picture for several in run.pictures.values() for picture in several]
     genuine = sum(picture.is_genuine for picture in pictures)
     succeeded = [item["generation"] for item in run.items if item["status"] == "succeeded"]
-    asked = sum(generation["request"]["count"] for generation in [run.single, *succeeded])
+    asked = sum(
+        generation["request"]["count"] for generation in [run.single, run.approved, *succeeded]
+    )
     entries = run.entries()
     return [
         Check(run.single["status"] == "succeeded", f"the single image {run.single['status']}"),
+        Check(
+            run.approved["status"] == "succeeded",
+            f"the image over budget {run.approved['status']} once it was approved",
+        ),
         check_rows(run.batch["rows"], EXPECTED_ROWS),
         Check(
             genuine == len(pictures) == asked,

@@ -17,12 +17,13 @@ OUTCOMES = ("succeeded", "refused", "failed", "canceled", "indeterminate", "inva
 
 
 def contact_sheet(run: Run, checks: Sequence[Check]) -> str:
-    """The page of a run: the single image first, then the rows in file order."""
+    """The page of a run: the single images first, then the rows in file order."""
     entries = run.entries()
     rows = run.batch["rows"]
-    pictures = run.batch["images"] + len(run.single["images"])
+    singles = [("single", run.single), ("approved", run.approved)]
+    pictures = run.batch["images"] + sum(len(each["images"]) for _, each in singles)
     prompts = _prompts()
-    cards = [_generation_card("single", run.single, run.pictures[run.single["id"]])]
+    cards = [_generation_card(name, each, run.pictures[each["id"]]) for name, each in singles]
     cards += [_item_card(run, item, prompts[item["row"] - 1]) for item in run.items]
     return render(
         Sheet(

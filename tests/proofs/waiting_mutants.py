@@ -46,7 +46,7 @@ def conclude_often(*given: Any) -> list[Operation]:
 
 def raise_nothing(*given: Any, **named: Any) -> list[Operation]:
     """The hold is made, but nobody raises the limits: what was approved eats what others have."""
-    operations = []
+    operations: list[Operation] = []
     for each in approvals.conclude_operations(*given, **named):
         if isinstance(each, Patch) and each.item_id.startswith("budget:"):
             steps = tuple(s for s in each.operations if s["path"] == "/reserved_micros")
