@@ -213,6 +213,7 @@ class CosmosParkedWork:
                 period = work.partition.period
                 raise PeriodNotOpen(f"{scope.name} has no budget in {period}.") from None
             budget = await self._budget(work.partition, scope)
+            check_open(budget)
             raise _exceeded(budget, work.hold.amount_micros) from None
         return budgets_after(operations, answers)
 

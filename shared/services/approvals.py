@@ -84,6 +84,7 @@ class Approvals:
         raised: Sequence[Scope],
         summary: Mapping[str, str | int | None],
         *,
+        admins_only: bool,
         correlation_id: str,
         orchestrations: Orchestrations,
     ) -> None:
@@ -92,6 +93,7 @@ class Approvals:
         calendar = await self.calendars.of(caller.department_id)
         # An approval belongs to the budgets of its period and ends with it at the latest.
         period_end = calendar.end(work.partition.period).isoformat() + "T00:00:00+00:00"
+        expires_at = min((now + self.terms.expiry).isoformat(), period_end)
         amount = work.hold.amount_micros
         approval = Approval(
             kind=work.kind,
@@ -100,8 +102,9 @@ class Approvals:
             department_id=caller.department_id,
             required=2 if amount > self.terms.dual_above_micros else 1,
             created_at=now.isoformat(),
-            escalates_at=min((now + self.terms.escalation).isoformat(), period_end),
-            expires_at=min((now + self.terms.expiry).isoformat(), period_end),
+            escalates_at=min((now + self.terms.escalation).isoformat(), expires_at),
+            expires_at=expires_at,
+            escalations=int(admins_only),  # as if it had been handed on at once
             correlation_id=correlation_id,
             summary=summary,
         )

@@ -91,10 +91,22 @@ class Overage:
             work,
             raised,
             wanted.summary,
+            admins_only=await self._needs_admin(work.partition, raised),
             correlation_id=wanted.correlation_id,
             orchestrations=orchestrations,
         )
         return wanted.operation_id
+
+    async def _needs_admin(self, partition: Partition, raised: Sequence[Scope]) -> bool:
+        """Whether this would raise a department that was not meant to be raised by approvals.
+
+        Only an Org Admin may give a department more, or set `overage` so that its managers may.
+        """
+        for scope in raised:
+            if scope.kind == "department":
+                budget = await self.ledger.budget(partition, scope)
+                return budget is None or budget.overage != "approval"
+        return False
 
     async def lacking(
         self, reservation: Reservation, refusal: BudgetExceeded

@@ -206,3 +206,23 @@ async def test_unknown_approval_is_not_found(school: School) -> None:
     for unknown in ("nonsense", "202611-academy-" + "0" * 32):
         (await school.member.get(f"/approvals/{unknown}")).problem(404, "not_found")
         (await decide(school.admin, unknown)).problem(404, "not_found")
+
+
+async def test_raising_a_department_that_refuses_needs_an_org_admin(
+    own_cloud: Cloud, school: School
+) -> None:
+    file = organisation("studio", 0, [AMPLE, AMPLE])
+    await own_cloud.seed(file)
+    manager, member = [
+        await own_cloud.minted(claims={"oid": user["object_id"], "roles": [role]})
+        for user, role in zip(file["users"], ["DeptManager", "StandardUser"], strict=True)
+    ]
+    body = {"items": [order()], "acceptance": "ask_approval"}
+    batch = (await member.post("/batches", body)).json(202)
+    assert batch["status"] == "awaiting_approval"
+    (await decide(manager, batch["id"])).problem(403, "policy_denied")
+    (await decide(school.admin, batch["id"])).json()
+    ended = await until(
+        lambda: member.batch(batch["id"]), lambda each: each["status"] == "completed"
+    )
+    assert ended["rows"]["succeeded"] == 1

@@ -26,7 +26,7 @@ NEXT = replace(builders.PARTITION, period="202612")
 
 def budget(limit: int, *, mode: Any = "hard", overdraft: int = 0, **changes: int) -> Budget:
     ceiling = CEILING_OF_WARN if mode == "warn" else limit + overdraft
-    values = {"reserved_micros": 0, "spent_micros": 0} | changes
+    values: dict[str, Any] = {"reserved_micros": 0, "spent_micros": 0} | changes
     return Budget(
         SCOPE, "202611", limit, ceiling_micros=ceiling, high_micros=ceiling, mode=mode,
         overdraft_micros=overdraft, **values,
