@@ -18,12 +18,13 @@ async def list_budgets(req: func.HttpRequest) -> func.HttpResponse:
     """GET /budgets"""
 
     async def act(call: Call) -> func.HttpResponse:
-        from functions.http_budgets_models import BudgetQuery
+        from functions.http_budgets_models import BudgetsQuery
 
-        query = call.query(BudgetQuery)
-        return json_response(
-            await services().budgets.list(call.known_caller, query.period, query.department)
+        query = call.query(BudgetsQuery)
+        page = await services().budgets.list(
+            call.known_caller, query.period, query.department, query.continuation
         )
+        return json_response(page)
 
     return await handle(req, act)
 

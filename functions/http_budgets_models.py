@@ -26,6 +26,14 @@ class BudgetQuery(Query):
     department: str | None = Field(default=None, pattern=rf"^{DEPARTMENT_ID_PATTERN}$")
 
 
+class BudgetsQuery(BudgetQuery):
+    """Which page of the budgets."""
+
+    continuation: str | None = Field(
+        default=None, max_length=100, pattern=r"^[a-z_]+:[A-Za-z0-9.-]+$"
+    )
+
+
 class DepartmentQuery(Query):
     """The department of a project or cost centre; the caller's own unless it is named."""
 

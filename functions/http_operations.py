@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from functions import names
 from functions.http_alert_channels_models import AlertChannelRequest, ChannelsQuery
 from functions.http_approvals_models import ApprovalsQuery, DecisionRequest
-from functions.http_budgets_models import BudgetQuery, BudgetRequest, DepartmentQuery
+from functions.http_budgets_models import BudgetQuery, BudgetRequest, BudgetsQuery, DepartmentQuery
 from functions.http_estimates_models import EstimateBody
 from functions.http_freezes_models import FreezeRequest, LiftQuery
 from functions.http_grants_models import GrantRequest, GrantsQuery, OverrideRequest
@@ -144,7 +144,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     ),
     names.LIST_MODELS: Operation("List models", ModelList),
     names.LIST_BUDGETS: Operation(
-        "List budgets", BudgetList, query=BudgetQuery, errors=(404, 422)
+        "List budgets", BudgetList, query=BudgetsQuery, errors=(404, 422)
     ),
     names.GET_BUDGET: Operation(
         "Show a budget", BudgetView, query=BudgetQuery, errors=(404, 422)

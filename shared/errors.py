@@ -8,6 +8,7 @@
     │   ├── NotFound                404  not_found
     │   ├── Conflict                409  conflict (or a narrower code)
     │   │   ├── AllocationTooSmall  409  allocation_too_small: the organisation gave less than that
+    │   │   ├── ImageArchived       409  image_archived: rehydrate it before it can be read
     │   │   ├── PeriodNotOpen       409  period_not_open: the budgets of a period do not exist yet
     │   │   └── PeriodClosed        409  period_closed: its statement is issued, or about to be
     │   ├── PreconditionFailed      412  precondition_failed: it was changed since it was read
@@ -125,6 +126,13 @@ class AllocationTooSmall(Conflict):
 
     code = "allocation_too_small"
     title = "The organisation's allocation does not cover this"
+
+
+class ImageArchived(Conflict):
+    """The bytes of a picture are in the archive tier, or on their way back from it."""
+
+    code = "image_archived"
+    title = "The picture is in the archive"
 
 
 class PeriodClosed(Conflict):

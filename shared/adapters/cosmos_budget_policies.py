@@ -1,7 +1,7 @@
 """Budget policies and the opening of periods in Cosmos DB; each change with its audit event."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from shared.adapters.cosmos import (
     LEDGER_CONTAINER,
@@ -25,8 +25,9 @@ from shared.domain.budget_policies import (
 )
 from shared.domain.budgets import Budget, Scope, budget_document, read_budget
 from shared.domain.ids import Partition
-from shared.domain.ledger import Create, Operation
+from shared.domain.ledger import Create, Document, Operation
 from shared.errors import InvariantBroken, PreconditionFailed, Unavailable
+from shared.ports import POLICIES_PER_PAGE_MAX
 
 if TYPE_CHECKING:
     from azure.cosmos.aio import ContainerProxy
@@ -50,13 +51,47 @@ class CosmosBudgetPolicies:
         )
         return read_policy(document) if document else None
 
-    async def policies(self, department_id: str) -> Sequence[BudgetPolicy]:
-        async def read_all() -> list[BudgetPolicy]:
+    async def policies(
+        self, department_id: str, *, after: str = "", limit: int = POLICIES_PER_PAGE_MAX
+    ) -> Sequence[BudgetPolicy]:
+        found = await self._query(
+            policy_partition(department_id),
+            "STARTSWITH(c.id, 'policy:') AND c.id > @after ORDER BY c.id"
+            f" OFFSET 0 LIMIT {int(limit)}",
+            {"@after": f"policy:{after}"},
+        )
+        return [read_policy(document) for document in found]
+
+    async def changed_since(self, department_id: str, moment: str) -> Sequence[BudgetPolicy]:
+        found = await self._query(
+            policy_partition(department_id),
+            "STARTSWITH(c.id, 'policy:') AND c.rule.changed_at > @moment",
+            {"@moment": moment},
+        )
+        return [read_policy(document) for document in found]
+
+    async def largest(self, partition: Partition, limit: int) -> Sequence[Budget]:
+        found = await self._query(
+            partition,
+            f"STARTSWITH(c.id, 'budget:') ORDER BY c.spent_micros DESC OFFSET 0 LIMIT {int(limit)}",
+            {},
+        )
+        return [read_budget(document) for document in found]
+
+    async def _query(
+        self, partition: Partition, condition: str, values: Mapping[str, str]
+    ) -> list[Document]:
+        parameters: list[dict[str, Any]] = [
+            {"name": name, "value": value} for name, value in values.items()
+        ]
+
+        async def read_all() -> list[Document]:
             found = (await self._container()).query_items(
-                "SELECT * FROM c WHERE STARTSWITH(c.id, 'policy:') ORDER BY c.id",
-                partition_key=policy_partition(department_id).key,
+                "SELECT * FROM c WHERE " + condition,  # noqa: S608  # nosec B608  # our constants
+                parameters=parameters,
+                partition_key=partition.key,
             )
-            return [read_policy(document) async for document in found]
+            return [dict(document) async for document in found]
 
         return await answered(read_all)
 

@@ -14,7 +14,7 @@ from shared.domain.money import checked_micros
 from shared.domain.predicates import Sum, at_least, compare, every, unsealed
 from shared.errors import InvariantBroken
 
-AdjustmentKind = Literal["surcharge", "reconciliation", "late"]
+AdjustmentKind = Literal["surcharge", "reconciliation", "late", "rehydration"]
 
 
 @dataclass(frozen=True)

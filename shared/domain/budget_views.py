@@ -44,9 +44,10 @@ class BudgetView(View):
 
 
 class BudgetList(View):
-    """The budgets of a department that the caller may see."""
+    """A page of the budgets of a department that the caller may see."""
 
     items: tuple[BudgetView, ...]
+    continuation: str | None
 
 
 def budget_view(

@@ -14,8 +14,8 @@ from typing import Any, Final, Literal
 from shared.domain.money import MICROS_MAX, aud_micros, checked_micros
 from shared.errors import InvariantBroken
 
-EntryKind = Literal["usage", "surcharge", "reconciliation", "late"]
-ADJUSTMENTS: Final = ("surcharge", "reconciliation", "late")
+EntryKind = Literal["usage", "surcharge", "reconciliation", "late", "rehydration"]
+ADJUSTMENTS: Final = ("surcharge", "reconciliation", "late", "rehydration")
 
 
 @dataclass(frozen=True)

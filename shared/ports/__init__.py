@@ -1,6 +1,6 @@
 """What the services need from the outside world, named after the need and not after the system."""
 
-from shared.ports.budgets import BudgetPolicies
+from shared.ports.budgets import POLICIES_PER_PAGE_MAX, BudgetPolicies
 from shared.ports.clock import Clock
 from shared.ports.files import BatchFiles, ImageBytes, ImageStore, Seal, UploadedFile, Uploads
 from shared.ports.identity import Directory, DirectoryUser, TokenVerifier
@@ -10,6 +10,7 @@ from shared.ports.providers import ImageProvider, JobRecorder
 
 __all__ = [
     "EVENTS_PER_APPEND_MAX",
+    "POLICIES_PER_PAGE_MAX",
     "AuditLog",
     "BatchFiles",
     "BudgetPolicies",

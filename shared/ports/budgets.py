@@ -8,6 +8,8 @@ from shared.domain.budget_policies import BudgetPolicy
 from shared.domain.budgets import Budget, Scope
 from shared.domain.ids import Partition
 
+POLICIES_PER_PAGE_MAX = 100
+
 
 class BudgetPolicies(Protocol):
     """The standing rules of a department's scopes. Each change is atomic with its audit event."""
@@ -16,8 +18,18 @@ class BudgetPolicies(Protocol):
         """The policy of a scope, deleted ones included; None if it never had one."""
         ...
 
-    async def policies(self, department_id: str) -> Sequence[BudgetPolicy]:
-        """Every policy of a department, deleted ones included."""
+    async def policies(
+        self, department_id: str, *, after: str = "", limit: int = POLICIES_PER_PAGE_MAX
+    ) -> Sequence[BudgetPolicy]:
+        """Policies in order of their scopes' names from behind `after`, deleted ones included."""
+        ...
+
+    async def changed_since(self, department_id: str, moment: str) -> Sequence[BudgetPolicy]:
+        """The policies of a department that were changed after a moment (ISO 8601)."""
+        ...
+
+    async def largest(self, partition: Partition, limit: int) -> Sequence[Budget]:
+        """The open budgets of a period that have spent the most."""
         ...
 
     async def put(self, department_id: str, policy: BudgetPolicy, event: AuditEvent) -> None:

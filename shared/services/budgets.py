@@ -1,5 +1,6 @@
 """Budgets as people see and change them."""
 
+import asyncio
 import json
 import re
 from collections.abc import Mapping
@@ -28,7 +29,7 @@ from shared.errors import (
     PolicyDenied,
     PreconditionFailed,
 )
-from shared.ports import BudgetPolicies, Clock, Directory, Ledger
+from shared.ports import POLICIES_PER_PAGE_MAX, BudgetPolicies, Clock, Directory, Ledger
 from shared.services.alerts import Alerts
 from shared.services.allocations import Allocations
 from shared.services.budget_periods import no_budget
@@ -87,18 +88,25 @@ class Budgets:
         return await self._shown(found.department_id, found.policy, period)
 
     async def list(
-        self, caller: Caller, period: str | None, department_id: str | None = None
+        self,
+        caller: Caller,
+        period: str | None,
+        department_id: str | None = None,
+        continuation: str | None = None,
     ) -> BudgetList:
-        """The budgets of a department that the caller may see."""
+        """A page of a department's budgets that the caller may see, in order of their scopes."""
         department = await self._department(caller, department_id)
         all_people = caller.role >= Role.DEPT_MANAGER
-        shown = [
-            await self._shown(department, policy, period)
-            for policy in await self.policies.policies(department)
+        page = await self.policies.policies(department, after=continuation or "")
+        seen = [
+            policy
+            for policy in page
             if not policy.deleted
             and (all_people or policy.scope.kind != "user" or policy.scope.scope_id == caller.key)
         ]
-        return BudgetList(items=tuple(shown))
+        shown = await asyncio.gather(*(self._shown(department, each, period) for each in seen))
+        more = page[-1].scope.name if len(page) == POLICIES_PER_PAGE_MAX else None
+        return BudgetList(items=tuple(shown), continuation=more)
 
     async def put(
         self,
@@ -170,7 +178,7 @@ class Budgets:
         """Apply policies whose writer died before it could; how many were looked at."""
         partition = await self.calendars.partition(department_id)
         since = (self.clock.now() - CHANGED_LATELY).isoformat()
-        recent = [p for p in await self.policies.policies(department_id) if p.changed_at > since]
+        recent = await self.policies.changed_since(department_id, since)
         for policy in recent:
             try:
                 await self._apply(partition, policy, "system:sweeper", "system", "sweep")

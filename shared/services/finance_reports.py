@@ -1,6 +1,5 @@
 """The finance report of one department and period, gathered from the ledger."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -16,10 +15,12 @@ from shared.domain.identity import Caller
 from shared.domain.ids import Partition
 from shared.domain.spend import SpendTable
 from shared.errors import FieldFault, Invalid
-from shared.ports import BudgetPolicies, Clock, Ledger
+from shared.ports import BudgetPolicies, Clock
 from shared.ports.reconciliation import Reconciliations
 from shared.ports.statements import Statements
 from shared.services.reports import Reports, Span
+
+BUDGETS_SHOWN_MAX = 50  # of a department's projects and people, those that spent the most
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,6 @@ class FinanceReports:
     reports: Reports
     statements: Statements
     reconciliations: Reconciliations
-    ledger: Ledger
     policies: BudgetPolicies
     clock: Clock
 
@@ -83,12 +83,8 @@ class FinanceReports:
         return table, unusual, sorted(adjustments, key=lambda each: each.booked_at, reverse=True)
 
     async def _budgets(self, partition: Partition) -> Sequence[Budget]:
-        """The budgets that were opened in the period, the department's first, then by use."""
-        policies = await self.policies.policies(partition.department_id)
-        found = await asyncio.gather(
-            *(self.ledger.budget(partition, policy.scope) for policy in policies)
-        )
-        budgets = [budget for budget in found if budget is not None]
+        """The largest budgets that were opened in the period, the department's first."""
+        budgets = await self.policies.largest(partition, BUDGETS_SHOWN_MAX)
         return sorted(
             budgets, key=lambda each: (each.scope.kind != "department", -each.committed_micros)
         )

@@ -137,14 +137,12 @@ class Bookkeeping(Generating):
 
     @cached_property
     def finance_reports(self) -> "FinanceReports":
-        from shared.adapters.cosmos_reconciliation import CosmosReconciliations
         from shared.services.finance_reports import FinanceReports
 
         return FinanceReports(
             reports=self.reports,
             statements=self.statements,
-            reconciliations=CosmosReconciliations(self.cosmos),
-            ledger=self.ledger,
+            reconciliations=self.reconciliations,
             policies=self.budget_policies,
             clock=self.clock,
         )

@@ -85,6 +85,42 @@ async def test_policy_reads_back_as_it_was_written(
     assert waiting["event"]["action"] == "budget.changed.1"
 
 
+async def test_policies_come_in_pages_in_order_of_their_scopes(
+    policies: BudgetPolicies, bench: RecordsBench
+) -> None:
+    for name in ("atlas", "brief", "cedar"):
+        await put(policies, bench, BudgetPolicy(Scope("project", name), LIMIT))
+    department_id = bench.partition.department_id
+    first = await policies.policies(department_id, limit=2)
+    assert [each.scope.scope_id for each in first] == ["atlas", "brief"]
+    second = await policies.policies(department_id, after=first[-1].scope.name, limit=2)
+    assert [each.scope.scope_id for each in second] == ["cedar"]
+
+
+async def test_changed_since_finds_what_was_written_later(
+    policies: BudgetPolicies, bench: RecordsBench
+) -> None:
+    early = policy_of(bench, changed_at="2026-11-15T11:00:00+00:00")
+    late = BudgetPolicy(Scope("project", "atlas"), LIMIT, changed_at="2026-11-15T13:00:00+00:00")
+    for each in (early, late):
+        await put(policies, bench, each)
+    found = await policies.changed_since(bench.partition.department_id, builders.CREATED_AT)
+    assert found == [late]
+
+
+async def test_largest_are_the_open_budgets_that_spent_the_most(
+    policies: BudgetPolicies, bench: RecordsBench
+) -> None:
+    await bench.money.open(LIMIT, LIMIT)
+    await opened(policies, bench, BudgetPolicy(Scope("project", "idle"), LIMIT))
+    work = bench.money.single()
+    await bench.money.reserve(work)
+    await bench.money.resolve(work.operation_id, builders.resolution(work))
+    found = await policies.largest(bench.partition, 2)
+    assert {each.scope.kind for each in found} == {"department", "user"}
+    assert len(await policies.largest(bench.partition, 10)) == 3
+
+
 async def test_policy_that_was_never_written_is_none(
     policies: BudgetPolicies, bench: RecordsBench
 ) -> None:

@@ -226,3 +226,24 @@ async def test_raising_a_department_that_refuses_needs_an_org_admin(
         lambda: member.batch(batch["id"]), lambda each: each["status"] == "completed"
     )
     assert ended["rows"]["succeeded"] == 1
+
+
+async def test_decision_whose_watch_is_lost_is_carried_out_by_the_sweep(
+    own_cloud: Cloud, school: School
+) -> None:
+    asked = await school.asked()
+    watch = f"{own_cloud.host_url}/runtime/webhooks/durabletask/instances/approval:{asked['id']}"
+    async with own_cloud.session.post(f"{watch}/terminate", params={"reason": "lost"}) as answer:
+        assert answer.status == 202
+    (await decide(school.managers[0], asked["id"])).json()
+
+    async def look() -> Json:
+        await own_cloud.fire("OverageSweep")
+        return await school.member.generation(asked["id"])
+
+    ended = await until(look, lambda each: each["status"] == "succeeded")
+    assert ended["cost"]["amount_micros"] > 0
+    holds = await own_cloud.documents(
+        "ledger", "c.type = 'hold' AND c.operation_id = @id", id=asked["id"]
+    )
+    assert len(holds) == 1

@@ -1,0 +1,186 @@
+"""The decision about a text: what was found in it, what the policy says, what may leave.
+
+What is kept of a finding is its category, its place and a keyed hash of its text; the text itself
+goes nowhere. Masks are as long as what they cover, so that places stay places.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from shared.domain.identifiers import Finding, Layer
+from shared.domain.identifiers_text import folded
+from shared.domain.privacy_overrides import PrivacyOverride
+from shared.domain.privacy_policies import STRICTNESS, Action, EffectivePolicy
+
+MASK: Final = "*"
+MAC_HEX_DIGITS: Final = 32
+FINDINGS_KEPT_MAX: Final = 50  # in a record or an answer: more of them say nothing new
+FINDINGS_PER_EVENT_MAX: Final = 200  # keeps an audit event far below what a log entry may hold
+STOPPING: Final[frozenset[Action]] = frozenset({"warn", "block"})
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One finding in one field, and what happens to it."""
+
+    field: str
+    finding: Finding
+    action: Action
+    fingerprint: str
+    override_id: str | None = None  # the override by which a warning was passed
+
+    @property
+    def stops(self) -> bool:
+        return self.action in STOPPING and self.override_id is None
+
+    def as_json(self) -> dict[str, Any]:
+        """What records keep and callers see; the fingerprint is for the audit alone."""
+        found = self.finding
+        return {
+            "field": self.field,
+            "category": found.category,
+            "data_class": found.data_class,
+            "action": self.action,
+            "offset": found.start,
+            "length": found.end - found.start,
+            "layer": found.layer,
+            "rule": found.rule,
+            "override_id": self.override_id,
+        }
+
+    @property
+    def audit_text(self) -> str:
+        """One word for an audit event."""
+        found = self.finding
+        verb = "override" if self.override_id else self.action
+        length = found.end - found.start
+        return (
+            f"{self.field}:{found.category}:{verb}@{found.start}+{length}={self.fingerprint}"
+        )
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What may leave of one request: its fields as they may be sent, and what was found."""
+
+    texts: Mapping[str, str]  # by field; masked where the policy says so
+    judged: tuple[Judged, ...]
+    policy_version: str
+
+    @property
+    def blocked(self) -> bool:
+        return any(each.stops for each in self.judged)
+
+    @property
+    def overridable(self) -> bool:
+        """Whether an override would let it pass: nothing that stops it is blocked outright."""
+        return all(each.action == "warn" for each in self.judged if each.stops)
+
+    @property
+    def noted(self) -> tuple[Judged, ...]:
+        """What is worth telling: everything but what the policy allows."""
+        return tuple(each for each in self.judged if each.action != "allow")
+
+    def as_json(self) -> dict[str, Any] | None:
+        """What the generation's record keeps; None if there was nothing to keep."""
+        if not self.noted:
+            return None
+        return {
+            "policy": self.policy_version,
+            "redacted": any(each.action == "redact" for each in self.noted),
+            "findings": [each.as_json() for each in self.noted[:FINDINGS_KEPT_MAX]],
+        }
+
+
+def judged_text(
+    field: str,
+    text: str,
+    findings: Sequence[Finding],
+    policy: EffectivePolicy,
+    overrides: Sequence[PrivacyOverride],
+    *,
+    user_key: str,
+    now: datetime,
+    key: bytes,
+) -> tuple[Judged, ...]:
+    """What happens to each finding of a field."""
+    judged = []
+    for finding in findings:
+        action = policy.action(finding.data_class)
+        override = None
+        if action == "warn":
+            override = next(
+                (o for o in overrides if o.lets_through(finding.data_class, user_key, now)), None
+            )
+        judged.append(
+            Judged(
+                field=field,
+                finding=finding,
+                action=action,
+                fingerprint=fingerprint(key, finding, text),
+                override_id=override.override_id if override else None,
+            )
+        )
+    return tuple(judged)
+
+
+def masked(text: str, judged: Sequence[Judged]) -> str:
+    """The text with what must be redacted covered, character for character.
+
+    Where a finding that is redacted shares characters with one that may pass, they are covered.
+    """
+    letters = list(text)
+    for each in judged:
+        if each.action == "redact":
+            found = each.finding
+            letters[found.start : found.end] = MASK * (found.end - found.start)
+    return "".join(letters)
+
+
+def fingerprint(key: bytes, finding: Finding, text: str) -> str:
+    """A keyed hash of what was found: the same value gives the same one, and nobody can guess it
+    without the key."""
+    value = f"{finding.category}\x1f{folded(text[finding.start : finding.end])}"
+    return hmac.new(key, value.encode(), hashlib.sha256).hexdigest()[:MAC_HEX_DIGITS]
+
+
+def strictest(judged: Sequence[Judged]) -> Action:
+    """The hardest thing that happens to any of the findings."""
+    return max((each.action for each in judged), key=lambda a: STRICTNESS[a], default="allow")
+
+
+def audit_texts(judged: Sequence[Judged]) -> list[str]:
+    """Findings as audit events carry them, cut so that no event grows too large."""
+    words = [each.audit_text for each in judged]
+    return [
+        " ".join(words[first : first + FINDINGS_PER_EVENT_MAX])
+        for first in range(0, len(words), FINDINGS_PER_EVENT_MAX)
+    ]
+
+
+@dataclass(frozen=True)
+class Detection:
+    """What one layer found in one text, or that it could not read that text."""
+
+    findings: tuple[Finding, ...] = ()
+    failure: str | None = None  # our word for what went wrong
+
+
+@dataclass(frozen=True)
+class DetectionTerms:
+    """What a detector needs of the policy; `patient`: many texts wait together, so pauses pay."""
+
+    policy: EffectivePolicy
+    patient: bool = False
+
+
+@dataclass(frozen=True)
+class ScreenFailure:
+    """Why a layer could not say anything at all."""
+
+    layer: Layer
+    cause: str

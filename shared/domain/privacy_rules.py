@@ -1,0 +1,139 @@
+"""Rules of the house: patterns, terms, allowed values and synonyms that an organisation adds.
+
+Patterns are RE2, which has no backtracking: no pattern and no text can make one run away. What RE2
+does not offer (look-around, back references) is refused, and so is a pattern that is too large or
+that matches nothing at all.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from shared.domain.identifiers import CUSTOM, DataClass, Finding
+from shared.domain.identifiers_text import PlainText, folded, plain_texts
+from shared.errors import FieldFault, Invalid
+
+if TYPE_CHECKING:
+    import re2
+
+RULES_MAX: Final = 50  # of one owner; each is run over every prompt
+PATTERN_CHARS_MAX: Final = 500
+PATTERN_BYTES_MAX: Final = 1 << 20  # of the compiled program and its automaton
+TERMS_MAX: Final = 500
+TERM_CHARS_MAX: Final = 200
+MATCHES_MAX: Final = 1_000  # of one rule in one text
+COMPILED_KEPT: Final = 256  # patterns of a few owners
+
+RuleKind = Literal["pattern", "terms"]
+
+
+@dataclass(frozen=True)
+class PrivacyRule:
+    """What the house looks for: an RE2 pattern, or terms in any case and spelling."""
+
+    name: str
+    kind: RuleKind
+    data_class: DataClass = "custom"
+    pattern: str | None = None
+    terms: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        return {**vars(self), "terms": list(self.terms)}
+
+
+def read_rule(stored: Mapping[str, Any]) -> PrivacyRule:
+    return PrivacyRule(**{**stored, "terms": tuple(stored["terms"])})
+
+
+def check_rules(rules: Sequence[PrivacyRule]) -> None:
+    """Raise Invalid naming every rule that cannot be run."""
+    faults = [
+        FieldFault(f"/rules/{number}/pattern", problem)
+        for number, rule in enumerate(rules)
+        if rule.kind == "pattern" and (problem := _problem(rule.pattern or ""))
+    ]
+    names = [rule.name for rule in rules]
+    faults += [
+        FieldFault(f"/rules/{number}/name", "give each rule a name of its own")
+        for number, name in enumerate(names)
+        if name in names[:number]
+    ]
+    if faults:
+        raise Invalid("Some rules cannot be run.", code="invalid_rule", faults=faults)
+
+
+def find_by_rules(text: str, rules: Sequence[PrivacyRule]) -> list[Finding]:
+    """What the rules of the house find; offsets are those of the text as given."""
+    if not rules:
+        return []
+    return [
+        Finding(
+            category=CUSTOM,
+            data_class=rule.data_class,
+            start=start,
+            end=end,
+            layer="rule",
+            rule=rule.name,
+        )
+        for plain in plain_texts(text)
+        for rule in rules
+        for start, end in _matches(plain, rule)
+    ]
+
+
+def without_allowed(
+    text: str, findings: Sequence[Finding], allowed: Sequence[str]
+) -> tuple[Finding, ...]:
+    """The findings but for those whose whole text is an allowed value, in any spelling."""
+    if not allowed or not findings:
+        return tuple(findings)
+    values = {folded(value) for value in allowed}
+    return tuple(each for each in findings if folded(text[each.start : each.end]) not in values)
+
+
+def _matches(plain: PlainText, rule: PrivacyRule) -> Iterator[tuple[int, int]]:
+    pattern: Any = _compiled(rule.pattern or "") if rule.kind == "pattern" else _terms(rule.terms)
+    for number, found in enumerate(pattern.finditer(plain.text)):
+        start, end = found.span()
+        if start < end:
+            yield plain.original(start, end)
+        if number >= MATCHES_MAX:
+            yield plain.original(start, len(plain.text)) if start < len(plain.text) else (0, 0)
+            return
+
+
+def _problem(pattern: str) -> str | None:
+    import re2
+
+    if not pattern or len(pattern) > PATTERN_CHARS_MAX:
+        return f"1 to {PATTERN_CHARS_MAX} characters"
+    try:
+        compiled = _compiled(pattern)
+    except re2.error:
+        return "not a pattern that RE2 can run"
+    if compiled.search("") is not None:
+        return "it matches the empty text"
+    return None
+
+
+@lru_cache(maxsize=COMPILED_KEPT)
+def _compiled(pattern: str) -> "re2._Regexp[str]":
+    import re2
+
+    options = re2.Options()
+    options.max_mem = PATTERN_BYTES_MAX
+    options.log_errors = False  # they quote the pattern
+    options.case_sensitive = False
+    return re2.compile(pattern, options)
+
+
+@lru_cache(maxsize=COMPILED_KEPT)
+def _terms(terms: tuple[str, ...]) -> re.Pattern[str]:
+    """Any of the terms, whole; blanks inside a term stand for any blanks."""
+    alternatives = "|".join(
+        r"\s+".join(re.escape(part) for part in plain_texts(term)[0].text.split())
+        for term in sorted(terms, key=len, reverse=True)
+    )
+    return re.compile(rf"(?<!\w)(?:{alternatives})(?!\w)", re.IGNORECASE)
