@@ -21,6 +21,7 @@ from devhost.ports import LOOPBACK, Ports
 from devhost.resources import read_resources
 
 ANY_CREDENTIAL = "local-demo"  # the simulators ask for one and accept any
+FIELD_KEY_FILE = ".devhost/field_keys"  # made by field_keys.py; one for all local stacks
 PEOPLE_FILE = Path(__file__).parent / "simulators" / "users.json"
 
 
@@ -79,6 +80,7 @@ def setting_values(ports: Ports) -> dict[str, str]:
         "EIG_WEBHOOK_ALLOWED_HOSTS": f"{LOOPBACK}:{ports.simulators}",
         "EIG_MAIL_FOLDER": ".devhost/mail",
         "EIG_RECEIPT_KEYS": receipt_key(),
+        "EIG_FIELD_KEY_FILE": FIELD_KEY_FILE,
         "EIG_END_USER_SALT": "local",
         # The simulators answer in a fraction of a second and have no quota of their own.
         "EIG_AZURE_OPENAI_STARTS_PER_MINUTE": "60000",

@@ -30,6 +30,16 @@ class CosmosContainer(BaseModel):
     partition_key: str
 
 
+class CosmosRole(BaseModel):
+    """A data-plane role and the containers it is assigned on; the emulator enforces it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    containers: tuple[str, ...]
+    actions: tuple[str, ...]
+
+
 class EventSubscription(BaseModel):
     """Blob events of a container, delivered to a function."""
 
@@ -46,6 +56,7 @@ class Resources(BaseModel):
 
     database: str
     containers: tuple[CosmosContainer, ...]
+    cosmos_roles: tuple[CosmosRole, ...]
     blob_containers: tuple[str, ...]
     event_subscriptions: tuple[EventSubscription, ...]
 

@@ -25,6 +25,13 @@ PayerId = Annotated[
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
+def checked_day(value: object) -> object:
+    """A day as text, before it is parsed; raise ValueError for anything else but nothing."""
+    if value is not None and not (isinstance(value, str) and _DAY.fullmatch(value)):
+        raise ValueError("write it as yyyy-mm-dd")
+    return value
+
+
 class Query(BaseModel):
     """Root of all query strings."""
 
@@ -49,9 +56,7 @@ class HistoryQuery(Query):
     @classmethod
     def _is_day(cls, value: object) -> object:
         """Days only: pydantic would also read a number as seconds since 1970."""
-        if isinstance(value, str) and _DAY.fullmatch(value) is None:
-            raise ValueError("write it as yyyy-mm-dd")
-        return value
+        return checked_day(value)
 
     def wanted(self, caller: Caller) -> GenerationFilter:
         """The filter over stored records; `until` and `since` compare as ISO 8601 text."""

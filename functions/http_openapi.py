@@ -174,7 +174,9 @@ def _responses(route: Route, operation: "Operation", references: dict[Any, Any])
         content[media_type] = {"schema": {}}
     responses: dict[str, Any] = {}
     for status in (operation.status, *operation.other_statuses):
-        responses[str(status)] = {"description": HTTPStatus(status).phrase, "content": content}
+        described = {"description": HTTPStatus(status).phrase}
+        has_body = status != HTTPStatus.NO_CONTENT
+        responses[str(status)] = described | ({"content": content} if has_body else {})
     common = (500,) if route.public else COMMON_ERRORS
     for status in sorted({*common, *operation.errors}):
         responses.setdefault(

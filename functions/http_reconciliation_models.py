@@ -3,9 +3,9 @@
 from datetime import date
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from functions.http_models import Query
+from functions.http_models import Query, checked_day
 from shared.domain.cases import REASON_CHARS_MAX
 from shared.domain.ids import DEPARTMENT_ID_PATTERN
 from shared.domain.money import MICROS_MAX
@@ -18,6 +18,12 @@ class ReconciliationRequest(BaseModel):
 
     provider: Literal["azure_openai", "replicate"]
     day: date = Field(description="a UTC day; run it once the provider has exported all of it")
+
+    @field_validator("day", mode="before")
+    @classmethod
+    def _is_day(cls, value: object) -> object:
+        """Days only: pydantic would also read a number as seconds since 1970."""
+        return checked_day(value)
 
 
 class CaseQuery(Query):
@@ -41,5 +47,5 @@ class CaseClosing(BaseModel):
         description="who pays for what nobody asked for",
     )
     billed_usd_micros: int | None = Field(
-        default=None, ge=0, le=MICROS_MAX, description="if the case does not say what was billed"
+        default=None, ge=0, le=MICROS_MAX, strict=True, description="if the case does not say what was billed"
     )

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 JSON: Final = "application/json"
 PROBLEM: Final = "application/problem+json"
-JSON_BYTES_MAX: Final = 256 * 1024  # the longest prompt is 32,000 characters, twice, escaped
+JSON_BYTES_MAX: Final = 1024 * 1024  # two prompts of 32,000 characters, each escaped as 12 bytes
 FAULTS_MAX: Final = 50  # named in one answer
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 IDEMPOTENCY_KEY_PATTERN: Final = re.compile(r"[\x21-\x7e]{1,255}")

@@ -24,5 +24,7 @@ async def audit_relay(timer: func.TimerRequest) -> None:
     organisations = await services().allocations.outbox_partitions(thorough=thorough)
     switches = services().reconciliation.outbox_partitions()
     copied = await services().audit_relay.run([*departments, *organisations, *switches])
+    keys = services().key_rotation.outbox_partitions()
+    copied += await services().data_key_relay.run(keys)
     if copied:
         logger.info("audit events copied", extra={"copied": copied})

@@ -5,6 +5,7 @@
     │   ├── Unauthenticated         401  unauthenticated
     │   ├── BudgetExceeded          402  budget_exceeded
     │   ├── PolicyDenied            403  policy_denied
+    │   │   └── ResidencyDenied     403  residency_denied: a model runs where prompts may not go
     │   ├── NotFound                404  not_found
     │   ├── Conflict                409  conflict (or a narrower code)
     │   │   ├── AllocationTooSmall  409  allocation_too_small: the organisation gave less than that
@@ -15,10 +16,12 @@
     │   ├── PayloadTooLarge         413  payload_too_large
     │   ├── UnsupportedMediaType    415  unsupported_media_type
     │   ├── Invalid                 422  invalid (or a narrower code)
+    │   ├── PrivacyBlocked          422  privacy_blocked: names categories and offsets
     │   ├── IdempotencyKeyReused    422  idempotency_key_reused
     │   ├── Frozen                  423  frozen: a freeze stops new spending
     │   └── PreconditionRequired    428  precondition_required: send If-Match or If-None-Match
     ├── Unavailable                 503  unavailable: a system we need did not answer; retryable
+    │   └── PrivacyScreenUnavailable 503 privacy_screen_unavailable: nothing leaves unscreened
     └── InvariantBroken             500  invariant_broken: a promise of ours does not hold; page ops
 
 What a provider answers is not an exception: see `shared/domain/attempts.py`.
@@ -96,6 +99,13 @@ class PolicyDenied(Rejected):
     code = "policy_denied"
     status = 403
     title = "Not allowed"
+
+
+class ResidencyDenied(PolicyDenied):
+    """A model would process the prompt where the department's prompts may not go."""
+
+    code = "residency_denied"
+    title = "The prompt may not go where this model runs"
 
 
 class NotFound(Rejected):
@@ -182,6 +192,14 @@ class Invalid(Rejected):
     title = "The request is not valid"
 
 
+class PrivacyBlocked(Rejected):
+    """The text holds data that may not leave; the refusal names categories and offsets."""
+
+    code = "privacy_blocked"
+    status = 422
+    title = "The text holds data that may not leave"
+
+
 class IdempotencyKeyReused(Rejected):
     """The idempotency key was used before with another body."""
 
@@ -205,6 +223,13 @@ class Unavailable(EigError):
     status = 503
     retryable = True
     title = "Temporarily unavailable"
+
+
+class PrivacyScreenUnavailable(Unavailable):
+    """A layer of the privacy screen could not say what a text holds, so the text goes nowhere."""
+
+    code = "privacy_screen_unavailable"
+    title = "The privacy screen cannot answer"
 
 
 class InvariantBroken(EigError):

@@ -22,6 +22,21 @@ class Settings:
     cosmos_endpoint: str
     cosmos_database: str
     cosmos_key: str | None  # empty: the app's identity
+    audit_cosmos_key: str | None  # of the role audit-writer, local only
+    audit_reader_cosmos_key: str | None  # of the role audit-reader, local only
+    audit_writer_identity: str | None  # Azure: client id of the identity with that role
+    audit_reader_identity: str | None  # Azure: the same for the sequencer and for auditors
+    audit_log_origin: str  # the log's name, and its key's
+    audit_log_key_file: str | None  # PKCS#8 PEM, P-256; local only
+    audit_log_vault_key: str | None  # Azure: https://{vault}.vault.azure.net/keys/{name}
+    audit_log_verifier: str | None  # the log's public key, which the witness is told beforehand
+    audit_storage_url: str | None  # empty: the log lies in the app's own account
+    checkpoint_storage_url: str | None  # the account with the locked container; empty: as above
+    witness_name: str
+    witness_key_file: str | None
+    witness_vault_key: str | None
+    witness_identity: str | None  # Azure: client id of the witness's own identity
+    witness_storage_url: str | None
     token_issuer: str
     token_tenant_id: str
     token_audience: str
@@ -47,6 +62,8 @@ class Settings:
     mail_sender: str | None  # the address that service sends from
     mail_folder: str | None  # mail is kept here instead, as .eml files
     receipt_keys: tuple[str, ...]  # base64 PKCS#8: the first signs, the others still verify
+    field_key_url: str | None  # https://{vault}/keys/{name}: the key that wraps data keys
+    field_key_file: str | None  # a local file of such keys instead
     end_user_salt: str  # keyed hash of the end user that providers may see
     azure_openai_export_url: str | None  # the folder of the cost export, with its SAS
     reconciliation_lag_days: int  # a day is compared when its export is complete
@@ -68,6 +85,21 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         cosmos_endpoint=reader.required("EIG_COSMOS_ENDPOINT"),
         cosmos_database=reader.text("EIG_COSMOS_DATABASE", "eig"),
         cosmos_key=reader.optional("EIG_COSMOS_KEY"),
+        audit_cosmos_key=reader.optional("EIG_AUDIT_COSMOS_KEY"),
+        audit_reader_cosmos_key=reader.optional("EIG_AUDIT_READER_COSMOS_KEY"),
+        audit_writer_identity=reader.optional("EIG_AUDIT_WRITER_IDENTITY"),
+        audit_reader_identity=reader.optional("EIG_AUDIT_READER_IDENTITY"),
+        audit_log_origin=reader.text("EIG_AUDIT_LOG_ORIGIN", "eig.local/audit-log"),
+        audit_log_key_file=reader.optional("EIG_AUDIT_LOG_KEY_FILE"),
+        audit_log_vault_key=reader.optional("EIG_AUDIT_LOG_VAULT_KEY"),
+        audit_log_verifier=reader.optional("EIG_AUDIT_LOG_VERIFIER"),
+        audit_storage_url=reader.optional("EIG_AUDIT_STORAGE_URL"),
+        checkpoint_storage_url=reader.optional("EIG_CHECKPOINT_STORAGE_URL"),
+        witness_name=reader.text("EIG_WITNESS_NAME", "eig.local/witness"),
+        witness_key_file=reader.optional("EIG_WITNESS_KEY_FILE"),
+        witness_vault_key=reader.optional("EIG_WITNESS_VAULT_KEY"),
+        witness_identity=reader.optional("EIG_WITNESS_IDENTITY"),
+        witness_storage_url=reader.optional("EIG_WITNESS_STORAGE_URL"),
         token_issuer=reader.required("EIG_TOKEN_ISSUER"),
         token_tenant_id=reader.required("EIG_TOKEN_TENANT_ID"),
         token_audience=reader.required("EIG_TOKEN_AUDIENCE"),
@@ -97,6 +129,8 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         mail_sender=reader.optional("EIG_MAIL_SENDER"),
         mail_folder=reader.optional("EIG_MAIL_FOLDER"),
         receipt_keys=tuple(reader.required("EIG_RECEIPT_KEYS").split()),
+        field_key_url=reader.optional("EIG_FIELD_KEY_URL"),
+        field_key_file=reader.optional("EIG_FIELD_KEY_FILE"),
         end_user_salt=reader.required("EIG_END_USER_SALT"),
         azure_openai_export_url=reader.optional("EIG_AZURE_OPENAI_EXPORT_URL"),
         reconciliation_lag_days=reader.number("EIG_RECONCILIATION_LAG_DAYS", 2),
@@ -120,6 +154,10 @@ def _check_together(settings: Settings, faults: list[str]) -> None:
     """Values that are usable alone and not with one another."""
     if not (settings.storage_connection or settings.storage_url):
         faults.append("EIG_STORAGE or EIG_STORAGE__blobServiceUri is missing")
+    if bool(settings.field_key_url) == bool(settings.field_key_file):
+        faults.append("give either EIG_FIELD_KEY_URL or EIG_FIELD_KEY_FILE")
+    if settings.field_key_url and not settings.field_key_url.startswith("https://"):
+        faults.append("EIG_FIELD_KEY_URL is no https address")
     if settings.mail_connection and (settings.mail_folder or not settings.mail_sender):
         faults.append("EIG_MAIL_CONNECTION goes with EIG_MAIL_SENDER, not EIG_MAIL_FOLDER")
     if settings.approval_expiry > timedelta(seconds=APPROVAL_EXPIRY_S_MAX):

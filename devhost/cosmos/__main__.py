@@ -10,9 +10,11 @@ import sys
 from pathlib import Path
 
 from devhost.cosmos.auth import EMULATOR_KEY
+from devhost.cosmos.roles import read_roles
 from devhost.cosmos.server import start_cosmos
 
 EXIT_CANNOT_START = 2
+RESOURCES_FILE = Path(__file__).parents[1] / "resources.json"
 
 
 def _arguments() -> argparse.Namespace:
@@ -20,6 +22,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=8081)
     parser.add_argument("--data-dir", type=Path, default=Path(".devhost/cosmos"))
     parser.add_argument("--key", default=EMULATOR_KEY, help="base64 master key")
+    parser.add_argument("--roles", type=Path, default=RESOURCES_FILE, help="file of role keys")
     parser.add_argument("--provisioned-ru", type=float, help="RU per second; default unlimited")
     return parser.parse_args()
 
@@ -31,6 +34,7 @@ async def _serve(arguments: argparse.Namespace) -> int:
             arguments.port,
             arguments.key,
             provisioned_ru=arguments.provisioned_ru,
+            roles=read_roles(arguments.roles),
         )
     except OSError as error:
         reason = "the port is in use" if error.errno == errno.EADDRINUSE else str(error)

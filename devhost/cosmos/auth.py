@@ -1,4 +1,4 @@
-"""Checks the master-key signature of a request."""
+"""Checks by which key a request is signed: the master key, or the key of a role."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from urllib.parse import parse_qsl, unquote
@@ -41,9 +41,13 @@ def _seconds(date: str) -> float:
 
 
 def check_signature(
-    key: bytes, method: str, segments: list[str], headers: Mapping[str, str], now_s: float
-) -> None:
-    """Raises 401 for a missing or wrong signature, 403 for a date that is too far off.
+    keys: Iterable[bytes],
+    method: str,
+    segments: list[str],
+    headers: Mapping[str, str],
+    now_s: float,
+) -> bytes:
+    """The key that signed; raises 401 if none did, 403 for a date that is too far off.
 
     `segments` is the decoded path; the signature covers the method, the resource and the date.
     """
@@ -57,12 +61,13 @@ def check_signature(
         raise not_emulated(f"authorization tokens of type {token.get('type')!r}")
     if abs(now_s - _seconds(date)) > CLOCK_SKEW_S_MAX:
         raise ServiceError(403, "The authorization token is not valid at the current time.")
-    expected = _signature(key, method, segments, date)
-    if not hmac.compare_digest(expected, token["sig"].encode()):
-        raise _unauthorized(
-            "The input authorization token can't serve the request. The wrong key is being used "
-            "or the expected payload is not built as per the protocol."
-        )
+    for key in keys:
+        if hmac.compare_digest(_signature(key, method, segments, date), token["sig"].encode()):
+            return key
+    raise _unauthorized(
+        "The input authorization token can't serve the request. The wrong key is being used "
+        "or the expected payload is not built as per the protocol."
+    )
 
 
 def _plain(header: str) -> str:

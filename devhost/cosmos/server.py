@@ -6,7 +6,7 @@ import re
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -24,6 +24,7 @@ from devhost.cosmos.errors import (
     not_emulated,
 )
 from devhost.cosmos.exchange import Call, Reply, check_headers
+from devhost.cosmos.roles import Role, authorize, role_key
 from devhost.cosmos.store import Store
 from devhost.cosmos.throttle import Throttle
 from devhost.faults import CONTROL_PREFIX, install_faults
@@ -58,7 +59,7 @@ _UNTHROTTLED = ("read_account", "read_ranges", "query_plan")  # metadata has its
 
 
 class Emulator:
-    """One emulated account: its data, its key and its statistics."""
+    """One emulated account: its data, its keys and its statistics."""
 
     def __init__(
         self,
@@ -66,9 +67,11 @@ class Emulator:
         key: bytes,
         provisioned_ru: float | None,
         clock: Callable[[], float],
+        roles: Sequence[Role] = (),
     ) -> None:
         self.store = store
-        self._key = key
+        self._keys: dict[bytes, Role | None] = {key: None}  # the master key has no role: all
+        self._keys |= {decode_key(role_key(role.name)): role for role in roles}
         self._clock = clock
         self._throttle = Throttle(provisioned_ru, time.monotonic)
         self.reset()
@@ -97,7 +100,10 @@ class Emulator:
         segments = [unquote(part) for part in request.raw_path.partition("?")[0].split("/") if part]
         method = request.method
         route = _route(segments, method)  # first: what is signed depends on the kind of resource
-        check_signature(self._key, method, segments, request.headers, self._clock())
+        key = check_signature(self._keys, method, segments, request.headers, self._clock())
+        role = self._keys[key]
+        if role is not None:
+            authorize(role, method, segments, request.headers, body)
         check_headers(request.headers)
         call = Call(method, segments, request.headers, body, self.store)
         if segments[4:5] == ["docs"]:
@@ -228,6 +234,7 @@ async def start_cosmos(
     *,
     provisioned_ru: float | None = None,
     clock: Callable[[], float] = time.time,
+    roles: Sequence[Role] = (),
 ) -> RunningCosmos:
     """Starts an emulator on loopback; port 0 takes a free one, data_dir None keeps all in memory.
 
@@ -235,7 +242,7 @@ async def start_cosmos(
     """
     key_bytes = decode_key(key)
     store = Store(data_dir, clock)
-    emulator = Emulator(store, key_bytes, provisioned_ru, clock)
+    emulator = Emulator(store, key_bytes, provisioned_ru, clock, roles)
     runner = web.AppRunner(create_app(emulator), access_log=None, shutdown_timeout=SHUTDOWN_S)
     try:
         await runner.setup()

@@ -12,6 +12,7 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from devhost.faults import install_faults
+from devhost.simulators.azure_language import add_azure_language
 from devhost.simulators.azure_mail import add_azure_mail
 from devhost.simulators.azure_openai import add_azure_openai
 from devhost.simulators.azure_openai_batches import add_azure_openai_batches
@@ -77,6 +78,7 @@ def _app(state: SimulatorState) -> web.Application:
     add_replicate(app, state)
     add_webhook_inboxes(app)
     add_azure_mail(app)
+    add_azure_language(app)
     _add_control(app, state)
     add_identity(app, state)  # last: its paths begin with a placeholder
     return app

@@ -22,6 +22,7 @@ class BlobAccount:
 
     connection_string: str | None
     service_url: str | None
+    identity: str | None = None  # client id of a user-assigned identity; the app's own if None
 
 
 class BlobConnection:
@@ -42,13 +43,14 @@ class BlobConnection:
         """A client of one blob."""
         return self.service().get_blob_client(container, name)
 
-    async def link(
+    async def link(  # noqa: PLR0917 - one line for each part of a signature
         self,
         container: str,
         name: str,
         permission: "BlobSasPermissions",
         now: datetime,
         expires_at: datetime,
+        content_disposition: str | None = None,
     ) -> str:
         """A signed URL to one blob: by account key locally, by user delegation in Azure."""
         from azure.storage.blob import generate_blob_sas
@@ -69,6 +71,7 @@ class BlobConnection:
             permission=permission,
             start=now - CLOCK_SKEW,
             expiry=expires_at,
+            content_disposition=content_disposition,
         )
         return f"{self.blob(container, name).url}?{signature}"
 
@@ -88,10 +91,18 @@ class BlobConnection:
             )
         from azure.identity.aio import DefaultAzureCredential
 
-        self._credential = DefaultAzureCredential()
+        self._credential = DefaultAzureCredential(
+            managed_identity_client_id=self._account.identity
+        )
         return BlobServiceClient(
             str(self._account.service_url), self._credential, api_version=API_VERSION
         )
+
+
+def code_of(error: Exception) -> str:
+    """The service's own word for what was wrong; empty when it gave none."""
+    code = getattr(error, "error_code", None)
+    return str(getattr(code, "value", code) or "")
 
 
 async def answered(send: Callable[[], Awaitable[T]]) -> T:

@@ -1,26 +1,52 @@
 """Custody in Blob storage: original bytes, their hash, and the report that seals them.
 
-images/{department}/{yyyymm}/{generation id}/{index}
+Each picture gets the index tags that the lifecycle rules look for, and after the seal, if it can be
+drawn, a thumbnail under the same name in a container of its own.
 """
 
+import asyncio
 import hashlib
 import json
+import logging
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import IO
 
-from shared.adapters.blob import BlobConnection, answered
+from shared.adapters.blob import BlobConnection, answered, code_of
 from shared.domain.attempts import AttemptReport, ProviderImage, StoredImage
-from shared.domain.images import HEAD_BYTES, image_dimensions, sniff_image
+from shared.domain.blob_paths import (
+    DEFAULT_RETENTION,
+    IMAGES_CONTAINER,
+    THUMBNAIL_TYPE,
+    THUMBNAILS_CONTAINER,
+    PictureName,
+    new_tags,
+)
+from shared.domain.images import HEAD_BYTES, KINDS, image_dimensions, sniff_image
 from shared.domain.ledger import partition_for
+from shared.errors import ImageArchived, NotFound
 from shared.ports import Clock, ImageBytes, Seal
+from shared.ports.picture_storage import ARCHIVED, DrawThumbnail
 
-IMAGES_CONTAINER = "images"
 IMAGE_BYTES_MAX = 50 * 1024 * 1024  # the largest picture any provider documents is below 30 MB
 SPOOL_BYTES_MAX = 8 * 1024 * 1024  # pictures above this wait on disk, not in memory
 REPORT_METADATA = "report"
+ARCHIVED_CODES = frozenset({"BlobArchived", "BlobBeingRehydrated"})
+RetentionOf = Callable[[str], Awaitable[str]]  # the class that a department's new pictures get
+
+logger = logging.getLogger("eig.images")
+
+
+async def default_retention(_: str) -> str:
+    """The class of every department that has not chosen one."""
+    return DEFAULT_RETENTION
+
+
+def draw_nothing(_: IO[bytes]) -> bytes | None:
+    """No thumbnail now; one is drawn when it is first asked for."""
+    return None
 
 
 @dataclass
@@ -32,9 +58,18 @@ class _Spooled:
 class BlobImageStore:
     """Implements the ImageStore port."""
 
-    def __init__(self, connection: BlobConnection, clock: Clock) -> None:
+    def __init__(
+        self,
+        connection: BlobConnection,
+        clock: Clock,
+        retention_of: RetentionOf = default_retention,
+        draw: DrawThumbnail = draw_nothing,
+    ) -> None:
         self._connection = connection
         self._clock = clock
+        self._retention_of = retention_of  # never raises: the pictures are paid for
+        self._draw = draw
+        self._drawing = asyncio.Lock()  # one decoded picture in memory at a time
 
     async def keep(
         self, generation_id: str, images: Sequence[ProviderImage], seal: Seal
@@ -46,16 +81,23 @@ class BlobImageStore:
                 if accepted is not None:
                     spooled.append(accepted)
             report = seal(tuple(each.stored for each in spooled))
+            tags = new_tags(await self._retention_of(partition_for(generation_id).department_id))
             for each in reversed(spooled):
                 sealing = each.stored.index == 0
-                await self._upload(generation_id, each, report if sealing else None)
+                await self._upload(generation_id, each, report if sealing else None, tags)
+            for each in spooled:
+                await self._add_thumbnail(generation_id, each, tags)
             return report
         finally:
             for each in spooled:
                 each.file.close()
 
     async def _upload(
-        self, generation_id: str, spooled: _Spooled, report: AttemptReport | None
+        self,
+        generation_id: str,
+        spooled: _Spooled,
+        report: AttemptReport | None,
+        tags: dict[str, str],
     ) -> None:
         from azure.storage.blob import ContentSettings
 
@@ -74,10 +116,32 @@ class BlobImageStore:
                 length=stored.size_bytes,
                 overwrite=True,  # a resumed job brings the same bytes again
                 metadata=metadata,
+                tags=tags,
                 content_settings=ContentSettings(content_type=stored.content_type),
             )
 
         await answered(send)
+
+    async def _add_thumbnail(
+        self, generation_id: str, spooled: _Spooled, tags: dict[str, str]
+    ) -> None:
+        """After the seal, because what goes wrong here must cost nobody a paid picture."""
+        from azure.storage.blob import ContentSettings
+
+        name = PictureName(generation_id, spooled.stored.index).thumbnail
+        blob = self._connection.blob(THUMBNAILS_CONTAINER, name)
+        settings = ContentSettings(content_type=THUMBNAIL_TYPE)
+        try:
+            async with self._drawing:
+                drawn = await asyncio.to_thread(self._draw, spooled.file)
+            if drawn is not None:
+                await answered(
+                    lambda: blob.upload_blob(
+                        drawn, overwrite=True, tags=tags, content_settings=settings
+                    )
+                )
+        except Exception:
+            logger.warning("thumbnail left for its first reader", exc_info=True)
 
     async def sealed(self, generation_id: str) -> AttemptReport | None:
         from azure.core.exceptions import ResourceNotFoundError
@@ -91,13 +155,17 @@ class BlobImageStore:
         return AttemptReport.model_validate_json(report) if report else None
 
     async def read(self, generation_id: str, index: int) -> ImageBytes | None:
-        from azure.core.exceptions import ResourceNotFoundError
+        from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
         blob = self._connection.blob(IMAGES_CONTAINER, _name(generation_id, index))
         try:
             download = await answered(blob.download_blob)
         except ResourceNotFoundError:
             return None
+        except HttpResponseError as error:
+            if code_of(error) in ARCHIVED_CODES:
+                raise ImageArchived(ARCHIVED) from error
+            raise
         return ImageBytes(
             content_type=str(download.properties.content_settings.content_type),
             size_bytes=int(download.size),
@@ -105,14 +173,26 @@ class BlobImageStore:
         )
 
     async def link(self, generation_id: str, index: int, expires_at: datetime) -> str:
+        from azure.core.exceptions import ResourceNotFoundError
         from azure.storage.blob import BlobSasPermissions
 
+        name = PictureName(generation_id, index)
+        try:
+            found = await answered(
+                self._connection.blob(IMAGES_CONTAINER, name.blob).get_blob_properties
+            )
+        except ResourceNotFoundError:
+            raise NotFound("There is no such image.") from None
+        if found.blob_tier == "Archive" or found.archive_status:
+            raise ImageArchived(ARCHIVED)
+        extension = KINDS[str(found.content_settings.content_type)].extension
         return await self._connection.link(
             IMAGES_CONTAINER,
-            _name(generation_id, index),
+            name.blob,
             BlobSasPermissions(read=True),
             self._clock.now(),
             expires_at,
+            f'attachment; filename="{name.image_id}.{extension}"',
         )
 
 
@@ -157,5 +237,4 @@ async def _take_in(image: ProviderImage, index: int, file: IO[bytes]) -> StoredI
 
 
 def _name(generation_id: str, index: int) -> str:
-    partition = partition_for(generation_id)
-    return f"{partition.department_id}/{partition.period}/{generation_id}/{index}"
+    return PictureName(generation_id, index).blob

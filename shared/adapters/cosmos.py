@@ -28,11 +28,12 @@ _NO_DEFINITE_ANSWER = frozenset({408, 410, 429, 449, 500, 502, 503, 504})
 
 @dataclass(frozen=True)
 class CosmosAccount:
-    """Where the account is; no key means Entra ID with the app's managed identity."""
+    """Where the account is; no key means Entra ID with a managed identity, the app's own or one."""
 
     endpoint: str
     database: str
     key: str | None
+    identity: str | None = None  # client id of a user-assigned identity
 
 
 class CosmosConnection:
@@ -78,7 +79,9 @@ class CosmosConnection:
         if not credential:
             from azure.identity.aio import DefaultAzureCredential
 
-            credential = self._credential = DefaultAzureCredential()
+            credential = self._credential = DefaultAzureCredential(
+                managed_identity_client_id=self._account.identity
+            )
         return CosmosClient(
             self._account.endpoint,
             credential,

@@ -35,7 +35,9 @@ class CosmosDataKeys:
     async def _container(self) -> "ContainerProxy":
         return await self._connection.container(KEYS_CONTAINER)
 
-    async def find(self, tenant_id: str, subjects: Collection[Subject]) -> Mapping[Subject, DataKey]:
+    async def find(
+        self, tenant_id: str, subjects: Collection[Subject]
+    ) -> Mapping[Subject, DataKey]:
         ids = [data_key_id(subject) for subject in subjects]
         if len(ids) == 1:
             document = await read_or_none(
@@ -105,5 +107,7 @@ class CosmosDataKeys:
 def _replacement(key: DataKey) -> Patch:
     """The next state of a key, on the condition that the one before it stands."""
     state = data_key_state(key)
-    steps = tuple({"op": "set", "path": f"/{name}", "value": value} for name, value in state.items())
+    steps = tuple(
+        {"op": "set", "path": f"/{name}", "value": value} for name, value in state.items()
+    )
     return Patch(key.document_id, steps, equal({"revision": key.revision - 1}))

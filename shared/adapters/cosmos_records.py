@@ -43,11 +43,12 @@ _BAD_REQUEST, _NOT_FOUND, _CONFLICT = 400, 404, 409
 class CosmosRecords:
     """Implements the Records port."""
 
-    def __init__(self, connection: CosmosConnection) -> None:
+    def __init__(self, connection: CosmosConnection, container: str = LEDGER_CONTAINER) -> None:
         self._connection = connection
+        self._name = container  # another one than the ledger's has an outbox and nothing else
 
     async def _container(self) -> "ContainerProxy":
-        return await self._connection.container(LEDGER_CONTAINER)
+        return await self._connection.container(self._name)
 
     async def generation(self, generation_id: str) -> Document | None:
         return await self._read(generation_document_id(generation_id), generation_id)

@@ -49,6 +49,7 @@ class PlannedRow(BaseModel):
     quote: PlannedQuote | None = None
     deadline: Deadline | None = None  # set only where the provider has a batch price
     faults: tuple[PlannedFault, ...] = ()
+    sealed: dict[str, dict[str, Any]] | None = None  # the texts of `request`, as they are stored
 
 
 class BatchChunk(BaseModel):
@@ -72,9 +73,9 @@ class BatchChunk(BaseModel):
     rows: tuple[PlannedRow, ...]
 
     def work_item(self, row: PlannedRow) -> WorkItem:
-        """The work item of a valid row; raises ValueError for a faulty one."""
-        if row.request is None or row.quote is None:
-            raise ValueError(f"row {row.row} is faulty")
+        """The work item of a valid row; raises ValueError for a faulty or a sealed one."""
+        if row.request is None or row.quote is None or row.sealed is not None:
+            raise ValueError(f"row {row.row} is faulty or sealed")
         return WorkItem(
             generation_id=row_generation_id(self.batch_id, row.row),
             request=row.request,

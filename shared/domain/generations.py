@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.domain.models import MODELS, ModelCapability, unknown_model
+from shared.domain.sealed_fields import ERASED
 from shared.errors import FieldFault, Invalid
 
 PROMPT_CHARS_MAX = 32_000  # the longest prompt any provider documents; each model has its own cap
@@ -92,6 +93,7 @@ def _faults(request: GenerationRequest, model: ModelCapability) -> list[FieldFau
             "/prompt",
             "leave out control characters",
         ),
+        (request.prompt != ERASED, "/prompt", "these words stand for a prompt that was erased"),
         (
             len(request.prompt) <= model.prompt_chars_max,
             "/prompt",

@@ -139,9 +139,7 @@ def without_overlaps(spans: Iterable[Span]) -> list[Span]:
     Among equals the more specific kind wins, then the longer one, then the earlier one.
     """
     kept: list[Span] = []
-    ranked = sorted(
-        spans, key=lambda s: (-s.strength, RANK[s.category], s.start - s.end, s.start)
-    )
+    ranked = sorted(spans, key=lambda s: (-s.strength, RANK[s.category], s.start - s.end, s.start))
     for span in ranked:
         if all(span.end <= other.start or other.end <= span.start for other in kept):
             kept.append(span)

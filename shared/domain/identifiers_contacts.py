@@ -17,16 +17,16 @@ _EMAIL: Final = re.compile(
     re.IGNORECASE,
 )
 # Everything that numbers side by side are made of: where one ends is for the matcher to say.
-_PHONE: Final = re.compile(r"(?<![0-9A-Za-z#$.,])[+(]{0,2}[0-9][0-9 +()./-]{6,}[0-9](?![0-9A-Za-z])")
+_PHONE: Final = re.compile(
+    r"(?<![0-9A-Za-z#$.,])[+(]{0,2}[0-9][0-9 +()./-]{6,}[0-9](?![0-9A-Za-z])"
+)
 PHONE_TRIES_MAX: Final = 100  # of the matcher, on one such stretch
 _IBAN: Final = re.compile(
     r"(?<![A-Za-z0-9])[A-Z]{2}[0-9]{2}(?:[ -]?[A-Z0-9]){10,32}", re.IGNORECASE
 )
 _IBAN_CHARS_MIN: Final = 15
 _PASSPORT: Final = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{1,2}[ -]?[0-9]{7}(?![A-Za-z0-9])")
-_IPV4: Final = re.compile(
-    r"(?<![0-9A-Za-z.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![0-9A-Za-z]|\.[0-9])"
-)
+_IPV4: Final = re.compile(r"(?<![0-9A-Za-z.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![0-9A-Za-z]|\.[0-9])")
 _IPV6: Final = re.compile(r"(?<![0-9A-Za-z:.])[0-9A-Fa-f:]{6,39}(?![0-9A-Za-z:])")
 _IPV6_COLONS_MIN: Final = 3
 _VERSION: Final = re.compile(r"(?:\bv|\bver|\bversion|\brelease|\bsection)\.?\s?\Z", re.IGNORECASE)
@@ -106,9 +106,10 @@ def _end_of_iban(text: str, start: int, end: int) -> int | None:
 def _ip_addresses(text: str) -> Iterator[Span]:
     if text.count(".") >= 3:
         for found in _IPV4.finditer(text):
-            start, end = found.span()
-            if _is_ip(found[0]) and not _VERSION.search(text, max(0, start - _VERSION_CHARS), start):
-                yield Span("ip_address", start, end, SURE)
+            start = found.start()
+            is_version = _VERSION.search(text, max(0, start - _VERSION_CHARS), start)
+            if _is_ip(found[0]) and not is_version:
+                yield Span("ip_address", start, found.end(), SURE)
     if text.count(":") >= _IPV6_COLONS_MIN:
         for found in _IPV6.finditer(text):
             if found[0].count(":") >= _IPV6_COLONS_MIN and _is_ip(found[0]):

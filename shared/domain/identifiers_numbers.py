@@ -128,9 +128,7 @@ def find_bank_accounts(around: Surroundings) -> Iterator[Span]:
                 yield Span("au_bank_account", start, end, NAMED_BEFORE + IN_FORM)
 
 
-def _judged(
-    around: Surroundings, run: DigitRun, kind: Kind, first: int, last: int
-) -> Span | None:
+def _judged(around: Surroundings, run: DigitRun, kind: Kind, first: int, last: int) -> Span | None:
     start, end = run.groups[first][0], run.groups[last][1]
     text = around.text
     strength = around.strength(kind.category, start, end)
@@ -241,5 +239,3 @@ _BY_LENGTH: Final[Mapping[int, tuple[Kind, ...]]] = {
     length: tuple(kind for kind in _KINDS if length in kind.lengths)
     for length in range(8, DIGITS_MAX + 1)
 }
-
-

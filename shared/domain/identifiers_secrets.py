@@ -31,7 +31,8 @@ _PATTERNS: Final = tuple(
 _URL_PASSWORD: Final = re.compile(r"(?<=://)[^\s:/@]{1,64}:[^\s:/@]{3,128}(?=@)")
 _NAMED: Final = re.compile(
     r"(?<![A-Za-z])(?:pass(?:word|wd|phrase)|pwd|api[ _-]?key|access[ _-]?key|client[ _-]?secret"
-    r"|secret[ _-]?key|bearer|auth[ _-]?token|access[ _-]?token)(?:\s{0,3}(?:[:=]|\bis\b)\s{0,3}|\s)"
+    r"|secret[ _-]?key|bearer|auth[ _-]?token|access[ _-]?token)"
+    r"(?:\s{0,3}(?:[:=]|\bis\b)\s{0,3}|\s)"
     r"[\"'`]?(?P<value>[^\s\"'`,;]{8,200})",
     re.IGNORECASE,
 )

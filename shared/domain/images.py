@@ -25,6 +25,7 @@ PNG: Final = ImageKind("png", "image/png", "png")
 JPEG: Final = ImageKind("jpeg", "image/jpeg", "jpg")
 WEBP: Final = ImageKind("webp", "image/webp", "webp")
 GIF: Final = ImageKind("gif", "image/gif", "gif")
+KINDS: Final = {kind.media_type: kind for kind in (PNG, JPEG, WEBP, GIF)}
 
 _PNG_START: Final = b"\x89PNG\r\n\x1a\n"
 _JPEG_START: Final = b"\xff\xd8\xff"

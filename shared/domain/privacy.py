@@ -58,9 +58,7 @@ class Judged:
         found = self.finding
         verb = "override" if self.override_id else self.action
         length = found.end - found.start
-        return (
-            f"{self.field}:{found.category}:{verb}@{found.start}+{length}={self.fingerprint}"
-        )
+        return f"{self.field}:{found.category}:{verb}@{found.start}+{length}={self.fingerprint}"
 
 
 @dataclass(frozen=True)

@@ -97,11 +97,11 @@ def _matches(plain: PlainText, rule: PrivacyRule) -> Iterator[tuple[int, int]]:
     pattern: Any = _compiled(rule.pattern or "") if rule.kind == "pattern" else _terms(rule.terms)
     for number, found in enumerate(pattern.finditer(plain.text)):
         start, end = found.span()
+        if number == MATCHES_MAX:  # so many that the rest is taken for one
+            yield plain.original(start, len(plain.text))
+            return
         if start < end:
             yield plain.original(start, end)
-        if number >= MATCHES_MAX:
-            yield plain.original(start, len(plain.text)) if start < len(plain.text) else (0, 0)
-            return
 
 
 def _problem(pattern: str) -> str | None:

@@ -7,7 +7,7 @@ from fractions import Fraction
 from math import ceil
 from typing import Any, Final, Literal, get_args
 
-from shared.domain.money import checked_micros
+from shared.domain.money import aud_micros, checked_micros
 from shared.domain.storage_tiers import TIERS, Tier
 from shared.errors import Invalid, InvariantBroken
 
@@ -55,6 +55,21 @@ class StoragePrices:
         )
         operation = Fraction(retrieval.usd_micros_per_10k, OPERATIONS)
         return ceil(per_gib * size_bytes / GIB + operation)
+
+
+class StorageCosts:
+    """Puts prices on bytes: dated micro-USD, turned into micro-AUD at the rate of the day."""
+
+    def __init__(self, prices: StoragePrices, aud_per_usd_micros: int) -> None:
+        self.prices = prices
+        self._rate = aud_per_usd_micros
+
+    def month(self, byte_days: Mapping[Tier, int], days: int) -> int:
+        """micro-AUD of a month, each tier rounded up as it would be invoiced."""
+        return sum(self.tier(tier, byte_days[tier], days) for tier in TIERS)
+
+    def tier(self, tier: Tier, byte_days: int, days: int) -> int:
+        return aud_micros(self.prices.month_usd_micros(tier, byte_days, days), self._rate)
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,10 @@ from pydantic import Field
 
 from shared.domain.budgets import CURRENCY
 from shared.domain.legal_holds import LegalHold
-from shared.domain.money import aud_micros
 from shared.domain.rehydrations import Rehydration, RehydrationStatus
 from shared.domain.retention import RetentionPolicy
 from shared.domain.storage_forecasts import Inventory, Month
-from shared.domain.storage_prices import PriceStatus, Priority, StoragePrices
+from shared.domain.storage_prices import PriceStatus, Priority, StorageCosts
 from shared.domain.storage_tiers import TIERS, Tier
 from shared.domain.views import ImageView, View
 
@@ -179,21 +178,6 @@ def retention_view(policy: RetentionPolicy, classes: Mapping[str, int | None]) -
         changed_at=policy.changed_at,
         classes=tuple(RetentionClassView(name=name, days=days) for name, days in classes.items()),
     )
-
-
-class StorageCosts:
-    """Puts prices on bytes: dated micro-USD, turned into micro-AUD at the rate of the day."""
-
-    def __init__(self, prices: StoragePrices, aud_per_usd_micros: int) -> None:
-        self.prices = prices
-        self._rate = aud_per_usd_micros
-
-    def month(self, byte_days: Mapping[Tier, int], days: int) -> int:
-        """micro-AUD of a month, each tier rounded up as it would be invoiced."""
-        return sum(self.tier(tier, byte_days[tier], days) for tier in TIERS)
-
-    def tier(self, tier: Tier, byte_days: int, days: int) -> int:
-        return aud_micros(self.prices.month_usd_micros(tier, byte_days, days), self._rate)
 
 
 def tier_views(inventory: Inventory, costs: StorageCosts) -> tuple[TierView, ...]:

@@ -11,6 +11,7 @@ from shared.domain.ids import operation_of, row_of
 from shared.domain.ledger import generation_document_id, partition_for
 from shared.domain.models import MODELS
 from shared.domain.prices import Quote
+from shared.domain.sealed_fields import ERASED
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,11 @@ class WorkItem:
     @property
     def operation_id(self) -> str:
         return operation_of(self.generation_id)
+
+    @property
+    def is_erased(self) -> bool:
+        """Its prompt can be read no more, so that nothing can be asked of a provider."""
+        return self.request.prompt == ERASED
 
     @property
     def provider(self) -> str:

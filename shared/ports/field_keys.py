@@ -48,7 +48,9 @@ class FieldCipher(Protocol):
 class DataKeys(Protocol):
     """Wrapped data keys. Each change is one transaction with its audit event."""
 
-    async def find(self, tenant_id: str, subjects: Collection[Subject]) -> Mapping[Subject, DataKey]:
+    async def find(
+        self, tenant_id: str, subjects: Collection[Subject]
+    ) -> Mapping[Subject, DataKey]:
         """The keys of some people of a tenant, in one read; who has none is left out."""
         ...
 

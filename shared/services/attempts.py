@@ -60,6 +60,8 @@ class Attempts:
 
     async def run(self, item: WorkItem, attempt: int) -> AttemptReport:
         """Carry out attempt n; a repeated delivery reports what the first one did."""
+        if item.is_erased:
+            return await self.stop(item, "canceller")
         wait_s = await self.gate.enter(item.provider)
         if wait_s is not None:
             return postponed(item.generation_id, attempt, wait_s, "provider_gate")

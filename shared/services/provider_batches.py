@@ -74,7 +74,8 @@ class ProviderBatches:
         cancel = await self.is_cancel_requested(batch_id)
         claim = await self.results.claims.find(batch_id, number)
         if claim is None:
-            items = await self._items(batch_id, await self.work.waiting_rows(batch_id, number))
+            waiting = await self._items(batch_id, await self.work.waiting_rows(batch_id, number))
+            items = [(row, item) for row, item in waiting if not item.is_erased]
             if cancel or not items:
                 return self._shown("over", None, cancel)
             pause_s = await self.pause_s(items[0][1])

@@ -26,7 +26,7 @@ from shared.domain.reconciliation_views import (
     run_document,
 )
 from shared.domain.work import read_work_item
-from shared.errors import EigError, Invalid, NotFound, PolicyDenied
+from shared.errors import EigError, FieldFault, Invalid, NotFound, PolicyDenied
 from shared.ports import Clock, Directory, Records
 from shared.ports.reconciliation import Reconciliations
 from shared.services.attempts import Attempts
@@ -35,6 +35,7 @@ from shared.services.reconciliation_gathering import GatheredDay, Reconciliation
 from shared.services.settlements import Settlements
 
 ACTOR = "system:reconciliation"
+DAY_AGE_MAX = timedelta(days=400)  # every period since is read for what corrected it
 CATCH_UP_DAYS = 7  # days the timer looks back for what was missed
 RUNS_SHOWN_MAX = 100
 FOUND_IN_EXPORT = "found_in_usage_export"
@@ -97,8 +98,13 @@ class Reconciliation:
         _require_admin(caller)
         if provider not in self.gathering.exports:
             raise NotFound("There is no such provider.")
-        if day > self.clock.now().date():
-            raise Invalid("This day has not begun.", code="invalid_day")
+        age = self.clock.now().date() - day
+        if not timedelta(0) <= age <= DAY_AGE_MAX:
+            raise Invalid(
+                f"A day of the last {DAY_AGE_MAX.days} days can be compared.",
+                code="invalid_day",
+                faults=[FieldFault("/day", "choose a day that has begun, and not too long ago")],
+            )
         role = CLAIM_BY_ROLE[caller.role]
         return await self.run(provider, day, caller.key, role, correlation_id)
 

@@ -1,5 +1,6 @@
 """Use cases of timers, finance and operations."""
 
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -107,6 +108,14 @@ class Bookkeeping(Generating):
         from shared.services.audit_relay import AuditRelay
 
         return AuditRelay(self.records, CosmosAuditLog(self.cosmos))
+
+    @cached_property
+    def data_key_relay(self) -> "AuditRelay":
+        """Copies the audit events of data keys, which wait beside the keys."""
+        from shared.adapters.cosmos_data_keys import KEYS_CONTAINER
+        from shared.adapters.cosmos_records import CosmosRecords
+
+        return replace(self.audit_relay, records=CosmosRecords(self.cosmos, KEYS_CONTAINER))
 
     @cached_property
     def reports(self) -> "Reports":

@@ -79,9 +79,12 @@ async def test_body_that_is_no_object_answers_422(ava: Person, path: str, body: 
     (await ava.send("POST", path, data=body, headers=JSON)).problem(422, "invalid")
 
 
-@pytest.mark.parametrize("path", ["/generations", "/estimates", "/batches/uploads"])
-async def test_body_over_the_limit_answers_413(ava: Person, path: str) -> None:
-    body = json.dumps({"prompt": "x" * 300_000}).encode()
+@pytest.mark.parametrize(
+    ("path", "chars"),
+    [("/generations", 1_100_000), ("/batches/uploads", 1_100_000), ("/estimates", 8 * 1024 * 1024)],
+)
+async def test_body_over_the_limit_answers_413(ava: Person, path: str, chars: int) -> None:
+    body = json.dumps({"prompt": "x" * chars}).encode()
     (await ava.send("POST", path, data=body, headers=JSON)).problem(413, "payload_too_large")
 
 

@@ -1,0 +1,352 @@
+"""The second layer of the privacy screen: personal and health information, by Azure AI Language.
+
+An answer counts only if it is whole: a document without a result, a document's own error inside a
+200, an offset that does not lie in the text, or anything else unforeseen is a failure. The service
+keeps nothing: its logs are switched off in every call.
+"""
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from shared.domain.identifiers import IDENTIFIERS, DataClass, Finding, Layer, merged
+from shared.domain.identifiers_scan import speaks_of_health
+from shared.domain.privacy import Detection, DetectionTerms
+from shared.errors import PrivacyScreenUnavailable
+from shared.ports import Clock
+
+if TYPE_CHECKING:
+    from azure.ai.textanalytics.aio import TextAnalyticsClient
+
+API_VERSION: Final = "2023-04-01"  # the newest that the SDK knows
+DOCUMENT_CHARS_MAX: Final = 5_120  # of the service, in text elements: code points are never fewer
+OVERLAP_CHARS: Final = 128  # what one chunk cuts, the next has whole: longer than any identifier
+DOCUMENTS_PER_CALL: Final = 5  # of the service's synchronous endpoint
+PATIENT_TRIES_MAX: Final = 4  # for batches; a person who waits gets an answer after one
+PAUSE_S: Final = 1.0  # before the second try, then twice that, unless the service says how long
+PAUSE_S_MAX: Final = 30.0
+RETRY_AFTER_S: Final = 5  # what callers are told
+HEALTH_DOMAIN: Final = "phi"
+_CATEGORIES: Final[Mapping[str, str]] = {
+    "Person": "person",
+    "Email": "email",
+    "PhoneNumber": "phone",
+    "Address": "address",
+    "IPAddress": "ip_address",
+    "CreditCardNumber": "card",
+    "EUDebitCardNumber": "card",
+    "InternationalBankingAccountNumber": "iban",
+    "AUBankAccountNumber": "au_bank_account",
+    "NZBankAccountNumber": "bank_account",
+    "USBankAccountNumber": "bank_account",
+    "AUTaxFileNumber": "au_tfn",
+    "AUBusinessNumber": "au_abn",
+    "AUCompanyNumber": "au_acn",
+    "AUPassportNumber": "passport",
+    "USUKPassportNumber": "passport",
+    "EUPassportNumber": "passport",
+    "AUDriversLicenseNumber": "au_drivers_licence",
+    "NZDriversLicenseNumber": "national_id",
+    "NZInlandRevenueNumber": "national_id",
+    "USSocialSecurityNumber": "national_id",
+    "UKNationalInsuranceNumber": "national_id",
+    "AUMedicalAccountNumber": "au_medicare",
+    "NZMinistryOfHealthNumber": "health_id",
+    "UKNationalHealthNumber": "health_id",
+    "AzureStorageAccountKey": "secret",
+    "AzureSAS": "secret",
+    "AzureServiceBusString": "secret",
+    "AzureDocumentDBAuthKey": "secret",
+    "SQLServerConnectionString": "secret",
+}
+# Who a text on somebody's health is about: beside such a text these are health information.
+_IDENTITIES: Final[frozenset[DataClass]] = frozenset(
+    {"person", "contact", "location", "government"}
+)
+logger = logging.getLogger("eig.privacy")
+
+
+@dataclass(frozen=True)
+class LanguageTerms:
+    """Where the service is and how hard it may be pressed; no key means the app's identity."""
+
+    endpoint: str
+    key: str | None
+    timeout_s: float
+    concurrent_max: int
+    calls_per_minute: int  # of this worker
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """A part of a text that is one document of a call."""
+
+    text_number: int
+    start: int
+    text: str
+
+
+Read = list[tuple[_Chunk, Detection]]
+
+
+class AzureLanguage:
+    """Implements the PrivacyDetector port over one Language resource."""
+
+    layer: Layer = "language"
+
+    def __init__(self, terms: LanguageTerms, clock: Clock) -> None:
+        self._terms = terms
+        self._slots = asyncio.Semaphore(terms.concurrent_max)
+        self._pace = _Pace(terms.calls_per_minute, clock)
+        self._client: TextAnalyticsClient | None = None
+        self._credential: Any = None
+
+    async def detect(self, texts: Sequence[str], terms: DetectionTerms) -> Sequence[Detection]:
+        chunks = [chunk for n, text in enumerate(texts) for chunk in _chunks(n, text)]
+        synonyms = terms.policy.synonyms
+        of_health = {n for n, text in enumerate(texts) if speaks_of_health(text, synonyms)}
+        health_chunks = [chunk for chunk in chunks if chunk.text_number in of_health]
+        reads = [self._read(each, None, terms) for each in _calls(chunks)]
+        reads += [self._read(each, HEALTH_DOMAIN, terms) for each in _calls(health_chunks)]
+        found: list[list[Finding]] = [[] for _ in texts]
+        failures: dict[int, str] = {}
+        for answer in await _all_or_none(reads):
+            for chunk, detection in answer:
+                found[chunk.text_number] += detection.findings
+                if detection.failure:
+                    failures[chunk.text_number] = detection.failure
+        return [Detection(merged(each), failures.get(n)) for n, each in enumerate(found)]
+
+    async def _read(
+        self, chunks: Sequence[_Chunk], domain: str | None, terms: DetectionTerms
+    ) -> Read:
+        """What one call finds in up to five chunks; tries again for those who can wait."""
+        tries = PATIENT_TRIES_MAX if terms.patient else 1
+        pause_s = PAUSE_S
+        for turn in range(tries):
+            try:
+                async with self._slots:
+                    await self._pace.take(None if terms.patient else self._terms.timeout_s)
+                    answers = await self._ask(chunks, domain, terms)
+                return [
+                    (chunk, _detection(chunk, answers[str(n)], domain, terms))
+                    for n, chunk in enumerate(chunks)
+                ]
+            except Exception as error:  # whatever it is, nothing is known about these texts
+                cause, retry_after_s = _cause_of(error)
+                logger.warning("language service failed", extra={"code": cause})
+                if turn == tries - 1 or cause in _HOPELESS:
+                    raise _unavailable(cause) from None  # its text may quote the prompt
+                pause_s = min(retry_after_s or pause_s, PAUSE_S_MAX)
+            await asyncio.sleep(pause_s)
+            pause_s *= 2
+        raise AssertionError("the last try returns or raises")
+
+    async def _ask(
+        self, chunks: Sequence[_Chunk], domain: str | None, terms: DetectionTerms
+    ) -> dict[str, Any]:
+        """The answer for each document, by its number; raises if one is missing."""
+        language = terms.policy.language
+        async with asyncio.timeout(self._terms.timeout_s):
+            answers = await self._opened().recognize_pii_entities(
+                [
+                    {"id": str(n), "language": language, "text": chunk.text}
+                    for n, chunk in enumerate(chunks)
+                ],
+                categories_filter=list(_CATEGORIES),
+                domain_filter=domain,
+                disable_service_logs=True,
+                string_index_type="UnicodeCodePoint",
+            )
+        found: dict[str, Any] = {str(answer.id): answer for answer in answers}
+        if len(answers) != len(chunks) or set(found) != {str(n) for n in range(len(chunks))}:
+            raise _Malformed
+        return found
+
+    def _opened(self) -> "TextAnalyticsClient":
+        """The SDK's client, made on first use: it binds to the running event loop."""
+        if self._client is None:
+            from azure.ai.textanalytics.aio import TextAnalyticsClient
+            from azure.core.credentials import AzureKeyCredential
+
+            key = self._terms.key
+            credential: Any = AzureKeyCredential(key) if key else self._identity()
+            self._client = TextAnalyticsClient(
+                self._terms.endpoint,
+                credential,
+                api_version=API_VERSION,
+                retry_total=0,  # `_read` knows who can wait
+                permit_redirects=False,
+                connection_timeout=self._terms.timeout_s,
+                read_timeout=self._terms.timeout_s,
+            )
+        return self._client
+
+    def _identity(self) -> Any:
+        from azure.identity.aio import DefaultAzureCredential
+
+        self._credential = DefaultAzureCredential()
+        return self._credential
+
+    async def aclose(self) -> None:
+        """Close the sockets; only tests and one-off commands need it."""
+        for closable in (self._client, self._credential):
+            if closable is not None:
+                await closable.close()
+        self._client = self._credential = None
+
+
+class _Malformed(Exception):
+    """An answer that is no answer."""
+
+
+class _TooMany(Exception):
+    """More calls than this worker may make, and nobody who would wait."""
+
+
+class _Pace:
+    """A minute's worth of calls may go at once; after that they go as they come back."""
+
+    def __init__(self, calls_per_minute: int, clock: Clock) -> None:
+        self._calls = calls_per_minute
+        self._clock = clock
+        self._left = float(calls_per_minute)
+        self._seen = clock.now()
+
+    async def take(self, wait_s_max: float | None) -> None:
+        """Wait for one call; raise _TooMany if that takes longer than the caller has."""
+        now = self._clock.now()
+        passed_s = max(0.0, (now - self._seen).total_seconds())
+        self._seen = now
+        self._left = min(float(self._calls), self._left + passed_s * self._calls / 60)
+        self._left -= 1  # a debt, if there is none: whoever comes next waits longer
+        wait_s = max(0.0, -self._left * 60 / self._calls)
+        if wait_s_max is not None and wait_s > wait_s_max:
+            self._left += 1
+            raise _TooMany
+        if wait_s:
+            await asyncio.sleep(wait_s)
+
+
+async def _all_or_none(reads: Sequence[Coroutine[Any, Any, Read]]) -> list[Read]:
+    """The answers of all calls; the first failure ends the others."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(read) for read in reads]
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    return [task.result() for task in tasks]
+
+
+def _chunks(number: int, text: str) -> list[_Chunk]:
+    """The text cut into documents that overlap."""
+    step = DOCUMENT_CHARS_MAX - OVERLAP_CHARS
+    last = max(1, len(text) - OVERLAP_CHARS)
+    return [
+        _Chunk(number, start, text[start : start + DOCUMENT_CHARS_MAX])
+        for start in range(0, last, step)
+    ]
+
+
+def _calls(chunks: Sequence[_Chunk]) -> list[Sequence[_Chunk]]:
+    return [
+        chunks[first : first + DOCUMENTS_PER_CALL]
+        for first in range(0, len(chunks), DOCUMENTS_PER_CALL)
+    ]
+
+
+def _detection(chunk: _Chunk, answer: Any, domain: str | None, terms: DetectionTerms) -> Detection:
+    """What a document's answer says; its own error is a failure of its text alone."""
+    if answer.is_error:
+        return Detection(failure="document_error")
+    findings = []
+    for entity in answer.entities:
+        _check_entity(chunk, entity)
+        finding = _finding(chunk, entity, terms.policy.confidence_percent)
+        if finding is not None and domain == HEALTH_DOMAIN:
+            finding = _about_health(finding)
+        if finding is not None:
+            findings.append(finding)
+    return Detection(tuple(findings))
+
+
+def _check_entity(chunk: _Chunk, entity: Any) -> None:
+    """Raise unless an entity lies where it says, in the text that was sent."""
+    offset, length = entity.offset, entity.length
+    if not (isinstance(offset, int) and isinstance(length, int) and offset >= 0 and length > 0):
+        raise _Malformed
+    if not entity.category or chunk.text[offset : offset + length] != entity.text:
+        raise _Malformed
+    if not 0 <= float(entity.confidence_score) <= 1:
+        raise _Malformed
+
+
+def _finding(chunk: _Chunk, entity: Any, confidence_percent_min: int) -> Finding | None:
+    category = _CATEGORIES.get(str(getattr(entity.category, "value", entity.category)))
+    confidence_percent = int(float(entity.confidence_score) * 100)
+    if category is None or confidence_percent < confidence_percent_min:
+        return None
+    start = chunk.start + entity.offset
+    return Finding(
+        category=category,
+        data_class=IDENTIFIERS[category].data_class,
+        start=start,
+        end=start + entity.length,
+        layer="language",
+        confidence_percent=confidence_percent,
+    )
+
+
+def _about_health(finding: Finding) -> Finding | None:
+    """Somebody's identity in a text on health is health information; the rest is known already."""
+    return replace(finding, data_class="health") if finding.data_class in _IDENTITIES else None
+
+
+# What a second try cannot mend: a wrong key or address, a request the service does not understand.
+_HOPELESS: Final = frozenset({"http_400", "http_401", "http_403", "http_404", "http_413"})
+
+
+def _cause_of(error: Exception) -> tuple[str, float | None]:
+    """Our word for a failure and, if the service said so, when to come back."""
+    from azure.core.exceptions import DecodeError, HttpResponseError
+
+    if isinstance(error, TimeoutError):
+        return "timeout", None
+    if isinstance(error, _TooMany):
+        return "too_many_calls", None
+    if isinstance(error, DecodeError):
+        return "malformed", None
+    if isinstance(error, HttpResponseError) and error.status_code not in (None, 200):
+        return f"http_{error.status_code}", _retry_after_s(error.response)
+    return _cause_without_answer(error), None
+
+
+def _cause_without_answer(error: Exception) -> str:
+    from azure.core.exceptions import (
+        HttpResponseError,
+        ServiceRequestError,
+        ServiceResponseError,
+        ServiceResponseTimeoutError,
+    )
+
+    if isinstance(error, ServiceResponseTimeoutError):
+        return "timeout"
+    unreached = ServiceRequestError | ServiceResponseError | OSError
+    if isinstance(error, unreached) and not isinstance(error, HttpResponseError):
+        return "no_connection"
+    return "malformed"
+
+
+def _retry_after_s(response: Any) -> float | None:
+    value = response.headers.get("retry-after") if response is not None else None
+    return float(value) if value is not None and value.isascii() and value.isdigit() else None
+
+
+def _unavailable(cause: str) -> PrivacyScreenUnavailable:
+    return PrivacyScreenUnavailable(
+        "The privacy screen could not look at the text, so it was not sent. Try again.",
+        retry_after_s=RETRY_AFTER_S,
+        extra={"layer": "language", "cause": cause},
+    )

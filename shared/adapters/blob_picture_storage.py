@@ -1,0 +1,193 @@
+"""Tiers, tags and thumbnails of pictures in Blob storage."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from shared.adapters.blob import BlobConnection, answered, code_of
+from shared.domain.blob_paths import (
+    HELD,
+    HOLD_TAG,
+    IMAGES_CONTAINER,
+    NOT_HELD,
+    RETENTION_TAG,
+    THUMBNAIL_TYPE,
+    THUMBNAILS_CONTAINER,
+    UNDECIDED,
+    PictureName,
+)
+from shared.domain.storage_prices import Priority
+from shared.domain.storage_tiers import TIERS, StoredBlob, Tier
+from shared.errors import Conflict, InvariantBroken, NotFound
+
+if TYPE_CHECKING:
+    from azure.storage.blob.aio import BlobClient
+
+T = TypeVar("T")
+UNDECIDED_MAX = 100  # looked after in one run of the sweep
+TAG_TRIES_MAX = 5  # of one change, when another one gets in between
+CONDITION_NOT_MET = "ConditionNotMet"
+
+
+class BlobPictureStorage:
+    """Implements the PictureStorage port."""
+
+    def __init__(self, connection: BlobConnection) -> None:
+        self._connection = connection
+
+    async def state(self, picture: PictureName) -> StoredBlob | None:
+        blob = self._connection.blob(IMAGES_CONTAINER, picture.blob)
+        found = await _if_there(blob.get_blob_properties)
+        tags = None if found is None else await _if_there(blob.get_blob_tags)
+        if found is None or tags is None:
+            return None
+        return _stored(IMAGES_CONTAINER, found, tags)
+
+    async def rehydrate(self, picture: PictureName, priority: Priority) -> None:
+        from azure.core.exceptions import HttpResponseError
+        from azure.storage.blob import RehydratePriority
+
+        blob = self._connection.blob(IMAGES_CONTAINER, picture.blob)
+        wanted = RehydratePriority(priority.title())
+
+        async def start() -> bool:
+            await blob.set_standard_blob_tier("Hot", rehydrate_priority=wanted)
+            return True
+
+        try:
+            if await _if_there(start) is None:
+                raise NotFound("The picture has been deleted.")
+        except HttpResponseError as error:
+            if code_of(error) != "BlobBeingRehydrated":
+                raise
+
+    async def set_hold(self, picture: PictureName, *, held: bool) -> None:
+        wanted = HELD if held else NOT_HELD
+        for blob in self._both(picture):
+            await _retag(blob, lambda tags: {**tags, HOLD_TAG: wanted})
+
+    async def undecided(self) -> Sequence[PictureName]:
+        condition = f"@container='{IMAGES_CONTAINER}' AND \"{RETENTION_TAG}\"='{UNDECIDED}'"
+
+        async def read() -> list[PictureName]:
+            found: list[PictureName] = []
+            async for blob in self._connection.service().find_blobs_by_tags(condition):
+                *_, generation_id, index = str(blob.name).split("/")
+                found.append(PictureName(generation_id, int(index)))
+                if len(found) == UNDECIDED_MAX:
+                    break
+            return found
+
+        return await answered(read)
+
+    async def decide(self, picture: PictureName, retention: str) -> None:
+        def decided(tags: Mapping[str, str]) -> dict[str, str]:
+            standing = tags.get(RETENTION_TAG)
+            return {**tags, RETENTION_TAG: retention if standing == UNDECIDED else str(standing)}
+
+        for blob in self._both(picture):
+            await _retag(blob, decided)
+
+    async def pictures(self, department_id: str) -> AsyncIterator[StoredBlob]:
+        for container in (IMAGES_CONTAINER, THUMBNAILS_CONTAINER):
+            client = self._connection.service().get_container_client(container)
+            pages = client.list_blobs(
+                name_starts_with=f"{department_id}/", include=["tags"]
+            ).by_page()
+
+            async def next_page(pages: Any = pages) -> list[StoredBlob] | None:
+                try:
+                    page = await anext(pages)
+                except StopAsyncIteration:
+                    return None
+                return [_stored(container, each, each.tags or {}) async for each in page]  # noqa: B023
+
+            while (page := await answered(next_page)) is not None:
+                for each in page:
+                    yield each
+
+    async def thumbnail(self, picture: PictureName) -> bytes | None:
+        blob = self._connection.blob(THUMBNAILS_CONTAINER, picture.thumbnail)
+
+        async def download() -> bytes:
+            content: bytes = await (await blob.download_blob()).readall()
+            return content
+
+        return await _if_there(download)
+
+    async def put_thumbnail(self, picture: PictureName, content: bytes) -> None:
+        from azure.storage.blob import ContentSettings
+
+        original, thumbnail = self._both(picture)
+        tags = await _if_there(original.get_blob_tags)
+        if tags is None:
+            return
+        settings = ContentSettings(content_type=THUMBNAIL_TYPE)
+        await answered(
+            lambda: thumbnail.upload_blob(
+                content, overwrite=True, tags=tags, content_settings=settings
+            )
+        )
+
+    def _both(self, picture: PictureName) -> tuple["BlobClient", "BlobClient"]:
+        return (
+            self._connection.blob(IMAGES_CONTAINER, picture.blob),
+            self._connection.blob(THUMBNAILS_CONTAINER, picture.thumbnail),
+        )
+
+
+async def _if_there(send: Callable[[], Awaitable[T]]) -> T | None:
+    """What a call on one blob answers; None if there is no such blob."""
+    from azure.core.exceptions import ResourceNotFoundError
+
+    try:
+        return await answered(send)
+    except ResourceNotFoundError:
+        return None
+
+
+async def _retag(
+    blob: "BlobClient", change: Callable[[Mapping[str, str]], Mapping[str, str]]
+) -> None:
+    """Change the tags of a blob, if it is there, beside others who change them as well."""
+    from azure.core.exceptions import HttpResponseError
+
+    for _ in range(TAG_TRIES_MAX):
+        standing = await _if_there(blob.get_blob_tags)
+        if standing is None or (wanted := dict(change(standing))) == standing:
+            return
+        as_read = " AND ".join(f"\"{name}\"='{value}'" for name, value in standing.items())
+        condition = {"if_tags_match_condition": as_read} if as_read else {}
+        try:
+            await answered(lambda c=condition, w=wanted: blob.set_blob_tags(w, **c))  # type: ignore[misc]
+        except HttpResponseError as error:
+            if code_of(error) != CONDITION_NOT_MET and error.status_code != 404:
+                raise
+        else:
+            return
+    raise Conflict("The tags of this picture are being changed by others; try again.")
+
+
+def _stored(container: str, found: Any, tags: Mapping[str, str]) -> StoredBlob:
+    """What the SDK tells of a blob, in properties and in listings alike."""
+    created, modified = found.creation_time, found.last_modified
+    if not isinstance(created, datetime) or not isinstance(modified, datetime):
+        raise InvariantBroken("Storage did not say how old a blob is.")
+    return StoredBlob(
+        path=f"{container}/{found.name}",
+        tier=_tier(found.blob_tier),
+        size_bytes=int(found.size),
+        created=created,
+        modified=modified,
+        tags=dict(tags),
+        tier_changed=None if found.blob_tier_inferred else found.blob_tier_change_time,
+        last_accessed=found.last_accessed_on,
+        rehydrating=bool(found.archive_status),
+    )
+
+
+def _tier(name: object) -> Tier:
+    for tier in TIERS:
+        if str(name).lower() == tier:
+            return tier
+    raise InvariantBroken("A picture lies in a tier that we do not know.")

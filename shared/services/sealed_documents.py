@@ -1,0 +1,154 @@
+"""Which fields of stored documents are sealed, and how a whole document is sealed and opened."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from shared.domain.batch_plans import BatchChunk, PlannedRow
+from shared.domain.ledger import Document, Hold
+from shared.domain.sealed_fields import ERASED, SealedField, Subject, is_sealed, read_sealed
+from shared.services.prompt_vault import LiveKey, PromptVault
+
+# Of a request; the rest says no more than what was bought, and reports and receipts need it.
+SEALED_FIELDS: Final = ("prompt", "negative_prompt")
+SEALED_PLACE: Final = "[sealed]"  # in a stored plan, whose rows keep their envelopes beside
+_HASH: Final = "request_hash"
+_HASH_PREFIX: Final = "siv1:"
+
+
+@dataclass(frozen=True)
+class SealedDocuments:
+    """Seals what is about to be stored and opens what was read; both leave other fields alone."""
+
+    vault: PromptVault
+
+    async def sealed(self, record: Document) -> Document:
+        """A generation record without its texts; other records as they are."""
+        request = record.get("request")
+        if request is None:
+            return record
+        key = await self.vault.sealing_key(_subject_of(record))
+        return record | {"request": self._sealed_texts(key, record["id"], request)}
+
+    async def opened(self, records: Sequence[Document]) -> list[Document]:
+        """Records as they were sealed, with one look-up of keys for all of them."""
+        envelopes = [_envelopes_of(record.get("request") or {}) for record in records]
+        wanted: dict[Subject, int] = {}
+        for record, sealed in zip(records, envelopes, strict=True):
+            for each in sealed.values():
+                subject = _subject_of(record)
+                wanted[subject] = max(wanted.get(subject, 1), each.key_number)
+        keys = await self.vault.opening_keys(wanted)
+        return [
+            record | {"request": record["request"] | self._texts(keys, record, sealed)}
+            if sealed
+            else record
+            for record, sealed in zip(records, envelopes, strict=True)
+        ]
+
+    async def opened_one(self, record: Document | None) -> Document | None:
+        return None if record is None else (await self.opened([record]))[0]
+
+    async def sealed_hold(self, hold: Hold) -> Hold:
+        """A hold whose request hash tells nothing to who guesses a prompt."""
+        if hold.request_hash.startswith(_HASH_PREFIX):
+            return hold
+        key = await self.vault.sealing_key(Subject(hold.tenant_id, hold.user_key))
+        text = urlsafe_b64encode(self.vault.disguise(key, _HASH, hold.request_hash)).decode()
+        return replace(hold, request_hash=f"{_HASH_PREFIX}{key.number}:{text}")
+
+    async def opened_hold(self, hold: Hold) -> Hold:
+        if not hold.request_hash.startswith(_HASH_PREFIX):
+            return hold
+        number, _, text = hold.request_hash.removeprefix(_HASH_PREFIX).partition(":")
+        subject = Subject(hold.tenant_id, hold.user_key)
+        key = (await self.vault.opening_keys({subject: int(number)}))[subject]
+        revealed = self.vault.reveal(key, _HASH, int(number), urlsafe_b64decode(text))
+        return replace(hold, request_hash=revealed)
+
+    async def sealed_chunk(self, number: int, chunk: BatchChunk) -> BatchChunk:
+        """A slice of a plan whose rows keep their texts as envelopes."""
+        key = await self.vault.sealing_key(Subject(chunk.tenant_id, chunk.user_key))
+        place = _place_of(chunk, number)
+        rows = tuple(self._sealed_row(key, place, row) for row in chunk.rows)
+        return chunk.model_copy(update={"rows": rows})
+
+    async def opened_chunk(
+        self, number: int, chunk: BatchChunk
+    ) -> tuple[BatchChunk, LiveKey | None]:
+        """The slice as it was sealed, and the key that opened it, if one had to."""
+        envelopes = [
+            {name: read_sealed(value) for name, value in (row.sealed or {}).items()}
+            for row in chunk.rows
+        ]
+        numbers = [each.key_number for sealed in envelopes for each in sealed.values()]
+        if not numbers:
+            return chunk, None
+        subject = Subject(chunk.tenant_id, chunk.user_key)
+        key = (await self.vault.opening_keys({subject: max(numbers)}))[subject]
+        place = _place_of(chunk, number)
+        rows = tuple(
+            self._opened_row(key, place, row, sealed)
+            for row, sealed in zip(chunk.rows, envelopes, strict=True)
+        )
+        return chunk.model_copy(update={"rows": rows}), key
+
+    def _sealed_texts(
+        self, key: LiveKey, place: str, request: Mapping[str, Any], row: str = ""
+    ) -> dict[str, Any]:
+        """The request with envelopes for texts; what is sealed or erased stays as it is."""
+        return {
+            name: self.vault.seal(key, place, f"{row}request.{name}", value)
+            if name in SEALED_FIELDS and isinstance(value, str) and value != ERASED
+            else value
+            for name, value in request.items()
+        }
+
+    def _texts(
+        self,
+        keys: Mapping[Subject, LiveKey],
+        record: Document,
+        envelopes: Mapping[str, SealedField],
+    ) -> dict[str, str]:
+        key = keys[_subject_of(record)]
+        return {
+            name: self.vault.open(key, record["id"], f"request.{name}", sealed)
+            for name, sealed in envelopes.items()
+        }
+
+    def _sealed_row(self, key: LiveKey, place: str, row: PlannedRow) -> PlannedRow:
+        if row.request is None:
+            return row
+        texts = {name: getattr(row.request, name) for name in SEALED_FIELDS}
+        found = self._sealed_texts(key, place, texts, f"rows.{row.row}.")
+        sealed = {name: value for name, value in found.items() if is_sealed(value)}
+        request = row.request.model_copy(update=dict.fromkeys(sealed, SEALED_PLACE))
+        return row.model_copy(update={"request": request, "sealed": sealed or None})
+
+    def _opened_row(
+        self, key: LiveKey, place: str, row: PlannedRow, envelopes: Mapping[str, SealedField]
+    ) -> PlannedRow:
+        if row.request is None or not envelopes:
+            return row
+        texts = {
+            name: self.vault.open(key, place, f"rows.{row.row}.request.{name}", sealed)
+            for name, sealed in envelopes.items()
+        }
+        request = row.request.model_copy(update=texts)
+        return row.model_copy(update={"request": request, "sealed": None})
+
+
+def _subject_of(record: Mapping[str, Any]) -> Subject:
+    return Subject(record["tenant_id"], record["user_key"])
+
+
+def _envelopes_of(request: Mapping[str, Any]) -> dict[str, SealedField]:
+    return {
+        name: read_sealed(request[name]) for name in SEALED_FIELDS if is_sealed(request.get(name))
+    }
+
+
+def _place_of(chunk: BatchChunk, number: int) -> str:
+    """What binds the texts of a slice: the batch, the plan and the number of the slice."""
+    return f"plan:{chunk.batch_id}/{chunk.plan}/{number}"
