@@ -91,9 +91,9 @@ class BlobConnection:
             )
         from azure.identity.aio import DefaultAzureCredential
 
-        self._credential = DefaultAzureCredential(
-            managed_identity_client_id=self._account.identity
-        )
+        chosen = self._account.identity  # None would override AZURE_CLIENT_ID
+        named = {"managed_identity_client_id": chosen} if chosen else {}
+        self._credential = DefaultAzureCredential(**named)
         return BlobServiceClient(
             str(self._account.service_url), self._credential, api_version=API_VERSION
         )

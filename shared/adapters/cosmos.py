@@ -79,9 +79,10 @@ class CosmosConnection:
         if not credential:
             from azure.identity.aio import DefaultAzureCredential
 
-            credential = self._credential = DefaultAzureCredential(
-                managed_identity_client_id=self._account.identity
-            )
+            # None would override AZURE_CLIENT_ID.
+            chosen = self._account.identity
+            named = {"managed_identity_client_id": chosen} if chosen else {}
+            credential = self._credential = DefaultAzureCredential(**named)
         return CosmosClient(
             self._account.endpoint,
             credential,

@@ -110,6 +110,7 @@ FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
     "tenant": lambda: {"tenantId": TENANT},
     "toLower": lambda text: text.lower(),
     "toObject": _to_object,
+    "tenantResourceId": lambda kind, *names: f"/providers/{resource_path(kind, list(names))}",
     "toUpper": lambda text: text.upper(),
     "union": _union,
     "uniqueString": _unique_string,

@@ -84,7 +84,7 @@ async def test_body_that_is_no_object_answers_422(ava: Person, path: str, body: 
     [("/generations", 1_100_000), ("/batches/uploads", 1_100_000), ("/estimates", 8 * 1024 * 1024)],
 )
 async def test_body_over_the_limit_answers_413(ava: Person, path: str, chars: int) -> None:
-    body = json.dumps({"prompt": "x" * chars}).encode()
+    body = io.BytesIO(json.dumps({"prompt": "x" * chars}).encode())
     (await ava.send("POST", path, data=body, headers=JSON)).problem(413, "payload_too_large")
 
 
