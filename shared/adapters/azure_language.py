@@ -285,7 +285,7 @@ def _check_entity(chunk: _Chunk, entity: Any) -> None:
 
 def _finding(chunk: _Chunk, entity: Any, confidence_percent_min: int) -> Finding | None:
     category = _CATEGORIES.get(str(getattr(entity.category, "value", entity.category)))
-    confidence_percent = int(float(entity.confidence_score) * 100)
+    confidence_percent = round(float(entity.confidence_score) * 100)
     if category is None or confidence_percent < confidence_percent_min:
         return None
     start = chunk.start + entity.offset

@@ -40,9 +40,10 @@ class BlobLogFiles:
             return None
 
     async def create(self, name: str, content: bytes) -> None:
-        if not await _created(self._connection, self._container, name, content):
-            if await self.read(name) != content:
-                raise InvariantBroken(f"{name} of the audit log stands with another content.")
+        if await _created(self._connection, self._container, name, content):
+            return
+        if await self.read(name) != content:
+            raise InvariantBroken(f"{name} of the audit log stands with another content.")
 
 
 class BlobRegisters:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from shared.adapters.blob import BlobConnection, answered, code_of
 from shared.domain.blob_paths import (
     HELD,
+    HOLD_REVISION_TAG,
     HOLD_TAG,
     IMAGES_CONTAINER,
     NOT_HELD,
@@ -61,10 +62,23 @@ class BlobPictureStorage:
             if code_of(error) != "BlobBeingRehydrated":
                 raise
 
-    async def set_hold(self, picture: PictureName, *, held: bool) -> None:
-        wanted = HELD if held else NOT_HELD
+    async def touch(self, picture: PictureName) -> None:
+        blob = self._connection.blob(IMAGES_CONTAINER, picture.blob)
+
+        async def read_one() -> bytes:
+            content: bytes = await (await blob.download_blob(offset=0, length=1)).readall()
+            return content
+
+        await _if_there(read_one)
+
+    async def set_hold(self, picture: PictureName, revision: int, *, held: bool) -> None:
+        decided = {HOLD_TAG: HELD if held else NOT_HELD, HOLD_REVISION_TAG: str(revision)}
+
+        def tagged(tags: Mapping[str, str]) -> Mapping[str, str]:
+            return tags if int(tags.get(HOLD_REVISION_TAG, 0)) > revision else {**tags, **decided}
+
         for blob in self._both(picture):
-            await _retag(blob, lambda tags: {**tags, HOLD_TAG: wanted})
+            await _retag(blob, tagged)
 
     async def undecided(self) -> Sequence[PictureName]:
         condition = f"@container='{IMAGES_CONTAINER}' AND \"{RETENTION_TAG}\"='{UNDECIDED}'"
@@ -119,15 +133,18 @@ class BlobPictureStorage:
         from azure.storage.blob import ContentSettings
 
         original, thumbnail = self._both(picture)
-        tags = await _if_there(original.get_blob_tags)
-        if tags is None:
-            return
         settings = ContentSettings(content_type=THUMBNAIL_TYPE)
-        await answered(
-            lambda: thumbnail.upload_blob(
-                content, overwrite=True, tags=tags, content_settings=settings
+        written = None
+        for _ in range(TAG_TRIES_MAX):  # until nobody has tagged the picture in between
+            tags = await _if_there(original.get_blob_tags)
+            if tags is None or tags == written:
+                return
+            await answered(
+                lambda tags=tags: thumbnail.upload_blob(  # type: ignore[misc]
+                    content, overwrite=True, tags=tags, content_settings=settings
+                )
             )
-        )
+            written = tags
 
     def _both(self, picture: PictureName) -> tuple["BlobClient", "BlobClient"]:
         return (

@@ -1,6 +1,7 @@
 """Reads the audit container under a role that cannot write: by change feed, by id, by object."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from shared.adapters.cosmos import CosmosConnection, answered
@@ -36,10 +37,8 @@ class CosmosAuditFeed:
                 max_item_count=EVENTS_PER_PAGE_MAX, response_hook=note, **since
             ).by_page()
             documents: list[Mapping[str, Any]] = []
-            try:
+            with suppress(StopAsyncIteration):  # a page without items says where to go on, too
                 documents = [document async for document in await anext(pages)]
-            except StopAsyncIteration:
-                pass  # noqa: S110 - a page without items still says where to go on
             return FeedPage([_record(each) for each in documents], headers.get(_CONTINUATION))
 
         page = await answered(read)

@@ -41,7 +41,7 @@ class KeyVaultNoteSigner:
         from cryptography.hazmat.primitives.asymmetric import ec
         from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-        jwk = (await self._opened()).key
+        jwk: Any = (await self._opened()).key  # its fields are set from the answer
         if jwk.crv != "P-256":
             raise InvariantBroken("The key of the audit log is not on the curve P-256.")
         numbers = ec.EllipticCurvePublicNumbers(

@@ -19,6 +19,7 @@ THUMBNAIL_TYPE: Final = "image/webp"
 
 RETENTION_TAG: Final = "retention"
 HOLD_TAG: Final = "hold"
+HOLD_REVISION_TAG: Final = "hold-revision"  # so that a late writer cannot undo a newer decision
 NOT_HELD: Final = "none"
 HELD: Final = "legal"
 # A rule deletes only what carries `hold=none` and a class it names: whatever else a tag says, or if

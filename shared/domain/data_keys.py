@@ -70,7 +70,8 @@ def data_key_document(key: DataKey) -> Document:
         "id": key.document_id,
         "pk": keys_partition(key.subject.tenant_id).key,
         "type": "data_key",
-        "created_at": key.created_at,
+        "tenant_id": key.subject.tenant_id,
+        "user_key": key.subject.user_key,
         **data_key_state(key),
     }
 
@@ -79,8 +80,7 @@ def data_key_state(key: DataKey) -> Document:
     """The fields of the document that change."""
     wrapped = key.wrapped
     return {
-        "tenant_id": key.subject.tenant_id,
-        "user_key": key.subject.user_key,
+        "created_at": key.created_at,
         "number": key.number,
         "revision": key.revision,
         "status": key.status,

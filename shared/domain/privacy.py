@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from shared.domain.identifiers import Finding, Layer
+from shared.domain.identifiers import Finding
 from shared.domain.identifiers_text import folded
 from shared.domain.privacy_overrides import PrivacyOverride
 from shared.domain.privacy_policies import STRICTNESS, Action, EffectivePolicy
@@ -174,11 +174,3 @@ class DetectionTerms:
 
     policy: EffectivePolicy
     patient: bool = False
-
-
-@dataclass(frozen=True)
-class ScreenFailure:
-    """Why a layer could not say anything at all."""
-
-    layer: Layer
-    cause: str

@@ -133,8 +133,8 @@ class LifecyclePolicy:
     def online_days(self, blob: StoredBlob) -> int:
         """How long a blob that came back from the archive is left where it can be read."""
         found = [
-            action.ages.get("tier_change", 0)
-            for rule, action in self._actions(blob)
+            action.ages.get("tier_change") or action.ages.get("last_access", 0)
+            for _, action in self._actions(blob)
             if action.target == "archive"
         ]
         return max(found, default=0)

@@ -28,8 +28,12 @@ class PictureStorage(Protocol):
         """Start to bring an archived picture back; one on its way stays on it."""
         ...
 
-    async def set_hold(self, picture: PictureName, *, held: bool) -> None:
-        """Tag a picture and its thumbnail; what is deleted already is left alone."""
+    async def touch(self, picture: PictureName) -> None:
+        """Read one byte: where access is tracked, the rules count from now."""
+        ...
+
+    async def set_hold(self, picture: PictureName, revision: int, *, held: bool) -> None:
+        """Tag a picture and its thumbnail, unless a later revision did; deleted ones stay so."""
         ...
 
     async def undecided(self) -> Sequence[PictureName]:

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 
 from shared.domain.identity import Caller, require_sight
 from shared.domain.ids import split_image_id
-from shared.domain.views import ImageView, image_view
+from shared.domain.views import API_PREFIX, ImageView, image_view
 from shared.domain.work import owner_of
-from shared.errors import NotFound
+from shared.errors import ImageArchived, NotFound
 from shared.ports import Clock, ImageBytes, ImageStore, Records
 
 LINK_LIFETIME = timedelta(minutes=15)
@@ -40,7 +40,10 @@ class Images:
     async def content(self, caller: Caller, image_id: str) -> ImageBytes:
         """The original bytes."""
         generation_id, index = await self._located(caller, image_id)
-        content = await self.store.read(generation_id, index)
+        try:
+            content = await self.store.read(generation_id, index)
+        except ImageArchived as archived:
+            raise _archived(archived, image_id) from archived
         if content is None:
             raise NotFound(NO_SUCH)
         return content
@@ -49,7 +52,10 @@ class Images:
         """A read-only link to this one picture, and when it ends."""
         generation_id, index = await self._located(caller, image_id)
         expires_at = self.clock.now() + LINK_LIFETIME
-        return await self.store.link(generation_id, index, expires_at), expires_at
+        try:
+            return await self.store.link(generation_id, index, expires_at), expires_at
+        except ImageArchived as archived:
+            raise _archived(archived, image_id) from archived
 
     async def _located(self, caller: Caller, image_id: str) -> tuple[str, int]:
         view = await self.get(caller, image_id)
@@ -57,3 +63,19 @@ class Images:
         if parts is None:
             raise NotFound(NO_SUCH)
         return parts
+
+
+def rehydrate_url(image_id: str) -> str:
+    """Where to ask for an archived picture."""
+    return f"{API_PREFIX}/images/{image_id}/rehydrate"
+
+
+def _archived(archived: ImageArchived, image_id: str) -> ImageArchived:
+    """The refusal of the store, with the way out of it."""
+    return ImageArchived(
+        archived.detail,
+        extra={
+            "image_url": f"{API_PREFIX}/images/{image_id}",
+            "rehydrate_url": rehydrate_url(image_id),
+        },
+    )

@@ -13,9 +13,11 @@ from shared.domain.budgets import BudgetMode, Overage, Scope
 from shared.domain.ids import DEPARTMENT_ID_PATTERN
 from shared.domain.ledger import Document
 from shared.domain.money import MICROS_MAX
+from shared.domain.organisation_policies import OrganisationPolicy, organisation_scope
 from shared.domain.periods import Calendar, PeriodKind, PeriodRule, month_of
 from shared.errors import Invalid, PreconditionFailed
 from shared.ports import BudgetPolicies, Clock, Directory
+from shared.ports.allocations import OrganisationPolicies
 
 GUID_PATTERN = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 ALL_DEPARTMENTS_PARTITION = "departments"
@@ -58,12 +60,20 @@ class UserEntry(_Entry):
     cost_centre_id: str | None = Field(default=None, pattern=rf"^{DEPARTMENT_ID_PATTERN}$")
 
 
+class CapEntry(_Entry):
+    """What the organisation may spend in each of its periods; departments get shares of it."""
+
+    period: PeriodKind = "month"
+    fiscal_start_month: int = Field(default=1, ge=1, le=12)
+
+
 class OrganisationFile(BaseModel):
     """What an organisation file holds."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     tenant_id: str = Field(pattern=GUID_PATTERN)
+    organisation: CapEntry | None = None
     departments: tuple[DepartmentEntry, ...] = Field(min_length=1, max_length=1_000)
     projects: tuple[PayerEntry, ...] = Field(default=(), max_length=100_000)
     cost_centres: tuple[PayerEntry, ...] = Field(default=(), max_length=100_000)
@@ -76,6 +86,7 @@ class Organisation:
 
     directory: Directory
     policies: BudgetPolicies
+    organisations: OrganisationPolicies
     clock: Clock
 
     async def seed(self, document: Mapping[str, Any]) -> int:
@@ -87,23 +98,43 @@ class Organisation:
             named = ", ".join(sorted(places)[:FAULTS_SHOWN_MAX])
             raise Invalid(f"The organisation file is not usable at: {named}.") from fault
         _check_departments(file)
+        if file.organisation is not None:
+            await self._cap_once(file.tenant_id, file.organisation)
         for department_id, policy in _policies(file):
             await self._put_once(department_id, policy)
         return await self.directory.put(_directory_documents(file))
+
+    async def _cap_once(self, tenant_id: str, entry: CapEntry) -> None:
+        """The organisation's own budget, unless it has one."""
+        if await self.organisations.policy(tenant_id) is not None:
+            return
+        calendar = Calendar((PeriodRule(entry.period, entry.fiscal_start_month),))
+        policy = OrganisationPolicy(tenant_id, entry.limit_micros, calendar)
+        event = self._event(
+            organisation_scope(tenant_id), {"after.limit_micros": entry.limit_micros}
+        )
+        with contextlib.suppress(PreconditionFailed):  # another seed was faster
+            await self.organisations.put(policy, event)
+
+    def _event(self, object_id: str, details: dict[str, str | int | bool | None]) -> AuditEvent:
+        return AuditEvent(
+            action="budget.changed.1",
+            object_id=object_id,
+            actor="system:seed",
+            actor_role="system",
+            outcome="success",
+            occurred_at=self.clock.now().isoformat(),
+            correlation_id="seed",
+            details=details,
+        )
 
     async def _put_once(self, department_id: str, policy: BudgetPolicy) -> None:
         """A policy that exists stays as it is, whoever has changed it since."""
         now = self.clock.now()
         first = replace(policy, since_month=month_of(now), changed_at=now.isoformat())
-        event = AuditEvent(
-            action="budget.changed.1",
-            object_id=budget_object_id(policy_partition(department_id), policy.scope),
-            actor="system:seed",
-            actor_role="system",
-            outcome="success",
-            occurred_at=now.isoformat(),
-            correlation_id="seed",
-            details={"after.limit_micros": policy.limit_micros, "after.mode": policy.mode},
+        event = self._event(
+            budget_object_id(policy_partition(department_id), policy.scope),
+            {"after.limit_micros": policy.limit_micros, "after.mode": policy.mode},
         )
         if await self.policies.policy(department_id, policy.scope) is None:
             with contextlib.suppress(PreconditionFailed):  # another seed was faster

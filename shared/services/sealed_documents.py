@@ -26,10 +26,10 @@ class SealedDocuments:
     async def sealed(self, record: Document) -> Document:
         """A generation record without its texts; other records as they are."""
         request = record.get("request")
-        if request is None:
+        if request is None or not _clear_texts(request):
             return record
         key = await self.vault.sealing_key(_subject_of(record))
-        return record | {"request": self._sealed_texts(key, record["id"], request)}
+        return record | {"request": {**request, **self._envelopes(key, record["id"], request)}}
 
     async def opened(self, records: Sequence[Document]) -> list[Document]:
         """Records as they were sealed, with one look-up of keys for all of them."""
@@ -69,6 +69,8 @@ class SealedDocuments:
 
     async def sealed_chunk(self, number: int, chunk: BatchChunk) -> BatchChunk:
         """A slice of a plan whose rows keep their texts as envelopes."""
+        if not any(row.request and _clear_texts(vars(row.request)) for row in chunk.rows):
+            return chunk
         key = await self.vault.sealing_key(Subject(chunk.tenant_id, chunk.user_key))
         place = _place_of(chunk, number)
         rows = tuple(self._sealed_row(key, place, row) for row in chunk.rows)
@@ -94,15 +96,12 @@ class SealedDocuments:
         )
         return chunk.model_copy(update={"rows": rows}), key
 
-    def _sealed_texts(
+    def _envelopes(
         self, key: LiveKey, place: str, request: Mapping[str, Any], row: str = ""
     ) -> dict[str, Any]:
-        """The request with envelopes for texts; what is sealed or erased stays as it is."""
         return {
-            name: self.vault.seal(key, place, f"{row}request.{name}", value)
-            if name in SEALED_FIELDS and isinstance(value, str) and value != ERASED
-            else value
-            for name, value in request.items()
+            name: dict(self.vault.seal(key, place, f"{row}request.{name}", text))
+            for name, text in _clear_texts(request).items()
         }
 
     def _texts(
@@ -120,9 +119,7 @@ class SealedDocuments:
     def _sealed_row(self, key: LiveKey, place: str, row: PlannedRow) -> PlannedRow:
         if row.request is None:
             return row
-        texts = {name: getattr(row.request, name) for name in SEALED_FIELDS}
-        found = self._sealed_texts(key, place, texts, f"rows.{row.row}.")
-        sealed = {name: value for name, value in found.items() if is_sealed(value)}
+        sealed = self._envelopes(key, place, vars(row.request), f"rows.{row.row}.")
         request = row.request.model_copy(update=dict.fromkeys(sealed, SEALED_PLACE))
         return row.model_copy(update={"request": request, "sealed": sealed or None})
 
@@ -141,6 +138,12 @@ class SealedDocuments:
 
 def _subject_of(record: Mapping[str, Any]) -> Subject:
     return Subject(record["tenant_id"], record["user_key"])
+
+
+def _clear_texts(request: Mapping[str, Any]) -> dict[str, str]:
+    """The texts to seal: neither those that are sealed already, nor the mark of erased ones."""
+    texts = {name: request.get(name) for name in SEALED_FIELDS}
+    return {name: text for name, text in texts.items() if isinstance(text, str) and text != ERASED}
 
 
 def _envelopes_of(request: Mapping[str, Any]) -> dict[str, SealedField]:

@@ -22,6 +22,7 @@ from shared.errors import Conflict, FieldFault, Invalid, InvariantBroken, NotFou
 from shared.ports import BatchFiles, Clock, Directory, Ledger, Records
 from shared.ports.entries import Entries
 from shared.ports.statements import Statements
+from shared.services.allocations import Allocations
 from shared.services.calendars import Calendars
 
 NO_SUCH = "There is no such statement."
@@ -42,12 +43,16 @@ class ChargebackStatements:
     files: BatchFiles
     directory: Directory
     calendars: Calendars
+    allocations: Allocations
     clock: Clock
 
     async def close(
         self, caller: Caller, department_id: str, period: str, correlation_id: str
     ) -> StatementView:
         """Close a period that has ended and issue its statement; one that is closed stays so.
+
+        What the organisation had allocated to it and nobody used goes back. A repeat finishes what
+        a worker that died has left.
 
         Raises Conflict naming what is still open, PolicyDenied for anybody but an Org Admin.
         """
@@ -61,6 +66,7 @@ class ChargebackStatements:
             statement = await self._issue(caller, partition, start, end, correlation_id)
         await self._write(statement, "csv")
         await self._write(statement, "json")
+        await self.allocations.release_unused(department_id, period)
         return statement_view(statement)
 
     async def file(

@@ -141,6 +141,7 @@ class Bookkeeping(Generating):
             files=self.batch_files,
             directory=self.directory,
             calendars=self.calendars,
+            allocations=self.allocations,
             clock=self.clock,
         )
 
@@ -160,7 +161,9 @@ class Bookkeeping(Generating):
     def organisation(self) -> "Organisation":
         from shared.services.organisation import Organisation
 
-        return Organisation(self.directory, self.budget_policies, self.clock)
+        return Organisation(
+            self.directory, self.budget_policies, self.organisation_policies, self.clock
+        )
 
     @cached_property
     def health(self) -> "Health":

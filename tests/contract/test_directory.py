@@ -10,6 +10,7 @@ import pytest
 
 from shared.adapters.cosmos_budget_policies import CosmosBudgetPolicies
 from shared.adapters.cosmos_directory import CosmosDirectory
+from shared.adapters.cosmos_organisation_policies import CosmosOrganisationPolicies
 from shared.domain.budgets import Scope
 from shared.domain.identity import Principal, Role
 from shared.domain.periods import PeriodRule
@@ -35,7 +36,8 @@ def directory(stores: Stores) -> Directory:
 @pytest.fixture
 def seed(stores: Stores) -> Seed:
     policies = CosmosBudgetPolicies(stores.connection)
-    return Organisation(stores.directory, policies, FakeClock()).seed
+    organisations = CosmosOrganisationPolicies(stores.connection)
+    return Organisation(stores.directory, policies, organisations, FakeClock()).seed
 
 
 def organisation(**changes: Any) -> dict[str, Any]:
@@ -153,6 +155,17 @@ async def test_put_counts_what_was_missing(directory: Directory, seed: Seed) -> 
     assert await directory.put([]) == 0
 
 
+async def test_seed_gives_the_organisation_its_own_budget_once(stores: Stores, seed: Seed) -> None:
+    file = organisation()
+    cap = {"limit_micros": 9_000_000, "period": "year", "fiscal_start_month": 7}
+    await seed(file | {"organisation": cap})
+    await seed(file | {"organisation": cap | {"limit_micros": 1}})
+    policy = await CosmosOrganisationPolicies(stores.connection).policy(file["tenant_id"])
+    assert policy is not None
+    assert (policy.limit_micros, policy.revision) == (9_000_000, 1)
+    assert policy.calendar.rules == (PeriodRule("year", 7),)
+
+
 async def test_seed_leaves_what_exists_as_it_is(
     stores: Stores, directory: Directory, seed: Seed
 ) -> None:
@@ -186,7 +199,12 @@ async def test_directory_is_unavailable_while_the_store_does_not_answer() -> Non
             directory.user(principal_of(file)),
             directory.has_department(file["tenant_id"], department_of(file)),
             directory.departments(),
-            Organisation(directory, CosmosBudgetPolicies(connection), FakeClock()).seed(file),
+            Organisation(
+                directory,
+                CosmosBudgetPolicies(connection),
+                CosmosOrganisationPolicies(connection),
+                FakeClock(),
+            ).seed(file),
             return_exceptions=True,
         )
     assert [type(ending) for ending in endings] == [Unavailable] * 4

@@ -26,7 +26,9 @@ class FakeDataKeys(CosmosDataKeys):
         self._fake = connection.container(KEYS_CONTAINER)
         self.reads = 0
 
-    async def find(self, tenant_id: str, subjects: Collection[Subject]) -> Mapping[Subject, DataKey]:
+    async def find(
+        self, tenant_id: str, subjects: Collection[Subject]
+    ) -> Mapping[Subject, DataKey]:
         self.reads += 1
         if len(subjects) == 1:
             return await super().find(tenant_id, subjects)

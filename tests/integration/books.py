@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from tests.integration.api import Json, until
 from tests.integration.cloud import Cloud
+from tests.integration.sealed import open_prompts
 
 SETTLE_TIMEOUT_S = 60.0
 # Events that follow from what happened on the way, not from how a record stands at the end.
@@ -26,6 +27,7 @@ ALSO_ALLOWED = (
     "batch.indeterminate",
     "budget.",
     "case.",
+    "data_key.",
     "freeze.",
     "generation.deferred",
     "generation.dropped",
@@ -82,6 +84,8 @@ async def read_partitions(cloud: Cloud) -> dict[str, Partition]:
     for kind in TYPES:
         for document in await cloud.documents("ledger", "c.type = @kind", kind=kind):
             partitions[document["pk"]].add(document)
+    for partition in partitions.values():
+        await open_prompts(cloud, list(partition.generations.values()))
     return partitions
 
 
@@ -259,7 +263,7 @@ def check_invoice(partitions: dict[str, Partition], lines: list[Json]) -> None:
 
 def prompt_sha256(record: Json) -> str:
     """How invoice lines name the prompt of a generation."""
-    return hashlib.sha256(record["request"]["prompt"].encode()).hexdigest()
+    return hashlib.sha256(str(record["request"]["prompt"]).encode()).hexdigest()
 
 
 def booked_at_maximum(entry: Json) -> bool:

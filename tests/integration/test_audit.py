@@ -10,6 +10,7 @@ from devhost.local_settings import home_tenant_id, people
 from tests.integration.api import Json, Person, order, until
 from tests.integration.books import check_trail
 from tests.integration.cloud import Cloud
+from tests.integration.sealed import open_prompts
 from tests.integration.test_uploads import uploaded
 
 EVENT_FIELDS = {
@@ -169,6 +170,7 @@ async def test_audit_holds_no_prompt_and_no_name(ledger: Cloud, ava: Person) -> 
     await events_of(ledger, "none")
     text = json.dumps(await ledger.documents("audit"), ensure_ascii=False)
     records = await ledger.documents("ledger", "c.type = 'generation'")
+    await open_prompts(ledger, records)
     for record in records:
         assert record["request"]["prompt"] not in text
         assert (record["request"]["negative_prompt"] or "\0") not in text

@@ -8,18 +8,22 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.adapters.cosmos_ledger import CosmosLedger
+from shared.adapters.cosmos_organisation_policies import CosmosOrganisationPolicies
 from shared.adapters.cosmos_statements import CosmosStatements
 from shared.domain.budget_policies import BudgetPolicy
 from shared.domain.budgets import Scope
 from shared.domain.identity import Caller, Role
+from shared.domain.organisation_policies import OrganisationPolicy
 from shared.domain.periods import Calendar, PeriodRule
 from shared.domain.statement_views import StatementView
 from shared.domain.work import WorkItem
 from shared.errors import Conflict, Invalid, InvariantBroken, NotFound, PeriodClosed, PolicyDenied
+from shared.services.allocations import Allocations
 from shared.services.calendars import Calendars
 from shared.services.statements import ChargebackStatements
 from tests import builders
-from tests.contract.ledger_bench import Bench
+from tests.contract.ledger_bench import LIMIT_MICROS, Bench
+from tests.fakes.allocations import FakeAllocations
 from tests.fakes.batch_files import FakeBatchFiles
 from tests.fakes.budget_policies import FakeBudgetPolicies
 from tests.fakes.clock import FakeClock
@@ -69,6 +73,18 @@ async def world() -> World:
     directory = FakeDirectory(departments=(DEPARTMENT, "design"))
     opened = connection.as_connection()
     ledger = CosmosLedger(opened)
+    policies = FakeBudgetPolicies(connection)
+    calendars = Calendars(policies, directory, clock)
+    allocations = Allocations(
+        books=FakeAllocations(connection),
+        organisations=CosmosOrganisationPolicies(opened),
+        ledger=ledger,
+        budget_policies=policies,
+        calendars=calendars,
+        directory=directory,
+        clock=clock,
+        tenants=[builders.TENANT],
+    )
     service = ChargebackStatements(
         entries=FakeEntries(connection),
         statements=CosmosStatements(opened),
@@ -76,12 +92,32 @@ async def world() -> World:
         records=FakeRecords(connection),
         files=files,
         directory=directory,
-        calendars=Calendars(FakeBudgetPolicies(connection), directory, clock),
+        calendars=calendars,
+        allocations=allocations,
         clock=clock,
     )
     bench = Bench(ledger, opened, builders.PARTITION, ANA)
     await bench.open()
     return World(service, bench, connection, files, clock)
+
+
+async def test_unused_allocation_goes_back_when_the_period_is_closed(world: World) -> None:
+    allocations = world.service.allocations
+    await world.settled()
+    cap = OrganisationPolicy(builders.TENANT, 5 * LIMIT_MICROS, Calendar())
+    await allocations.organisations.put(cap, builders.event("organisation", "budget.changed.1"))
+    allocated = await allocations.open(builders.TENANT, DEPARTMENT, PERIOD, LIMIT_MICROS)
+    assert allocated == LIMIT_MICROS
+    scope = Scope("department", DEPARTMENT)
+    document = world.connection.container("ledger").partitions[builders.PARTITION.key]
+    document[scope.document_id]["allocated_micros"] = LIMIT_MICROS
+    for _ in range(2):  # the second time finds nothing left to give back
+        await world.close()
+        standing = await allocations.organisations.cap(cap.partition_of(PERIOD))
+        assert standing is not None and standing.allocated_micros == PRICE
+    budget = await world.bench.ledger.budget(builders.PARTITION, scope)
+    assert budget is not None
+    assert budget.allocated_micros == budget.limit_micros == budget.spent_micros == PRICE
 
 
 async def test_statement_is_the_sum_of_the_ledger(world: World) -> None:

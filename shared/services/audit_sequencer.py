@@ -1,0 +1,205 @@
+"""Takes audit events, in order and each once, into the verifiable log, and signs how far it is.
+
+A run chooses a batch and saves it, writes files and index, then saves the state behind the batch.
+Saves go by version and files never change, so two runs at once write the same log or one gives way.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar
+
+from shared.domain.audit_entries import AuditRecord, LogEntry, altered_entry, as_logged, entry_of
+from shared.domain.log_index import MARK_BYTES, Place, bucket_name, read_bucket, with_places
+from shared.domain.log_tiles import Tiles, decode_bundle, tiles_for
+from shared.domain.sequencing import (
+    LogState,
+    Pending,
+    partial_bundle,
+    read_state,
+    state_json,
+    write_pending,
+)
+from shared.domain.signed_notes import Checkpoint, read_checkpoint, read_note
+from shared.errors import InvariantBroken, Unavailable
+from shared.ports.audit_log import (
+    AuditFeed,
+    Checkpoints,
+    FeedPage,
+    LogFiles,
+    NoteSigner,
+    Registers,
+)
+
+logger = logging.getLogger("eig.audit_sequencer")
+
+STEPS_PER_RUN_MAX: Final = 20  # 10 batches, 20,000 events: a run ends before the next is due
+CALLS_AT_ONCE: Final = 16  # to storage, by one run
+BUCKET_TRIES_MAX: Final = 5  # another run may be filling the same bucket
+STATE: Final = "sequencer.json"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class AuditSequencer:
+    """The log's one writer, whoever runs it."""
+
+    feed: AuditFeed
+    files: LogFiles
+    registers: Registers
+    checkpoints: Checkpoints
+    signer: NoteSigner
+    text_key: bytes
+
+    async def run(self) -> int:
+        """Sequence what is waiting and publish a checkpoint; returns how many events were chosen."""
+        chosen = 0
+        for _ in range(STEPS_PER_RUN_MAX):
+            state, version = await self._loaded()
+            if state.pending is not None:
+                is_ours = await self._save(await self._written(state), version)
+            else:
+                page = await self.feed.after(state.position)
+                if not page.records:
+                    break
+                entries = tuple(await self._unlogged(page))
+                pending = Pending(entries, page.position)
+                is_ours = await self._save(replace(state, pending=pending), version)
+                chosen += len(entries) if is_ours else 0
+            if not is_ours:  # another run is ahead of this one, and goes on
+                return chosen
+        await self._publish()
+        return chosen
+
+    async def _loaded(self) -> tuple[LogState, str | None]:
+        held = await self.registers.load(STATE)
+        return (read_state(held.content), held.version) if held else (LogState(), None)
+
+    async def _save(self, state: LogState, version: str | None) -> bool:
+        return await self.registers.save(STATE, state_json(state), version)
+
+    async def _unlogged(self, page: FeedPage) -> list[LogEntry]:
+        """The entries of a page that are not in the log yet, and notes of altered ones."""
+        found: dict[bytes, tuple[AuditRecord, LogEntry]] = {}
+        for record in page.records:
+            entry = entry_of(record, self.text_key)
+            found.setdefault(entry.key, (record, entry))
+        places = await self._places(entry for _, entry in found.values())
+        fresh: list[LogEntry] = []
+        altered: list[LogEntry] = []
+        for key, (record, entry) in found.items():
+            place = places.get(key)
+            if place is None:
+                fresh.append(entry)
+            elif place.mark != as_logged(entry)[:MARK_BYTES]:
+                logger.error("an audit event was altered", extra={"index": place.index})
+                altered.append(altered_entry(record, place.index, self.text_key))
+        known = await self._places(altered)
+        return [*fresh, *(entry for entry in altered if entry.key not in known)]
+
+    async def _places(self, entries: Iterable[LogEntry]) -> dict[bytes, Place]:
+        names = sorted({bucket_name(entry.partition_key, entry.key) for entry in entries})
+        held = await _together([_loading(self.registers, name) for name in names])
+        places: dict[bytes, Place] = {}
+        for content in held:
+            places |= read_bucket(content)
+        return places
+
+    async def _written(self, state: LogState) -> LogState:
+        """Write what is pending: files, then the index; a run that died may have done so before."""
+        written = write_pending(state, await self._last_entries(state))
+        await _together([_creating(self.files, *file) for file in written.files.items()])
+        await _together([self._filing(*bucket) for bucket in written.places.items()])
+        return written.state
+
+    async def _last_entries(self, state: LogState) -> list[bytes]:
+        name = partial_bundle(state.edge)
+        if name is None:
+            return []
+        content = await self.files.read(name)
+        if content is None:
+            raise InvariantBroken("The last entries of the audit log are missing.")
+        return decode_bundle(content)
+
+    def _filing(self, name: str, places: dict[bytes, Place]) -> Callable[[], Awaitable[None]]:
+        async def file() -> None:
+            for _ in range(BUCKET_TRIES_MAX):
+                held = await self.registers.load(name)
+                before = held.content if held else b""
+                after = with_places(before, places)
+                version = held.version if held else None
+                if after == before or await self.registers.save(name, after, version):
+                    return
+            raise Unavailable("An index bucket is being written by others.", retry_after_s=5)
+
+        return file
+
+    async def _publish(self) -> None:
+        """Sign how far the log is, unless that was done; never what contradicts a signature."""
+        verifier = await self.signer.verifier()
+        newest = await self.checkpoints.newest()
+        signed = read_checkpoint(read_note(newest)) if newest else None
+        state, _ = await self._loaded()  # after the checkpoint, which is signed behind the state
+        checkpoint = Checkpoint(verifier.name, state.edge.size, state.edge.root())
+        if signed is not None and signed.size > checkpoint.size:
+            raise InvariantBroken("A larger audit log was signed before: its state went back.")
+        await self._require_growth(checkpoint, signed)
+        if signed is not None and signed.size == checkpoint.size:
+            return
+        signature = await self.signer.sign(checkpoint.text.encode())
+        note = f"{checkpoint.text}\n{verifier.line(signature)}"
+        standing = await self.checkpoints.keep(checkpoint.size, note)
+        if read_checkpoint(read_note(standing)).root != checkpoint.root:
+            raise InvariantBroken("Another audit log of this size was signed before.")
+
+    async def _require_growth(self, now: Checkpoint, signed: Checkpoint | None) -> None:
+        """The files have this root, and had the root that was signed last."""
+        roots = {now.size: now.root}
+        if signed is not None and roots.setdefault(signed.size, signed.root) != signed.root:
+            raise InvariantBroken("Another audit log of this size was signed before.")
+        ranges = [(0, size) for size in roots]
+        names = sorted(tiles_for(ranges, now.size))
+        contents = await _together([_reading(self.files, name) for name in names])
+        tiles = Tiles(now.size, dict(zip(names, contents, strict=True)))
+        if any(tiles.root_of((0, size)) != root for size, root in roots.items()):
+            raise InvariantBroken("The files of the audit log are not what was signed.")
+
+
+def _loading(registers: Registers, name: str) -> Callable[[], Awaitable[bytes]]:
+    async def load() -> bytes:
+        held = await registers.load(name)
+        return held.content if held else b""
+
+    return load
+
+
+def _reading(files: LogFiles, name: str) -> Callable[[], Awaitable[bytes]]:
+    async def read() -> bytes:
+        content = await files.read(name)
+        if content is None:
+            raise InvariantBroken(f"{name} of the audit log is missing.")
+        return content
+
+    return read
+
+
+def _creating(files: LogFiles, name: str, content: bytes) -> Callable[[], Awaitable[None]]:
+    return lambda: files.create(name, content)
+
+
+async def _together(calls: list[Callable[[], Awaitable[T]]]) -> list[T]:
+    """Make calls side by side; the first that failed is raised when all have ended."""
+    gate = asyncio.Semaphore(CALLS_AT_ONCE)
+
+    async def one(call: Callable[[], Awaitable[T]]) -> T:
+        async with gate:
+            return await call()
+
+    answers = await asyncio.gather(*(one(call) for call in calls), return_exceptions=True)
+    done: list[T] = []
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            raise answer
+        done.append(answer)
+    return done

@@ -1,0 +1,233 @@
+"""Brings pictures back from the archive: charged once to the department, followed to their end."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from shared.domain.audit_events import AuditEvent, Outcome
+from shared.domain.budgets import Budget, Charge
+from shared.domain.freezes import Target, standing_freeze, targets_of_scopes
+from shared.domain.identity import CLAIM_BY_ROLE, Caller
+from shared.domain.legal_holds import picture_of
+from shared.domain.rehydrations import HOURS_MAX, UNDER_WAY, Rehydration
+from shared.domain.storage_prices import Priority
+from shared.domain.storage_tiers import StoredBlob
+from shared.domain.storage_views import RehydrationView, rehydration_view
+from shared.errors import Conflict, Frozen, NotFound, PeriodNotOpen, Rejected, Unavailable
+from shared.ports import Clock, Directory, Ledger
+from shared.ports.picture_storage import PictureRecords, PictureStorage
+from shared.services.alerts import Alerts
+from shared.services.budget_periods import BudgetPeriods
+from shared.services.calendars import Calendars
+from shared.services.freezes import FreezeWatch
+from shared.services.images import Images
+from shared.services.storage_tariff import StorageTariff
+
+ASK_TRIES_MAX = 5  # of one request, when others ask for the same picture at the same time
+ABANDONED_AFTER = timedelta(seconds=30)  # an HTTP request that asked has ended long before
+
+logger = logging.getLogger("eig.rehydrations")
+
+
+@dataclass(frozen=True)
+class Rehydrations:
+    """Each step finds what the one before has left, whoever took it."""
+
+    images: Images
+    storage: PictureStorage
+    records: PictureRecords
+    tariff: StorageTariff
+    ledger: Ledger
+    periods: BudgetPeriods
+    calendars: Calendars
+    directory: Directory
+    clock: Clock
+    alerts: Alerts | None = None
+    freezes: FreezeWatch | None = None
+
+    async def ask(
+        self, caller: Caller, image_id: str, priority: Priority, correlation_id: str
+    ) -> RehydrationView:
+        """Start a rehydration, or show the one that is under way; BudgetExceeded if it is dear."""
+        await self.images.get(caller, image_id)
+        for _ in range(ASK_TRIES_MAX):
+            blob = await self.storage.state(picture_of(image_id))
+            if blob is None:
+                raise NotFound("The picture has been deleted.")
+            standing = await self.records.rehydration(image_id)
+            if standing is not None and standing.status in UNDER_WAY:
+                _check_same(standing, priority)
+                return self.view(await self._carried_out(standing))
+            if blob.readable and standing is not None and standing.status == "available":
+                return self.view(standing)
+            if blob.readable:
+                raise Conflict("The picture can be read as it is.", code="not_archived")
+            wanted = await self._wanted(caller, image_id, blob, standing, priority, correlation_id)
+            await self._check_not_frozen(caller, wanted)
+            if await self.records.put_rehydration(wanted, wanted.event("asked")):
+                return self.view(await self._carried_out(wanted))
+        raise Conflict("Others are asking for this picture at the same time; try again.")
+
+    def view(self, rehydration: Rehydration) -> RehydrationView:
+        hours = timedelta(hours=HOURS_MAX[rehydration.priority])
+        return rehydration_view(rehydration, datetime.fromisoformat(rehydration.asked_at) + hours)
+
+    async def sweep(self) -> int:
+        """Look once at every rehydration that is not over; how many have moved on."""
+        moved = 0
+        for department_id in await self.directory.departments():
+            for rehydration in await self.records.open_rehydrations(department_id):
+                try:
+                    after = await self._looked_after(rehydration)
+                    moved += after.revision != rehydration.revision
+                except Rejected:  # its record says so now
+                    moved += 1
+                except Exception:  # one bad picture must not hold up the others
+                    logger.exception("a rehydration was not looked after")
+        return moved
+
+    async def _wanted(  # noqa: PLR0917 - the parts of one request
+        self,
+        caller: Caller,
+        image_id: str,
+        blob: StoredBlob,
+        standing: Rehydration | None,
+        priority: Priority,
+        correlation_id: str,
+    ) -> Rehydration:
+        department_id = picture_of(image_id).partition.department_id
+        quote = self.tariff.rehydration(blob, priority)
+        own = caller.department_id == department_id
+        now = self.clock.now().isoformat()
+        return Rehydration(
+            image_id=image_id,
+            number=standing.number + 1 if standing else 1,
+            revision=standing.revision + 1 if standing else 1,
+            status="asked",
+            priority=priority,
+            size_bytes=blob.size_bytes,
+            amount_micros=quote.amount_micros,
+            usd_micros=quote.usd_micros,
+            price_version=quote.prices.version,
+            exchange_rate_version=quote.rate.version,
+            tenant_id=caller.tenant_id,
+            # An administrator of another department has no budget in this one.
+            charge=caller.charge() if own else Charge(department_id, None),
+            period=(await self.calendars.partition(department_id)).period,
+            online_days=quote.online_days,
+            asked_by=caller.key,
+            asked_role=CLAIM_BY_ROLE[caller.role],
+            asked_at=now,
+            changed_at=now,
+            change_id=self.clock.new_id(),
+            correlation_id=correlation_id,
+        )
+
+    async def _carried_out(self, rehydration: Rehydration) -> Rehydration:
+        """Charge, then start; a refusal ends it."""
+        if rehydration.status != "asked":
+            return rehydration
+        try:
+            budgets = await self._charge(rehydration)
+        except Rejected as refusal:
+            await self._moved(rehydration, "refused", reason=refusal.problem_code)
+            raise
+        if budgets and self.alerts is not None:
+            await self.alerts.note(rehydration.adjustment("").partition, budgets)
+        try:
+            await self.storage.rehydrate(rehydration.picture, rehydration.priority)
+        except NotFound:
+            return await self._moved(rehydration, "ended", reason="deleted")
+        moved = await self._moved(rehydration, "pending")
+        if moved.status == "refused" and moved.number == rehydration.number:
+            # Another worker was refused, and a limit was raised before we asked: it is paid for.
+            moved = await self._moved(moved, "pending", reason=None)
+        return moved
+
+    async def _charge(self, rehydration: Rehydration) -> Sequence[Budget] | None:
+        adjustment = rehydration.adjustment(self.clock.now().isoformat())
+        try:
+            return await self.ledger.adjust(adjustment)
+        except PeriodNotOpen:
+            await self.periods.open(adjustment.partition, adjustment.charge.scopes())
+        try:
+            return await self.ledger.adjust(adjustment)
+        except PeriodNotOpen as lagging:
+            raise Unavailable("The budget could not be read yet.", retry_after_s=1) from lagging
+
+    async def _looked_after(self, rehydration: Rehydration) -> Rehydration:
+        now = self.clock.now()
+        if rehydration.status == "asked":
+            asked_at = datetime.fromisoformat(rehydration.asked_at)
+            is_abandoned = now - asked_at >= ABANDONED_AFTER
+            return await self._carried_out(rehydration) if is_abandoned else rehydration
+        blob = await self.storage.state(rehydration.picture)
+        if blob is None:
+            return await self._moved(rehydration, "ended", reason="deleted")
+        if rehydration.status == "available":
+            if blob.readable:
+                return rehydration
+            return await self._moved(rehydration, "ended", reason="archived")
+        if blob.readable:
+            await self.storage.touch(rehydration.picture)
+            until = now + timedelta(days=rehydration.online_days)
+            return await self._moved(
+                rehydration,
+                "available",
+                available_at=now.isoformat(),
+                online_until=until.isoformat(),
+            )
+        if not blob.rehydrating:  # it was charged and then never started, or started in vain
+            await self.storage.rehydrate(rehydration.picture, rehydration.priority)
+        return rehydration
+
+    async def _moved(self, rehydration: Rehydration, status: Any, **changes: Any) -> Rehydration:
+        """Write the next revision with its event, or find what somebody else wrote."""
+        moved = replace(
+            rehydration,
+            status=status,
+            revision=rehydration.revision + 1,
+            changed_at=self.clock.now().isoformat(),
+            change_id=self.clock.new_id(),
+            **changes,
+        )
+        outcome: Outcome = "denied" if status == "refused" else "success"
+        if await self.records.put_rehydration(moved, moved.event(status, outcome)):
+            return moved
+        return await self.records.rehydration(rehydration.image_id) or rehydration
+
+    async def _check_not_frozen(self, caller: Caller, wanted: Rehydration) -> None:
+        """Raise Frozen, and leave an event, if new spending of the payers is stopped."""
+        if self.freezes is None:
+            return
+        charge = wanted.charge
+        targets = [Target("global"), *targets_of_scopes(charge.department_id, charge.scopes())]
+        standing = await self.freezes.current(caller.tenant_id)
+        freeze = standing_freeze(standing, targets, self.clock.now())
+        if freeze is None:
+            return
+        event = AuditEvent(
+            action=f"rehydration.denied.{self.clock.new_id()}",
+            object_id=wanted.image_id,
+            actor=caller.key,
+            actor_role=CLAIM_BY_ROLE[caller.role],
+            outcome="denied",
+            occurred_at=self.clock.now().isoformat(),
+            correlation_id=wanted.correlation_id,
+            reason=Frozen.code,
+        )
+        await self.ledger.note_event(wanted.partition, event)
+        raise Frozen(
+            f"New spending is frozen for {freeze.target.text}: {freeze.reason}",
+            extra={"target": freeze.target.text, "reason": freeze.reason},
+        )
+
+
+def _check_same(standing: Rehydration, priority: Priority) -> None:
+    if standing.priority != priority:
+        raise Conflict(
+            f"The picture is on its way back with priority {standing.priority}.",
+            code="rehydration_under_way",
+        )
