@@ -15,7 +15,7 @@ PYTHON_CHECK := import sys; v = sys.version_info[:2]; \
   + " name another: make PYTHON=python3.12 ...")
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up emulators test check bench proofs clean install
+.PHONY: help demo up emulators test check bench proofs prove clean install
 .NOTPARALLEL:
 
 help: ## Show this list
@@ -41,8 +41,11 @@ check: install ## Run the static checks only
 	$(PY) -m bandit -q -r functions shared function_app.py
 	$(PY) -m bandit -q -r devhost --skip $(BANDIT_DEVHOST_SKIP)
 
-proofs: install ## Run the proofs of the ledger protocol only
+proofs: install ## Run the short share of the proofs that is part of the tests
 	$(PY) -m pytest tests/proofs
+
+prove: install ## Play 100,000 fault histories, all crash points and all seeded bugs
+	@$(PY) -m tests.proofs
 
 bench: install ## Measure cold start, admission, batches and round trips
 	$(PY) -m bench

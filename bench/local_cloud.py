@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,22 +72,32 @@ def batch_csv(rows: int) -> bytes:
 
 
 @asynccontextmanager
-async def local_cloud(simulator_flags: tuple[str, ...] = ZERO_DELAY) -> AsyncIterator[LocalCloud]:
+async def local_cloud(
+    simulator_flags: tuple[str, ...] = ZERO_DELAY, settings: Mapping[str, str] | None = None
+) -> AsyncIterator[LocalCloud]:
     """Start everything, sign in, and stop everything."""
     with tempfile.TemporaryDirectory(prefix="eig-bench-") as folder:
         options = StackOptions(
-            ports=free_ports(), data_dir=Path(folder), simulator_flags=simulator_flags
+            ports=free_ports(),
+            data_dir=Path(folder),
+            simulator_flags=simulator_flags,
+            extra_settings=settings or {},
         )
-        async with running_stack(options) as stack:
-            token = await _token(stack)
-            headers = {"Authorization": f"Bearer {token}"}
-            timeout = aiohttp.ClientTimeout(total=120)
-            async with aiohttp.ClientSession(headers=headers, timeout=timeout) as session:
-                yield LocalCloud(stack, session)
+        async with running_stack(options) as stack, signed_in(stack, USER) as session:
+            yield LocalCloud(stack, session)
 
 
-async def _token(stack: Stack) -> str:
+@asynccontextmanager
+async def signed_in(stack: Stack, username: str) -> AsyncIterator[aiohttp.ClientSession]:
+    """A client that sends the token of one of the simulator's users."""
+    headers = {"Authorization": f"Bearer {await _token(stack, username)}"}
+    timeout = aiohttp.ClientTimeout(total=120)
+    async with aiohttp.ClientSession(headers=headers, timeout=timeout) as session:
+        yield session
+
+
+async def _token(stack: Stack, username: str) -> str:
     url = f"{stack.ports.url('simulators')}/{home_tenant_id()}/oauth2/v2.0/token"
-    form = {"grant_type": "password", "username": USER}
+    form = {"grant_type": "password", "username": username}
     async with aiohttp.ClientSession() as session, session.post(url, data=form) as response:
         return str((await response.json())["access_token"])

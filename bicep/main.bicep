@@ -30,6 +30,10 @@ param tokenTenantId string
 param tokenAudience string
 @description('Application ids of clients that may call; empty: any client of the audience.')
 param tokenAuthorizedParties string
+@description('The name that the audit log signs under; it never changes.')
+param auditLogOrigin string
+@description('The log\'s public key as a C2SP verifier; empty at the first deployment, before the key exists.')
+param auditLogVerifier string
 param auditorsGroupId string
 param operatorEmails array
 
@@ -86,6 +90,8 @@ param monthlyAud int
 param weeklyAud int
 param dailyAud int
 param budgetStartDate string
+@description('A cost export of the Azure OpenAI account exists, its address with its signature in the vault.')
+param costExport bool
 
 var token = uniqueString(subscription().id, environmentName, location)
 var allTags = union(tags, {
@@ -96,7 +102,10 @@ var publicAccess = privateNetwork ? 'Disabled' : 'Enabled'
 var databaseName = 'eig'
 var packageContainer = 'app-package'
 var deadLetterContainer = 'undelivered-events'
-var evidenceContainer = 'audit-log'
+var lockedContainers = [
+  'auditlog'
+  'auditcheckpoints'
+]
 var blobContainers = [
   'uploads'
   'batches'
@@ -214,7 +223,30 @@ module evidenceStorage 'modules/storage_evidence.bicep' = {
     name: 'stev${token}'
     sku: evidenceSku
     publicAccess: publicAccess
-    container: evidenceContainer
+    lockedContainers: lockedContainers
+    openContainers: [
+      'auditstate'
+    ]
+    retentionDays: evidenceRetentionDays
+    policyIsLocked: evidencePolicyIsLocked
+    workspaceId: monitoring.outputs.workspaceId
+    lock: locks
+  }
+}
+
+module witnessStorage 'modules/storage_evidence.bicep' = {
+  name: 'storage-witness'
+  scope: group
+  params: {
+    location: location
+    tags: allTags
+    name: 'stwit${token}'
+    sku: evidenceSku
+    publicAccess: publicAccess
+    lockedContainers: []
+    openContainers: [
+      'auditwitness'
+    ]
     retentionDays: evidenceRetentionDays
     policyIsLocked: evidencePolicyIsLocked
     workspaceId: monitoring.outputs.workspaceId
@@ -308,6 +340,8 @@ module access 'modules/access.bicep' = {
   scope: group
   params: {
     appPrincipalId: identities.outputs.appPrincipalId
+    auditWriterPrincipalId: identities.outputs.auditWriterPrincipalId
+    auditReaderPrincipalId: identities.outputs.auditReaderPrincipalId
     witnessPrincipalId: identities.outputs.witnessPrincipalId
     auditorsGroupId: auditorsGroupId
     topicPrincipalId: uploadTopic.outputs.principalId
@@ -316,9 +350,11 @@ module access 'modules/access.bicep' = {
     hostAccountName: hostStorage.outputs.name
     imagesAccountName: imagesStorage.outputs.name
     evidenceAccountName: evidenceStorage.outputs.name
+    witnessAccountName: witnessStorage.outputs.name
     deadLetterContainer: deadLetterContainer
     vaultName: vault.outputs.name
     checkpointKeyName: vault.outputs.checkpointKeyName
+    witnessKeyName: vault.outputs.witnessKeyName
     promptKeyName: vault.outputs.promptKeyName
     openAiName: openAi.outputs.name
     openAiBatches: imageBatchCapacity > 0
@@ -366,6 +402,12 @@ var privateDoors = [
     zone: zones[0]
   }
   {
+    name: 'witness-blob'
+    resource: witnessStorage.outputs.id
+    group: 'blob'
+    zone: zones[0]
+  }
+  {
     name: 'cosmos'
     resource: cosmos.outputs.id
     group: 'Sql'
@@ -390,3 +432,194 @@ var privateDoors = [
     zone: zones[6]
   }
 ]
+
+module privateEndpoints 'modules/private_endpoints.bicep' = if (privateNetwork) {
+  name: 'private-endpoints'
+  scope: group
+  params: {
+    location: location
+    tags: allTags
+    subnetId: network.outputs.endpointSubnetId
+    doors: privateDoors
+  }
+}
+
+module frontDoorProfile 'modules/front_door_profile.bicep' = if (frontDoor) {
+  name: 'front-door-profile'
+  scope: group
+  params: {
+    tags: allTags
+    token: token
+  }
+}
+
+// Every setting of the app that has no usable default; tests compare them with shared/settings.py.
+var secretsUrl = '${vault.outputs.uri}secrets'
+var keysUrl = '${vault.outputs.uri}keys'
+var hostSettings = {
+  APPLICATIONINSIGHTS_CONNECTION_STRING: monitoring.outputs.connectionString
+  APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identities.outputs.appClientId};Authorization=AAD'
+  AZURE_CLIENT_ID: identities.outputs.appClientId
+  AZURE_FUNCTIONS_DURABLE_STRICT_TYPING: '1'
+  AzureWebJobsStorage__blobServiceUri: hostStorage.outputs.blobUrl
+  AzureWebJobsStorage__queueServiceUri: hostStorage.outputs.queueUrl
+  AzureWebJobsStorage__tableServiceUri: hostStorage.outputs.tableUrl
+  AzureWebJobsStorage__credential: 'managedidentity'
+  AzureWebJobsStorage__clientId: identities.outputs.appClientId
+}
+var ownSettings = {
+  EIG_STORAGE__blobServiceUri: imagesStorage.outputs.blobUrl
+  EIG_STORAGE__queueServiceUri: imagesStorage.outputs.queueUrl
+  EIG_STORAGE__credential: 'managedidentity'
+  EIG_STORAGE__clientId: identities.outputs.appClientId
+  EIG_COSMOS_ENDPOINT: cosmos.outputs.endpoint
+  EIG_COSMOS_DATABASE: databaseName
+  EIG_STORAGE_TRACKS_ACCESS: 'false'
+  EIG_AUDIT_WRITER_IDENTITY: identities.outputs.auditWriterClientId
+  EIG_AUDIT_READER_IDENTITY: identities.outputs.auditReaderClientId
+  EIG_AUDIT_LOG_ORIGIN: auditLogOrigin
+  EIG_AUDIT_LOG_VAULT_KEY: '${keysUrl}/${vault.outputs.checkpointKeyName}'
+  EIG_AUDIT_LOG_VERIFIER: auditLogVerifier
+  EIG_AUDIT_STORAGE_URL: evidenceStorage.outputs.blobUrl
+  EIG_CHECKPOINT_STORAGE_URL: evidenceStorage.outputs.blobUrl
+  EIG_WITNESS_NAME: '${auditLogOrigin}/witness'
+  EIG_WITNESS_VAULT_KEY: '${keysUrl}/${vault.outputs.witnessKeyName}'
+  EIG_WITNESS_IDENTITY: identities.outputs.witnessClientId
+  EIG_WITNESS_STORAGE_URL: witnessStorage.outputs.blobUrl
+  EIG_FIELD_KEY_URL: '${keysUrl}/${vault.outputs.promptKeyName}'
+  EIG_PRIVACY_KEY: '@Microsoft.KeyVault(SecretUri=${secretsUrl}/privacy-key)'
+  EIG_LANGUAGE_ENDPOINT: language.outputs.endpoint
+  EIG_TOKEN_ISSUER: '${environment().authentication.loginEndpoint}${tokenTenantId}/v2.0'
+  EIG_TOKEN_TENANT_ID: tokenTenantId
+  EIG_TOKEN_AUDIENCE: tokenAudience
+  EIG_TOKEN_AUTHORIZED_PARTIES: tokenAuthorizedParties
+  EIG_AZURE_OPENAI_ENDPOINT: openAi.outputs.endpoint
+  EIG_AZURE_OPENAI_BATCH_DEPLOYMENT: openAi.outputs.batchDeploymentName
+  EIG_AZURE_OPENAI_STARTS_PER_MINUTE: string(startsPerMinute)
+  EIG_REPLICATE_TOKEN: '@Microsoft.KeyVault(SecretUri=${secretsUrl}/replicate-token)'
+  EIG_RECEIPT_KEYS: '@Microsoft.KeyVault(SecretUri=${secretsUrl}/receipt-keys)'
+  EIG_END_USER_SALT: '@Microsoft.KeyVault(SecretUri=${secretsUrl}/end-user-salt)'
+  EIG_MAIL_CONNECTION: 'endpoint=${mail.outputs.endpoint}'
+  EIG_MAIL_SENDER: mail.outputs.sender
+  EIG_TELEMETRY_CONNECTION: monitoring.outputs.connectionString
+}
+var exportSettings = costExport ? {
+  EIG_AZURE_OPENAI_EXPORT_URL: '@Microsoft.KeyVault(SecretUri=${secretsUrl}/azure-cost-export)'
+} : {}
+
+module app 'modules/function_app.bicep' = {
+  name: 'function-app'
+  scope: group
+  params: {
+    location: location
+    tags: allTags
+    token: token
+    identityId: identities.outputs.appId
+    auditWriterId: identities.outputs.auditWriterId
+    auditReaderId: identities.outputs.auditReaderId
+    witnessId: identities.outputs.witnessId
+    packageUrl: '${hostStorage.outputs.blobUrl}${packageContainer}'
+    pythonVersion: pythonVersion
+    instancesMax: instancesMax
+    instanceMemoryMb: instanceMemoryMb
+    requestsPerInstance: requestsPerInstance
+    alwaysReadyDurable: alwaysReadyDurable
+    alwaysReadyHttp: alwaysReadyHttp
+    zoneRedundant: zoneRedundant
+    subnetId: privateNetwork ? network.outputs.appSubnetId : ''
+    frontDoorId: frontDoor ? frontDoorProfile.outputs.frontDoorId : ''
+    settings: union(hostSettings, ownSettings, exportSettings)
+    workspaceId: monitoring.outputs.workspaceId
+  }
+  dependsOn: [
+    access
+    privateEndpoints
+  ]
+}
+
+module frontDoorRoutes 'modules/front_door.bicep' = if (frontDoor) {
+  name: 'front-door'
+  scope: group
+  params: {
+    tags: allTags
+    token: token
+    profileName: frontDoorProfile.outputs.name
+    appHostName: app.outputs.hostName
+    requestsPerMinute: requestsPerMinute
+    workspaceId: monitoring.outputs.workspaceId
+  }
+}
+
+module alerts 'modules/alerts.bicep' = {
+  name: 'alerts'
+  scope: group
+  params: {
+    location: location
+    tags: allTags
+    token: token
+    emails: operatorEmails
+    insightsId: monitoring.outputs.insightsId
+    workspaceId: monitoring.outputs.workspaceId
+    cosmosId: cosmos.outputs.id
+    dailyAud: dailyAud
+  }
+}
+
+module budgets 'modules/budgets.bicep' = {
+  name: 'budgets'
+  scope: group
+  params: {
+    billingCurrency: billingCurrency
+    monthlyUsd: monthlyUsd
+    monthlyAud: monthlyAud
+    startDate: budgetStartDate
+    emails: operatorEmails
+    actionGroupId: alerts.outputs.operatorsId
+  }
+}
+
+module defenderPlans 'modules/defender.bicep' = if (defender) {
+  name: 'defender-${environmentName}'
+}
+
+module policyDefinitions 'modules/policy_definitions.bicep' = if (policies) {
+  name: 'policy-definitions-${environmentName}'
+  params: {
+    environmentName: environmentName
+  }
+}
+
+module policy 'modules/policy.bicep' = if (policies) {
+  name: 'policy'
+  scope: group
+  params: {
+    location: location
+    allowedLocations: [
+      'australiaeast'
+      'australiasoutheast'
+    ]
+    locationDefinitionId: policyDefinitions.outputs.placesId
+    providerLocation: providerLocation
+  }
+}
+
+module sentinelRules 'modules/sentinel.bicep' = if (sentinel) {
+  name: 'sentinel'
+  scope: group
+  params: {
+    workspaceName: monitoring.outputs.workspaceName
+    weeklyAud: weeklyAud
+  }
+}
+
+output AZURE_RESOURCE_GROUP string = group.name
+output SERVICE_APP_NAME string = app.outputs.name
+output EIG_APP_HOST string = app.outputs.hostName
+output EIG_PUBLIC_HOST string = frontDoor ? frontDoorRoutes.outputs.hostName : app.outputs.hostName
+output EIG_UPLOAD_TOPIC string = uploadTopic.outputs.name
+output EIG_HOST_ACCOUNT string = hostStorage.outputs.name
+output EIG_DEAD_LETTERS string = deadLetterContainer
+output EIG_EVIDENCE_ACCOUNT string = evidenceStorage.outputs.name
+output EIG_EVIDENCE_CONTAINERS array = lockedContainers
+output EIG_VAULT string = vault.outputs.name
+output EIG_COSMOS string = cosmos.outputs.name

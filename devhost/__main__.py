@@ -35,6 +35,7 @@ from devhost.stack import (
 EXIT_FAILED = 1
 EXIT_CANNOT_START = 2  # as the parts themselves do, e.g. when a port is in use
 DATA_DIR = ".devhost"
+TIERING_DAYS_MAX = 3_660  # ten years: longer than the longest retention
 # Slow enough to watch the progress bar, far quicker than the 10 to 60 s of the real providers.
 DEMO_DELAYS = ("--azure-delay-s", "1.2", "--replicate-delay-s", "1.5")
 
@@ -83,6 +84,10 @@ def _parser() -> argparse.ArgumentParser:
     def add(name: str, command: Command, help_text: str, *, lasting: bool = False) -> None:
         entry = commands.add_parser(name, parents=[shared], help=help_text, description=help_text)
         entry.set_defaults(command=command, runs_until_stopped=lasting)
+        if name == "tiering":
+            entry.add_argument(
+                "--days", type=_days, required=True, metavar="N", help="how many days pass"
+            )
         if name == "demo":
             entry.add_argument(
                 "--running",
@@ -101,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     add("azurite", _azurite, "Start the storage emulator alone.", lasting=True)
     add("resources", _resources, "Create missing databases and containers in running emulators.")
     add("seed", _seed, "Create what is missing in running emulators and enter the organisation.")
+    add("tiering", _tiering, "Let days pass for the lifecycle rules, and show what they change.")
     add("settings", _settings, "Print the local.settings.json for these ports.")
     return parser
 
@@ -166,6 +172,22 @@ async def _seed(options: StackOptions, parsed: argparse.Namespace) -> int:
     await _resources(options, parsed)
     print(await seed_organisation(options), end="")
     return 0
+
+
+async def _tiering(options: StackOptions, parsed: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from devhost.tiering import run_tiering, show_tiering
+
+    require_served(options.ports, ("blob",))
+    show_tiering(await run_tiering(options.ports, parsed.days), Console())
+    return 0
+
+
+def _days(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= TIERING_DAYS_MAX):
+        raise argparse.ArgumentTypeError(f"a number from 1 to {TIERING_DAYS_MAX}")
+    return int(text)
 
 
 async def _settings(options: StackOptions, _: argparse.Namespace) -> int:

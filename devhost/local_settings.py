@@ -16,12 +16,19 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from devhost.azurite import connection_string
-from devhost.cosmos.auth import EMULATOR_KEY
+from devhost.cosmos.roles import role_key
+from devhost.note_keys import (
+    LOG_KEY_FILE,
+    LOG_NAME,
+    WITNESS_KEY_FILE,
+    WITNESS_NAME,
+    verifier,
+)
 from devhost.ports import LOOPBACK, Ports
 from devhost.resources import read_resources
 
 ANY_CREDENTIAL = "local-demo"  # the simulators ask for one and accept any
-FIELD_KEY_FILE = ".devhost/field_keys"  # made by field_keys.py; one for all local stacks
+FIELD_KEY_SETTING = "EIG_FIELD_KEY_FILE"  # the stack makes the file that it names
 PEOPLE_FILE = Path(__file__).parent / "simulators" / "users.json"
 
 
@@ -62,8 +69,16 @@ def setting_values(ports: Ports) -> dict[str, str]:
         "FUNCTIONS_WORKER_RUNTIME": "python",
         "AzureWebJobsStorage": storage,
         "EIG_STORAGE": storage,
+        "EIG_STORAGE_TRACKS_ACCESS": "false",  # the emulator does not
         "EIG_COSMOS_ENDPOINT": ports.url("cosmos"),
-        "EIG_COSMOS_KEY": EMULATOR_KEY,
+        "EIG_COSMOS_KEY": role_key("app"),
+        "EIG_AUDIT_COSMOS_KEY": role_key("audit-writer"),
+        "EIG_AUDIT_READER_COSMOS_KEY": role_key("audit-reader"),
+        "EIG_AUDIT_LOG_ORIGIN": LOG_NAME,
+        "EIG_AUDIT_LOG_KEY_FILE": LOG_KEY_FILE,
+        "EIG_AUDIT_LOG_VERIFIER": verifier(LOG_NAME),
+        "EIG_WITNESS_NAME": WITNESS_NAME,
+        "EIG_WITNESS_KEY_FILE": WITNESS_KEY_FILE,
         "EIG_COSMOS_DATABASE": read_resources().database,
         "EIG_TOKEN_ISSUER": token_issuer(ports),
         "EIG_TOKEN_TENANT_ID": home_tenant_id(),
@@ -80,7 +95,11 @@ def setting_values(ports: Ports) -> dict[str, str]:
         "EIG_WEBHOOK_ALLOWED_HOSTS": f"{LOOPBACK}:{ports.simulators}",
         "EIG_MAIL_FOLDER": ".devhost/mail",
         "EIG_RECEIPT_KEYS": receipt_key(),
-        "EIG_FIELD_KEY_FILE": FIELD_KEY_FILE,
+        FIELD_KEY_SETTING: ".devhost/field_keys",
+        "EIG_PRIVACY_KEY": "local-demo-key-of-the-privacy-screen",
+        "EIG_LANGUAGE_ENDPOINT": f"{simulators}/azure-language",
+        "EIG_LANGUAGE_KEY": ANY_CREDENTIAL,
+        "EIG_LANGUAGE_CALLS_PER_MINUTE": "60000",  # the simulator has no quota
         "EIG_END_USER_SALT": "local",
         # The simulators answer in a fraction of a second and have no quota of their own.
         "EIG_AZURE_OPENAI_STARTS_PER_MINUTE": "60000",

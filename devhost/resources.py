@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from devhost.azurite import connection_string
 from devhost.cosmos.auth import EMULATOR_KEY
+from devhost.note_keys import ensure_note_keys
 from devhost.ports import Ports
 
 RESOURCES_FILE = Path(__file__).with_name("resources.json")
@@ -66,8 +67,9 @@ def read_resources() -> Resources:
 
 
 async def create_resources(ports: Ports) -> None:
-    """Creates everything of resources.json that is missing."""
+    """Creates everything of resources.json that is missing, and the keys of the audit log."""
     resources = read_resources()
+    ensure_note_keys(RESOURCES_FILE.parents[1])
     await _create_cosmos(ports, resources)
     await _create_blob_containers(ports, resources.blob_containers)
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from devhost.azurite import NAME as AZURITE
 from devhost.azurite import azurite_part
 from devhost.field_keys import ensure_field_keys
-from devhost.local_settings import FIELD_KEY_FILE, setting_values, settings_json
+from devhost.local_settings import FIELD_KEY_SETTING, setting_values, settings_json
 from devhost.ports import Ports, require_free
 from devhost.processes import Part, PartFailed, Supervisor
 from devhost.resources import create_resources
@@ -167,7 +167,7 @@ async def _start_emulators(stack: Stack) -> None:
 
 async def _prepare(options: StackOptions) -> None:
     options.say("Preparing: databases, containers and the demo organisation")
-    ensure_field_keys(REPOSITORY / FIELD_KEY_FILE)
+    ensure_field_keys(REPOSITORY / _environment(options)[FIELD_KEY_SETTING])
     await create_resources(options.ports)
     write_settings(options)
     await seed_organisation(options)

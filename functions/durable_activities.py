@@ -16,6 +16,7 @@ from functions.payloads import (
     SettleResult,
 )
 from shared.domain.ids import row_of
+from shared.domain.vitals import PROVIDER_ATTEMPTS
 from shared.telemetry import correlation_id
 from shared.wiring import services
 
@@ -36,6 +37,8 @@ async def attempt_activity(payload: dict) -> dict[str, Any]:  # type: ignore[typ
             report = await attempts.stop(item, "canceller")
         else:
             report = await attempts.run(item, task.attempt)
+            ending = report.failure or report.ending
+            services().metrics.count(PROVIDER_ATTEMPTS, provider=item.provider, ending=ending)
     except Exception:
         logger.exception("attempt failed", extra={"attempt": task.attempt})
         from shared.services.attempts import STORE_RETRY_S, postponed

@@ -8,10 +8,10 @@ from functions.http_models import Query
 from shared.domain.budget_policies import BudgetPolicy, Rollover
 from shared.domain.budgets import ALERT_THRESHOLDS, BudgetMode, Overage, Scope
 from shared.domain.ids import DEPARTMENT_ID_PATTERN
-from shared.domain.periods import PeriodKind
+from shared.domain.periods import MONTH_PATTERN, PeriodKind
 from shared.services.budgets import BudgetChange
 
-LIMIT_MICROS_MAX = 10**15  # a thousand million AUD: sums of a few of these are still exact
+LIMIT_MICROS_MAX = 10**13  # ten million AUD for one period
 THRESHOLDS_MAX = 10
 
 Micros = Annotated[int, Field(ge=0, le=LIMIT_MICROS_MAX, strict=True)]
@@ -20,9 +20,7 @@ Micros = Annotated[int, Field(ge=0, le=LIMIT_MICROS_MAX, strict=True)]
 class BudgetQuery(Query):
     """Which period of a budget, and of which department (an Org Admin may name another)."""
 
-    period: str | None = Field(
-        default=None, pattern=r"^[0-9]{4}(0[1-9]|1[0-2])$", examples=["202611"]
-    )
+    period: str | None = Field(default=None, pattern=rf"^{MONTH_PATTERN}$", examples=["202611"])
     department: str | None = Field(default=None, pattern=rf"^{DEPARTMENT_ID_PATTERN}$")
 
 

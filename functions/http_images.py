@@ -9,6 +9,7 @@ from shared.errors import PayloadTooLarge
 from shared.wiring import services
 
 CONTENT_BYTES_MAX = 25 * 1024 * 1024  # an HTTP answer is built in memory; larger ones go by link
+THUMBNAIL_TYPE = "image/webp"
 bp = func.Blueprint()
 ANONYMOUS = func.AuthLevel.ANONYMOUS  # the access token is checked at our own edge
 
@@ -19,7 +20,7 @@ async def get_image(req: func.HttpRequest) -> func.HttpResponse:
     """GET /images/{id}"""
 
     async def act(call: Call) -> func.HttpResponse:
-        return json_response(await services().images.get(call.known_caller, call.path("id")))
+        return json_response(await services().image_details.get(call.known_caller, call.path("id")))
 
     return await handle(req, act)
 
@@ -40,5 +41,17 @@ async def get_image_content(req: func.HttpRequest) -> func.HttpResponse:
             raise PayloadTooLarge("The picture is too large to send; ask with ?delivery=link.")
         body = b"".join([chunk async for chunk in content.chunks])
         return func.HttpResponse(body, mimetype=content.content_type)
+
+    return await handle(req, act)
+
+
+@bp.function_name(names.GET_IMAGE_THUMBNAIL)
+@bp.route(route=path_of(names.GET_IMAGE_THUMBNAIL), methods=["GET"], auth_level=ANONYMOUS)
+async def get_image_thumbnail(req: func.HttpRequest) -> func.HttpResponse:
+    """GET /images/{id}/thumbnail"""
+
+    async def act(call: Call) -> func.HttpResponse:
+        content = await services().thumbnails.get(call.known_caller, call.path("id"))
+        return func.HttpResponse(content, mimetype=THUMBNAIL_TYPE)
 
     return await handle(req, act)

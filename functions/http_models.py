@@ -22,13 +22,13 @@ PayerId = Annotated[
     str | None,
     Field(pattern=rf"^{DEPARTMENT_ID_PATTERN}$", description="one of the caller's department"),
 ]
-_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_DAY: Final = re.compile(r"2[01][0-9]{2}-[0-9]{2}-[0-9]{2}")
 
 
 def checked_day(value: object) -> object:
     """A day as text, before it is parsed; raise ValueError for anything else but nothing."""
     if value is not None and not (isinstance(value, str) and _DAY.fullmatch(value)):
-        raise ValueError("write it as yyyy-mm-dd")
+        raise ValueError("write it as yyyy-mm-dd, between 2000 and 2199")
     return value
 
 

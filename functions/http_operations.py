@@ -9,6 +9,12 @@ from pydantic import BaseModel
 from functions import names
 from functions.http_alert_channels_models import AlertChannelRequest, ChannelsQuery
 from functions.http_approvals_models import ApprovalsQuery, DecisionRequest
+from functions.http_audit_log_models import (
+    ConsistencyQuery,
+    EntryQuery,
+    FileQuery,
+    InclusionQuery,
+)
 from functions.http_budgets_models import BudgetQuery, BudgetRequest, BudgetsQuery, DepartmentQuery
 from functions.http_estimates_models import EstimateBody
 from functions.http_freezes_models import FreezeRequest, LiftQuery
@@ -31,6 +37,12 @@ from functions.http_organisation_models import (
     OrganisationBudgetQuery,
     OrganisationBudgetRequest,
 )
+from functions.http_privacy_models import (
+    PrivacyOverrideRequest,
+    PrivacyOverridesQuery,
+    PrivacyPolicyRequest,
+    ScreeningRequest,
+)
 from functions.http_reconciliation_models import (
     CaseClosing,
     CaseQuery,
@@ -44,6 +56,13 @@ from functions.http_reports_models import (
     SpendQuery,
     StatementQuery,
 )
+from functions.http_storage_models import (
+    HoldRequest,
+    RehydrationRequest,
+    ReleaseQuery,
+    RetentionRequest,
+    StorageReportQuery,
+)
 from shared.domain.alert_views import (
     AlertChannelList,
     AlertChannelTestView,
@@ -53,6 +72,12 @@ from shared.domain.alert_views import (
 from shared.domain.approval_views import ApprovalList, ApprovalView
 from shared.domain.budget_views import BudgetList, BudgetView
 from shared.domain.estimate_views import EstimateAnswer, ModelList
+from shared.domain.evidence_views import (
+    AuditEntryView,
+    AuditKeysView,
+    ConsistencyView,
+    EvidenceView,
+)
 from shared.domain.freezes_views import FreezeList, FreezeView
 from shared.domain.grant_views import GrantList, GrantView
 from shared.domain.key_views import KeySetView
@@ -60,6 +85,12 @@ from shared.domain.organisation_views import (
     AllocationList,
     AllocationView,
     OrganisationBudgetView,
+)
+from shared.domain.privacy_views import (
+    PrivacyOverrideList,
+    PrivacyOverrideView,
+    PrivacyPolicyView,
+    ScreeningView,
 )
 from shared.domain.reconciliation_views import (
     CaseList,
@@ -69,13 +100,19 @@ from shared.domain.reconciliation_views import (
 )
 from shared.domain.report_views import AnomalyReport, BurnDownReport, SpendReport
 from shared.domain.statement_views import PeriodList, StatementView
+from shared.domain.storage_views import (
+    ImageDetailView,
+    LegalHoldView,
+    RehydrationView,
+    RetentionView,
+    StorageReport,
+)
 from shared.domain.views import (
     BatchItemList,
     BatchView,
     GenerationList,
     GenerationView,
     HealthView,
-    ImageView,
     ReceiptView,
     UploadSlotView,
 )
@@ -110,10 +147,33 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     ),
     names.GET_GENERATION: Operation("Show a generation", GenerationView, errors=(404,)),
     names.CANCEL_GENERATION: Operation("Cancel a generation", GenerationView, errors=(404, 409)),
-    names.GET_IMAGE: Operation("Describe a picture", ImageView, errors=(404,)),
+    names.GET_IMAGE: Operation("Describe a picture", ImageDetailView, errors=(404,)),
     names.GET_IMAGE_CONTENT: Operation(
-        "Fetch a picture", ImageLinkView, query=ContentQuery, errors=(404, 413, 422),
+        "Fetch a picture", ImageLinkView, query=ContentQuery, errors=(404, 409, 413, 422),
         other_responses=("image/png", "image/jpeg", "image/webp", "image/gif"),
+    ),
+    names.GET_IMAGE_THUMBNAIL: Operation(
+        "Fetch a picture's thumbnail", None, errors=(404, 409), other_responses=("image/webp",),
+    ),
+    names.REHYDRATE_IMAGE: Operation(
+        "Bring a picture back from the archive", RehydrationView, status=202,
+        body=RehydrationRequest, example={"priority": "high"},
+        errors=(402, 404, 409, 413, 415, 422, 423),
+    ),
+    names.HOLD_IMAGE: Operation(
+        "Hold a picture", LegalHoldView, body=HoldRequest,
+        example={"reason": "Matter 2026-117"}, errors=(404, 409, 413, 415, 422),
+    ),
+    names.RELEASE_IMAGE: Operation(
+        "Release a held picture", LegalHoldView, query=ReleaseQuery, errors=(404, 409, 422)
+    ),
+    names.GET_RETENTION: Operation(
+        "Show how long a department keeps its pictures", RetentionView, errors=(404,)
+    ),
+    names.PUT_RETENTION: Operation(
+        "Change how long the pictures to come are kept", RetentionView, body=RetentionRequest,
+        example={"retention": "one-year", "reason": "Campaign material"},
+        errors=(404, 412, 413, 415, 422, 428), conditional=True,
     ),
     names.SUBMIT_BATCH: Operation(
         "Submit a batch", BatchView, status=202, body=BatchRequest, query=BatchQuery,
@@ -243,6 +303,10 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         "Finance report as a page", None, query=FinanceQuery, errors=(404, 422),
         other_responses=("text/html",),
     ),
+    names.STORAGE_REPORT: Operation(
+        "Report and forecast storage", StorageReport, query=StorageReportQuery, errors=(404, 422),
+        other_responses=("text/csv",),
+    ),
     names.CLOSE_PERIOD: Operation(
         "Close a period and issue its statement", StatementView, body=CloseRequest,
         example={"department": "marketing", "period": "202610"},
@@ -268,6 +332,65 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         "Decide a case", CaseView, body=CaseClosing,
         example={"decision": "accept", "reason": "Below our threshold"},
         errors=(402, 404, 409, 413, 415, 422),
+    ),
+    names.GET_PRIVACY_POLICY: Operation(
+        "Show a privacy policy", PrivacyPolicyView, errors=(404,)
+    ),
+    names.PUT_PRIVACY_POLICY: Operation(
+        "Create or replace a privacy policy", PrivacyPolicyView, body=PrivacyPolicyRequest,
+        example={"actions": {"person": "redact"}, "residency": {"mode": "australia"}},
+        errors=(404, 412, 413, 415, 422, 428), conditional=True,
+    ),
+    names.SCREEN_TEXT: Operation(
+        "Try the privacy screen with a text", ScreeningView, body=ScreeningRequest,
+        example={"text": "A business card for jane@example.com"}, errors=(413, 415, 422, 503),
+    ),
+    names.CREATE_PRIVACY_OVERRIDE: Operation(
+        "Override privacy warnings for a while", PrivacyOverrideView, status=201,
+        body=PrivacyOverrideRequest,
+        example={
+            "data_classes": ["health"], "reason": "Brochure with consent of the patients",
+            "ends_at": "2026-11-22T18:00:00Z",
+        },
+        errors=(404, 413, 415, 422),
+    ),
+    names.LIST_PRIVACY_OVERRIDES: Operation(
+        "List privacy overrides", PrivacyOverrideList, query=PrivacyOverridesQuery,
+        errors=(404, 422),
+    ),
+    names.GET_PRIVACY_OVERRIDE: Operation(
+        "Show a privacy override", PrivacyOverrideView, errors=(404,)
+    ),
+    names.APPROVE_PRIVACY_OVERRIDE: Operation(
+        "Approve a privacy override as the second person", PrivacyOverrideView,
+        errors=(404, 409),
+    ),
+    names.END_PRIVACY_OVERRIDE: Operation(
+        "End a privacy override", PrivacyOverrideView, errors=(404, 409)
+    ),
+    names.GET_AUDIT_CHECKPOINT: Operation(
+        "Fetch the audit log's newest checkpoint", None, errors=(404,),
+        other_responses=("text/plain",),
+    ),
+    names.LIST_AUDIT_KEYS: Operation("List the keys of the audit log", AuditKeysView),
+    names.GET_AUDIT_FILE: Operation(
+        "Fetch a tile or a bundle of entries", None, query=FileQuery, errors=(404, 422),
+        other_responses=("application/octet-stream",),
+    ),
+    names.GET_AUDIT_ENTRY: Operation(
+        "Show an event in the audit log, with its proof", AuditEntryView, query=EntryQuery,
+        errors=(404, 409, 422),
+    ),
+    names.GET_INCLUSION_PROOF: Operation(
+        "Prove that an entry is in the audit log", None, query=InclusionQuery, errors=(404, 422),
+        other_responses=("text/plain",),
+    ),
+    names.GET_CONSISTENCY_PROOF: Operation(
+        "Prove that the audit log only grew", ConsistencyView, query=ConsistencyQuery,
+        errors=(404, 422),
+    ),
+    names.GET_EVIDENCE: Operation(
+        "Fetch the receipt of a generation", EvidenceView, errors=(404, 409)
     ),
     names.HEALTH_LIVE: Operation("Is the worker alive", HealthView),
     names.HEALTH_READY: Operation("Can the worker work", HealthView, other_statuses=(503,)),

@@ -6,12 +6,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from functions.http_models import PAGE_MAX, Query
 from shared.domain.ids import DEPARTMENT_ID_PATTERN
-from shared.domain.periods import PeriodKind
+from shared.domain.periods import MONTH_PATTERN, PeriodKind
 from shared.services.organisation_budgets import AllocationOrder, OrganisationChange
 
 LIMIT_MICROS_MAX = 10**15  # a thousand million AUD: sums of a few of these are still exact
 REASON_CHARS_MIN, REASON_CHARS_MAX = 3, 500
-MONTH_PATTERN = r"^[0-9]{4}(0[1-9]|1[0-2])$"
 
 Department = Annotated[str, Field(pattern=rf"^{DEPARTMENT_ID_PATTERN}$")]
 
@@ -19,7 +18,7 @@ Department = Annotated[str, Field(pattern=rf"^{DEPARTMENT_ID_PATTERN}$")]
 class OrganisationBudgetQuery(Query):
     """Which period of the organisation's budget."""
 
-    period: str | None = Field(default=None, pattern=MONTH_PATTERN, examples=["202611"])
+    period: str | None = Field(default=None, pattern=rf"^{MONTH_PATTERN}$", examples=["202611"])
 
 
 class AllocationsQuery(OrganisationBudgetQuery):

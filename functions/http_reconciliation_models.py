@@ -47,5 +47,9 @@ class CaseClosing(BaseModel):
         description="who pays for what nobody asked for",
     )
     billed_usd_micros: int | None = Field(
-        default=None, ge=0, le=MICROS_MAX, strict=True, description="if the case does not say what was billed"
+        default=None,
+        ge=0,
+        le=MICROS_MAX,
+        strict=True,
+        description="if the case does not say what was billed",
     )

@@ -1,18 +1,17 @@
 """What requests for reports and statements must look like."""
 
-import re
 from datetime import date
 from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from functions.http_models import Query
+from functions.http_models import Query, checked_day
 from shared.domain.ids import DEPARTMENT_ID_PATTERN
+from shared.domain.periods import MONTH_PATTERN
 from shared.domain.spend import DIMENSIONS
 
-_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DEPARTMENT: Final = rf"^{DEPARTMENT_ID_PATTERN}$"
-_PERIOD: Final = r"^[0-9]{4}(0[1-9]|1[0-2])$"
+_PERIOD: Final = rf"^{MONTH_PATTERN}$"
 
 
 class SpanQuery(Query):
@@ -26,9 +25,7 @@ class SpanQuery(Query):
     @classmethod
     def _is_day(cls, value: object) -> object:
         """Days only: pydantic would also read a number as seconds since 1970."""
-        if isinstance(value, str) and _DAY.fullmatch(value) is None:
-            raise ValueError("write it as yyyy-mm-dd")
-        return value
+        return checked_day(value)
 
 
 class SpendQuery(SpanQuery):

@@ -10,6 +10,7 @@ from shared.errors import InvariantBroken
 APPROVAL_ESCALATION_S = 24 * 3_600
 APPROVAL_EXPIRY_S = 72 * 3_600  # a weekend; the storage provider keeps a timer for six days
 APPROVAL_EXPIRY_S_MAX = 5 * 86_400
+PRIVACY_KEY_CHARS_MIN = 32  # whoever guesses it can try all nine-digit numbers
 APPROVAL_DUAL_ABOVE_MICROS = 100_000_000  # a hundred AUD for one request
 
 
@@ -19,6 +20,7 @@ class Settings:
 
     storage_connection: str | None  # EIG_STORAGE: a connection string, local only
     storage_url: str | None  # EIG_STORAGE__blobServiceUri: Azure, with the app's identity
+    storage_tracks_access: bool  # tiers follow the last access, not the age
     cosmos_endpoint: str
     cosmos_database: str
     cosmos_key: str | None  # empty: the app's identity
@@ -61,9 +63,16 @@ class Settings:
     mail_connection: str | None  # Azure Communication Services: endpoint=...;accesskey=...
     mail_sender: str | None  # the address that service sends from
     mail_folder: str | None  # mail is kept here instead, as .eml files
+    telemetry_connection: str | None  # Application Insights; empty: no metrics are measured
     receipt_keys: tuple[str, ...]  # base64 PKCS#8: the first signs, the others still verify
     field_key_url: str | None  # https://{vault}/keys/{name}: the key that wraps data keys
     field_key_file: str | None  # a local file of such keys instead
+    privacy_key: str  # keyed hash of what the privacy screen finds, for audit events
+    language_endpoint: str | None  # Azure AI Language; empty: the screen has its local layer only
+    language_key: str | None  # empty: the app's identity
+    language_timeout_s: int
+    language_concurrent_max: int
+    language_calls_per_minute: int  # of one worker; the tier S allows 1 000 for all together
     end_user_salt: str  # keyed hash of the end user that providers may see
     azure_openai_export_url: str | None  # the folder of the cost export, with its SAS
     reconciliation_lag_days: int  # a day is compared when its export is complete
@@ -82,6 +91,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     settings = Settings(
         storage_connection=reader.optional("EIG_STORAGE"),
         storage_url=reader.optional("EIG_STORAGE__blobServiceUri"),
+        storage_tracks_access=reader.flag("EIG_STORAGE_TRACKS_ACCESS"),
         cosmos_endpoint=reader.required("EIG_COSMOS_ENDPOINT"),
         cosmos_database=reader.text("EIG_COSMOS_DATABASE", "eig"),
         cosmos_key=reader.optional("EIG_COSMOS_KEY"),
@@ -128,9 +138,16 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         mail_connection=reader.optional("EIG_MAIL_CONNECTION"),
         mail_sender=reader.optional("EIG_MAIL_SENDER"),
         mail_folder=reader.optional("EIG_MAIL_FOLDER"),
+        telemetry_connection=reader.optional("EIG_TELEMETRY_CONNECTION"),
         receipt_keys=tuple(reader.required("EIG_RECEIPT_KEYS").split()),
         field_key_url=reader.optional("EIG_FIELD_KEY_URL"),
         field_key_file=reader.optional("EIG_FIELD_KEY_FILE"),
+        privacy_key=reader.required("EIG_PRIVACY_KEY"),
+        language_endpoint=reader.optional("EIG_LANGUAGE_ENDPOINT"),
+        language_key=reader.optional("EIG_LANGUAGE_KEY"),
+        language_timeout_s=reader.number("EIG_LANGUAGE_TIMEOUT_S", 5),
+        language_concurrent_max=reader.number("EIG_LANGUAGE_CONCURRENT_MAX", 16),
+        language_calls_per_minute=reader.number("EIG_LANGUAGE_CALLS_PER_MINUTE", 900),
         end_user_salt=reader.required("EIG_END_USER_SALT"),
         azure_openai_export_url=reader.optional("EIG_AZURE_OPENAI_EXPORT_URL"),
         reconciliation_lag_days=reader.number("EIG_RECONCILIATION_LAG_DAYS", 2),
@@ -158,6 +175,8 @@ def _check_together(settings: Settings, faults: list[str]) -> None:
         faults.append("give either EIG_FIELD_KEY_URL or EIG_FIELD_KEY_FILE")
     if settings.field_key_url and not settings.field_key_url.startswith("https://"):
         faults.append("EIG_FIELD_KEY_URL is no https address")
+    if 0 < len(settings.privacy_key) < PRIVACY_KEY_CHARS_MIN:
+        faults.append(f"EIG_PRIVACY_KEY has fewer than {PRIVACY_KEY_CHARS_MIN} characters")
     if settings.mail_connection and (settings.mail_folder or not settings.mail_sender):
         faults.append("EIG_MAIL_CONNECTION goes with EIG_MAIL_SENDER, not EIG_MAIL_FOLDER")
     if settings.approval_expiry > timedelta(seconds=APPROVAL_EXPIRY_S_MAX):
@@ -194,6 +213,12 @@ class _Reader:
             self.faults.append(f"{name} is not a positive whole number")
             return default
         return int(value)
+
+    def flag(self, name: str) -> bool:
+        value = self.text(name, "false").lower()
+        if value not in ("true", "false"):
+            self.faults.append(f"{name} is neither true nor false")
+        return value == "true"
 
     def seconds(self, name: str, default: int) -> timedelta:
         return timedelta(seconds=self.number(name, default))

@@ -1,27 +1,30 @@
 // Who may do what: every role and every assignment of the platform stands in this file.
 //
-//   identity   may                                                        where
-//   app        create events, nothing else                                Cosmos DB, container audit
-//   app        read events, to put them into the log                      Cosmos DB, container audit
-//   app        create, read, patch, delete and query documents            Cosmos DB, container ledger
-//   app        create, read and query documents                           Cosmos DB, container directory
-//   app        read, write and tag blobs, sign links; delete nothing      images account
-//   app        use queues for uploads that failed                         images account
-//   app        everything that the Functions host needs                   host account
-//   app        read and add blobs; the container refuses changes          evidence account
-//   app        read secrets; sign checkpoints; wrap and unwrap data keys  Key Vault
-//   app        make images; upload files of batches                       Azure OpenAI
-//   app        find personal data                                         AI Language
-//   app        send mail                                                  Communication Services
-//   app        publish telemetry                                          Application Insights
-//   witness    read checkpoints, add its own signatures                   evidence account
-//   auditors   read events; read the log                                  audit, evidence account
-//   topic      keep events that could not be delivered                    host account
+//   identity      may                                                        where
+//   audit-writer  create events, nothing else                                Cosmos DB, audit
+//   audit-reader  read and query events                                      Cosmos DB, audit
+//   app           create, read, patch, delete and query documents            Cosmos DB, ledger and keys
+//   app           create, read and query documents                           Cosmos DB, directory
+//   app           read, write and tag blobs, sign links; delete nothing      images account
+//   app           use queues for uploads that failed                         images account
+//   app           everything that the Functions host needs                   host account
+//   app           read and write blobs; locked containers refuse changes     evidence account
+//   app           read what the witness saw                                  witness account
+//   app           read secrets; sign checkpoints; wrap and unwrap data keys  Key Vault
+//   app           make images; upload files of batches                       Azure OpenAI
+//   app           find personal data                                         AI Language
+//   app           send mail                                                  Communication Services
+//   app           publish telemetry                                          Application Insights
+//   witness       keep what it saw; sign it                                  witness account, Key Vault
+//   auditors      read events; read the log                                  audit, both log accounts
+//   topic         keep events that could not be delivered                    host account
 //
 // Nobody has a key: local authentication is off everywhere. The roles of Cosmos DB know no denial, so
 // the app must never be given a role that reaches further than its container.
 
 param appPrincipalId string
+param auditWriterPrincipalId string
+param auditReaderPrincipalId string
 param witnessPrincipalId string
 @description('A group of people who check the log; empty: nobody yet.')
 param auditorsGroupId string
@@ -31,9 +34,11 @@ param databaseName string
 param hostAccountName string
 param imagesAccountName string
 param evidenceAccountName string
+param witnessAccountName string
 param deadLetterContainer string
 param vaultName string
 param checkpointKeyName string
+param witnessKeyName string
 param promptKeyName string
 param openAiName string
 @description('Files and batches need a wider role than requests.')
@@ -86,14 +91,14 @@ var cosmosRoles = [
 ]
 var appGrants = [
   {
-    who: 'app'
-    principal: appPrincipalId
+    who: 'audit-writer'
+    principal: auditWriterPrincipalId
     role: 'audit-writer'
     container: 'audit'
   }
   {
-    who: 'app'
-    principal: appPrincipalId
+    who: 'audit-reader'
+    principal: auditReaderPrincipalId
     role: 'audit-reader'
     container: 'audit'
   }
@@ -102,6 +107,12 @@ var appGrants = [
     principal: appPrincipalId
     role: 'ledger'
     container: 'ledger'
+  }
+  {
+    who: 'app'
+    principal: appPrincipalId
+    role: 'ledger'
+    container: 'keys'
   }
   {
     who: 'app'
@@ -174,7 +185,7 @@ var storageRoles = [
   }
   {
     name: 'eig-evidence'
-    description: 'Reads and adds tiles, checkpoints and signatures; a policy keeps them as they are.'
+    description: 'Reads and writes blobs of the log, deletes none; a policy keeps most of them as they are.'
     actions: [
       'Microsoft.Storage/storageAccounts/blobServices/containers/read'
     ]
@@ -291,24 +302,39 @@ resource evidence 'Microsoft.Storage/storageAccounts@2024-01-01' existing = {
   name: evidenceAccountName
 }
 
-resource logWriters 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for each in [
-  {
-    who: 'app'
-    principal: appPrincipalId
-  }
-  {
-    who: 'witness'
-    principal: witnessPrincipalId
-  }
-]: {
-  name: guid(evidence.id, each.who, 'eig-evidence')
+resource appOnEvidence 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(evidence.id, 'app', 'eig-evidence')
   scope: evidence
   properties: {
-    principalId: each.principal
+    principalId: appPrincipalId
     principalType: 'ServicePrincipal'
     roleDefinitionId: storageRole[1].id
   }
-}]
+}
+
+resource witness 'Microsoft.Storage/storageAccounts@2024-01-01' existing = {
+  name: witnessAccountName
+}
+
+resource witnessOnItsOwn 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(witness.id, 'witness', 'eig-evidence')
+  scope: witness
+  properties: {
+    principalId: witnessPrincipalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: storageRole[1].id
+  }
+}
+
+resource auditorsOnWitness 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(auditorsGroupId)) {
+  name: guid(witness.id, 'auditors', builtIn.blobReader)
+  scope: witness
+  properties: {
+    principalId: auditorsGroupId
+    principalType: 'Group'
+    roleDefinitionId: subscriptionResourceId(roles, builtIn.blobReader)
+  }
+}
 
 resource auditorsOnEvidence 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(auditorsGroupId)) {
   name: guid(evidence.id, 'auditors', builtIn.blobReader)
@@ -344,6 +370,22 @@ resource appSignsCheckpoints 'Microsoft.Authorization/roleAssignments@2022-04-01
   scope: checkpointKey
   properties: {
     principalId: appPrincipalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId(roles, builtIn.cryptoUser)
+  }
+}
+
+resource witnessKey 'Microsoft.KeyVault/vaults/keys@2023-07-01' existing = {
+  parent: vault
+  name: witnessKeyName
+}
+
+// The app only shows the witness's public key; the witness alone signs with it.
+resource witnessSigns 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(witnessKey.id, 'witness', builtIn.cryptoUser)
+  scope: witnessKey
+  properties: {
+    principalId: witnessPrincipalId
     principalType: 'ServicePrincipal'
     roleDefinitionId: subscriptionResourceId(roles, builtIn.cryptoUser)
   }

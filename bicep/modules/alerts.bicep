@@ -33,7 +33,7 @@ var onMetrics = [
     window: 'PT15M'
     every: 'PT5M'
     threshold: 300
-    query: 'AppMetrics | where Name == "eig.audit.lag_s" | summarize Value = max(Max)'
+    query: 'AppMetrics | where Name == "eig.audit.lag_s" | summarize Value = max(Sum)'
   }
   {
     name: 'work-is-stuck'
@@ -42,7 +42,7 @@ var onMetrics = [
     window: 'PT15M'
     every: 'PT5M'
     threshold: 3600
-    query: 'AppMetrics | where Name == "eig.holds.oldest_age_s" | summarize Value = max(Max)'
+    query: 'AppMetrics | where Name == "eig.holds.oldest_age_s" | summarize Value = max(Sum)'
   }
   {
     name: 'outcomes-unknown'
@@ -51,7 +51,7 @@ var onMetrics = [
     window: 'PT15M'
     every: 'PT5M'
     threshold: 20
-    query: 'AppMetrics | where Name == "eig.outcomes.unknown" | summarize Department = max(Max) by tostring(Properties.department) | summarize Value = sum(Department)'
+    query: 'AppMetrics | where Name == "eig.outcomes.unknown" | summarize Department = max(Sum) by tostring(Properties.department) | summarize Value = sum(Department)'
   }
   {
     name: 'provider-fails'
@@ -60,7 +60,7 @@ var onMetrics = [
     window: 'PT15M'
     every: 'PT5M'
     threshold: 50
-    query: 'AppMetrics | where Name == "eig.provider.attempts" | extend Provider = tostring(Properties.provider), Failed = Properties.ending !in ("delivered", "refused") | summarize All = sum(Sum), Bad = sumif(Sum, Failed) by Provider | where All >= 20 | summarize Value = max(100 * Bad / All)'
+    query: 'AppMetrics | where Name == "eig.provider.attempts" | extend Provider = tostring(Properties.provider), Failed = tostring(Properties.ending) in ("auth_or_config", "malformed", "provider_blocked", "quota_exhausted", "timeout", "transient", "unknown") | summarize All = sum(Sum), Bad = sumif(Sum, Failed) by Provider | where All >= 20 | summarize Value = max(100 * Bad / All)'
   }
   {
     name: 'a-day-costs-too-much'
@@ -69,7 +69,7 @@ var onMetrics = [
     window: 'P1D'
     every: 'PT1H'
     threshold: dailyAud
-    query: 'AppMetrics | where Name == "eig.budget.spent_micros" | summarize Spent = max(Max) - min(Min) by tostring(Properties.department), tostring(Properties.period) | summarize Value = sum(Spent) / 1000000'
+    query: 'AppMetrics | where Name == "eig.budget.spent_micros" | summarize Spent = max(Sum) - min(Sum) by tostring(Properties.department), tostring(Properties.period) | summarize Value = sum(Spent) / 1000000'
   }
   {
     name: 'requests-fail'

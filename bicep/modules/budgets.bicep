@@ -18,34 +18,6 @@ param emails array
 param actionGroupId string
 
 var amount = billingCurrency == 'AUD' ? monthlyAud : monthlyUsd
-var shares = [
-  25
-  50
-  75
-  100
-]
-var reached = toObject(shares, share => 'actual${share}', share => {
-  enabled: true
-  operator: 'GreaterThanOrEqualTo'
-  threshold: share
-  thresholdType: 'Actual'
-  contactEmails: emails
-  contactGroups: [
-    actionGroupId
-  ]
-})
-var expected = {
-  forecast100: {
-    enabled: true
-    operator: 'GreaterThanOrEqualTo'
-    threshold: 100
-    thresholdType: 'Forecasted'
-    contactEmails: emails
-    contactGroups: [
-      actionGroupId
-    ]
-  }
-}
 
 resource month 'Microsoft.Consumption/budgets@2023-11-01' = {
   name: 'eig-month'
@@ -56,6 +28,57 @@ resource month 'Microsoft.Consumption/budgets@2023-11-01' = {
     timePeriod: {
       startDate: startDate
     }
-    notifications: union(reached, expected)
+    notifications: {
+      actual25: {
+        enabled: true
+        operator: 'GreaterThanOrEqualTo'
+        threshold: 25
+        thresholdType: 'Actual'
+        contactEmails: emails
+        contactGroups: [
+          actionGroupId
+        ]
+      }
+      actual50: {
+        enabled: true
+        operator: 'GreaterThanOrEqualTo'
+        threshold: 50
+        thresholdType: 'Actual'
+        contactEmails: emails
+        contactGroups: [
+          actionGroupId
+        ]
+      }
+      actual75: {
+        enabled: true
+        operator: 'GreaterThanOrEqualTo'
+        threshold: 75
+        thresholdType: 'Actual'
+        contactEmails: emails
+        contactGroups: [
+          actionGroupId
+        ]
+      }
+      actual100: {
+        enabled: true
+        operator: 'GreaterThanOrEqualTo'
+        threshold: 100
+        thresholdType: 'Actual'
+        contactEmails: emails
+        contactGroups: [
+          actionGroupId
+        ]
+      }
+      forecast100: {
+        enabled: true
+        operator: 'GreaterThanOrEqualTo'
+        threshold: 100
+        thresholdType: 'Forecasted'
+        contactEmails: emails
+        contactGroups: [
+          actionGroupId
+        ]
+      }
+    }
   }
 }

@@ -64,6 +64,7 @@ var containers = [
     partitionKey: '/pk'
     searched: [
       '/pk/?'
+      '/event/object_id/?'
     ]
   }
   {
@@ -72,6 +73,17 @@ var containers = [
     searched: [
       '/pk/?'
       '/department_id/?'
+    ]
+  }
+  {
+    name: 'keys'
+    partitionKey: '/pk'
+    searched: [
+      '/pk/?'
+      '/kek/?'
+      '/status/?'
+      '/type/?'
+      '/user_key/?'
     ]
   }
 ]

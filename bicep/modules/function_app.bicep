@@ -3,7 +3,12 @@
 param location string
 param tags object
 param token string
+@description('The identity that the host itself uses.')
 param identityId string
+@description('Identities for single tasks of the audit log.')
+param auditWriterId string
+param auditReaderId string
+param witnessId string
 @description('Address of the container in the host\'s account that the package is deployed to.')
 param packageUrl string
 @allowed([
@@ -69,52 +74,6 @@ var always = [
   }
 ]
 
-var outbound = empty(subnetId) ? {} : {
-  virtualNetworkSubnetId: subnetId
-}
-
-var site = {
-  serverFarmId: plan.id
-  httpsOnly: true
-  publicNetworkAccess: 'Enabled'
-  keyVaultReferenceIdentity: identityId
-  siteConfig: {
-    minTlsVersion: '1.2'
-    scmMinTlsVersion: '1.2'
-    ftpsState: 'Disabled'
-    http20Enabled: true
-    ipSecurityRestrictionsDefaultAction: empty(frontDoorId) ? 'Allow' : 'Deny'
-    ipSecurityRestrictions: empty(frontDoorId) ? [] : frontDoorOnly
-    scmIpSecurityRestrictionsUseMain: false
-  }
-  functionAppConfig: {
-    deployment: {
-      storage: {
-        type: 'blobContainer'
-        value: packageUrl
-        authentication: {
-          type: 'UserAssignedIdentity'
-          userAssignedIdentityResourceId: identityId
-        }
-      }
-    }
-    runtime: {
-      name: 'python'
-      version: pythonVersion
-    }
-    scaleAndConcurrency: {
-      maximumInstanceCount: instancesMax
-      instanceMemoryMB: instanceMemoryMb
-      alwaysReady: filter(always, each => each.instanceCount > 0)
-      triggers: {
-        http: {
-          perInstanceConcurrency: requestsPerInstance
-        }
-      }
-    }
-  }
-}
-
 resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
   name: 'plan-${token}'
   location: location
@@ -141,9 +100,53 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
     type: 'UserAssigned'
     userAssignedIdentities: {
       '${identityId}': {}
+      '${auditWriterId}': {}
+      '${auditReaderId}': {}
+      '${witnessId}': {}
     }
   }
-  properties: union(site, outbound)
+  properties: {
+    serverFarmId: plan.id
+    httpsOnly: true
+    virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
+    publicNetworkAccess: 'Enabled'
+    keyVaultReferenceIdentity: identityId
+    siteConfig: {
+      minTlsVersion: '1.2'
+      scmMinTlsVersion: '1.2'
+      ftpsState: 'Disabled'
+      http20Enabled: true
+      ipSecurityRestrictionsDefaultAction: empty(frontDoorId) ? 'Allow' : 'Deny'
+      ipSecurityRestrictions: empty(frontDoorId) ? [] : frontDoorOnly
+      scmIpSecurityRestrictionsUseMain: false
+    }
+    functionAppConfig: {
+      deployment: {
+        storage: {
+          type: 'blobContainer'
+          value: packageUrl
+          authentication: {
+            type: 'UserAssignedIdentity'
+            userAssignedIdentityResourceId: identityId
+          }
+        }
+      }
+      runtime: {
+        name: 'python'
+        version: pythonVersion
+      }
+      scaleAndConcurrency: {
+        maximumInstanceCount: instancesMax
+        instanceMemoryMB: instanceMemoryMb
+        alwaysReady: filter(always, each => each.instanceCount > 0)
+        triggers: {
+          http: {
+            perInstanceConcurrency: requestsPerInstance
+          }
+        }
+      }
+    }
+  }
 }
 
 resource appSettings 'Microsoft.Web/sites/config@2024-04-01' = {

@@ -11,7 +11,21 @@ resource app 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = {
   tags: tags
 }
 
-@description('The witness of the audit log: sees checkpoints, never the ledger.')
+@description('The audit relay: creates events, and can do nothing else with them.')
+resource auditWriter 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = {
+  name: 'id-audit-writer-${token}'
+  location: location
+  tags: tags
+}
+
+@description('The sequencer and the readers of the log: read events.')
+resource auditReader 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = {
+  name: 'id-audit-reader-${token}'
+  location: location
+  tags: tags
+}
+
+@description('The witness: keeps what it saw in an account that nobody else can write to.')
 resource witness 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = {
   name: 'id-witness-${token}'
   location: location
@@ -21,4 +35,12 @@ resource witness 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' =
 output appId string = app.id
 output appClientId string = app.properties.clientId
 output appPrincipalId string = app.properties.principalId
+output auditWriterId string = auditWriter.id
+output auditWriterClientId string = auditWriter.properties.clientId
+output auditWriterPrincipalId string = auditWriter.properties.principalId
+output auditReaderId string = auditReader.id
+output auditReaderClientId string = auditReader.properties.clientId
+output auditReaderPrincipalId string = auditReader.properties.principalId
+output witnessId string = witness.id
+output witnessClientId string = witness.properties.clientId
 output witnessPrincipalId string = witness.properties.principalId

@@ -79,13 +79,28 @@ resource vault 'Microsoft.KeyVault/vaults@2023-07-01' = {
   }
 }
 
-@description('Signs the checkpoints of the audit log (ES384).')
+@description('Signs the checkpoints of the audit log (ES256, which C2SP notes know).')
 resource checkpointKey 'Microsoft.KeyVault/vaults/keys@2023-07-01' = {
   parent: vault
   name: 'audit-checkpoints'
   properties: {
     kty: inHardware ? 'EC-HSM' : 'EC'
-    curveName: 'P-384'
+    curveName: 'P-256'
+    keyOps: [
+      'sign'
+      'verify'
+    ]
+    rotationPolicy: onRequest
+  }
+}
+
+@description('Signs what the witness saw (ES256).')
+resource witnessKey 'Microsoft.KeyVault/vaults/keys@2023-07-01' = {
+  parent: vault
+  name: 'audit-witness'
+  properties: {
+    kty: inHardware ? 'EC-HSM' : 'EC'
+    curveName: 'P-256'
     keyOps: [
       'sign'
       'verify'
@@ -136,4 +151,5 @@ output id string = vault.id
 output name string = vault.name
 output uri string = vault.properties.vaultUri
 output checkpointKeyName string = checkpointKey.name
+output witnessKeyName string = witnessKey.name
 output promptKeyName string = promptKey.name

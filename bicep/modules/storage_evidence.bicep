@@ -1,4 +1,4 @@
-// The audit log's tiles and checkpoints: written once, kept for years, in an account of their own.
+// An account of the audit log: some of its containers are written once and kept for years.
 //
 // A policy is made unlocked here, because Azure Resource Manager cannot lock one: an operator does it
 // once (docs/operations.md), sets policyIsLocked, and this template no longer touches the policy.
@@ -8,7 +8,10 @@ param tags object
 param name string
 param sku string
 param publicAccess string
-param container string
+@description('Containers whose blobs can be neither changed nor deleted.')
+param lockedContainers array
+@description('Containers of what is brought up to date: the sequencer\'s state, the witness\'s memory.')
+param openContainers array
 @minValue(1)
 @maxValue(146000)
 param retentionDays int
@@ -44,6 +47,8 @@ resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2024-01-01' = {
   parent: account
   name: 'default'
   properties: {
+    // An older state can be looked at; whatever is locked has one version only.
+    isVersioningEnabled: true
     deleteRetentionPolicy: {
       enabled: true
       days: 90
@@ -55,22 +60,32 @@ resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2024-01-01' = {
   }
 }
 
-resource log 'Microsoft.Storage/storageAccounts/blobServices/containers@2024-01-01' = {
+resource locked 'Microsoft.Storage/storageAccounts/blobServices/containers@2024-01-01' = [for name in lockedContainers: {
   parent: blobs
-  name: container
+  name: name
   properties: {
     publicAccess: 'None'
   }
-}
+}]
 
-resource policy 'Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies@2024-01-01' = if (!policyIsLocked) {
-  parent: log
+resource open 'Microsoft.Storage/storageAccounts/blobServices/containers@2024-01-01' = [for name in openContainers: {
+  parent: blobs
+  name: name
+  properties: {
+    publicAccess: 'None'
+  }
+}]
+
+var policies = policyIsLocked ? [] : lockedContainers
+
+resource policy 'Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies@2024-01-01' = [for (name, i) in policies: {
+  parent: locked[i]
   name: 'default'
   properties: {
     immutabilityPeriodSinceCreationInDays: retentionDays
     allowProtectedAppendWrites: false
   }
-}
+}]
 
 resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   name: 'to-workspace'

@@ -26,7 +26,7 @@ from shared.domain.blob_paths import (
 )
 from shared.domain.images import HEAD_BYTES, KINDS, image_dimensions, sniff_image
 from shared.domain.ledger import partition_for
-from shared.errors import ImageArchived, NotFound
+from shared.errors import ImageArchived
 from shared.ports import Clock, ImageBytes, Seal
 from shared.ports.picture_storage import ARCHIVED, DrawThumbnail
 
@@ -177,22 +177,24 @@ class BlobImageStore:
         from azure.storage.blob import BlobSasPermissions
 
         name = PictureName(generation_id, index)
+        blob = self._connection.blob(IMAGES_CONTAINER, name.blob)
+        disposition = None
         try:
-            found = await answered(
-                self._connection.blob(IMAGES_CONTAINER, name.blob).get_blob_properties
-            )
+            found = await answered(blob.get_blob_properties)
         except ResourceNotFoundError:
-            raise NotFound("There is no such image.") from None
-        if found.blob_tier == "Archive" or found.archive_status:
-            raise ImageArchived(ARCHIVED)
-        extension = KINDS[str(found.content_settings.content_type)].extension
+            pass  # the link will say so
+        else:
+            if found.blob_tier == "Archive" or found.archive_status:
+                raise ImageArchived(ARCHIVED)
+            extension = KINDS[str(found.content_settings.content_type)].extension
+            disposition = f'attachment; filename="{name.image_id}.{extension}"'
         return await self._connection.link(
             IMAGES_CONTAINER,
             name.blob,
             BlobSasPermissions(read=True),
             self._clock.now(),
             expires_at,
-            f'attachment; filename="{name.image_id}.{extension}"',
+            disposition,
         )
 
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 UNDECIDED_MAX = 100  # looked after in one run of the sweep
 TAG_TRIES_MAX = 5  # of one change, when another one gets in between
+# In a warmer tier the next run would move it here, and its days online would begin anew.
+REHYDRATED_TO = "Cold"
 CONDITION_NOT_MET = "ConditionNotMet"
 
 
@@ -52,7 +54,7 @@ class BlobPictureStorage:
         wanted = RehydratePriority(priority.title())
 
         async def start() -> bool:
-            await blob.set_standard_blob_tier("Hot", rehydrate_priority=wanted)
+            await blob.set_standard_blob_tier(REHYDRATED_TO, rehydrate_priority=wanted)
             return True
 
         try:

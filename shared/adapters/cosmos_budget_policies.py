@@ -14,6 +14,7 @@ from shared.adapters.cosmos import (
 from shared.domain.audit_events import AuditEvent, outbox_document
 from shared.domain.budget_policies import (
     BudgetPolicy,
+    applied_operation,
     apply_operation,
     carry_over_document_id,
     carry_over_operation,
@@ -62,13 +63,21 @@ class CosmosBudgetPolicies:
         )
         return [read_policy(document) for document in found]
 
-    async def changed_since(self, department_id: str, moment: str) -> Sequence[BudgetPolicy]:
+    async def pending(self, department_id: str) -> Sequence[BudgetPolicy]:
         found = await self._query(
             policy_partition(department_id),
-            "STARTSWITH(c.id, 'policy:') AND c.rule.changed_at > @moment",
-            {"@moment": moment},
+            f"STARTSWITH(c.id, 'policy:') AND c.pending = 1 OFFSET 0 LIMIT {POLICIES_PER_PAGE_MAX}",
+            {},
         )
         return [read_policy(document) for document in found]
+
+    async def applied(self, department_id: str, policy: BudgetPolicy) -> None:
+        key = policy_partition(department_id).key
+        try:
+            await commit(await self._container(), key, [applied_operation(policy)])
+        except BatchRefused as refusal:
+            if refusal.status != _PRECONDITION_FAILED:  # it was changed again: that is pending
+                raise InvariantBroken("A policy could not be marked as applied.") from None
 
     async def largest(self, partition: Partition, limit: int) -> Sequence[Budget]:
         found = await self._query(

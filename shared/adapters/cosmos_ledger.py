@@ -16,6 +16,7 @@ from shared.adapters.cosmos import (
 )
 from shared.domain.adjustments import Adjustment, adjust_operations
 from shared.domain.audit_events import AuditEvent, outbox_document
+from shared.domain.barriers import barrier_document, is_barrier
 from shared.domain.budgets import CURRENCY, Budget, Scope, read_budget
 from shared.domain.ids import Partition
 from shared.domain.ledger import (
@@ -88,6 +89,8 @@ class CosmosLedger:
 
     async def _same_request(self, hold: Hold) -> None:
         standing = await self._read_back(hold.document_id, partition_for(hold.operation_id))
+        if is_barrier(standing):
+            raise Unavailable("The budget period has just ended; send it again.", retry_after_s=1)
         if standing["request_hash"] != hold.request_hash:
             raise IdempotencyKeyReused(
                 "This Idempotency-Key was used for another request; send a new key."
@@ -214,10 +217,17 @@ class CosmosLedger:
         document = await read_or_none(await self._container(), scope.document_id, partition.key)
         return read_budget(document) if document else None
 
+    async def bar(self, operation_id: str, barred_at: str) -> bool:
+        barrier = barrier_document(operation_id, barred_at)
+        if await create_once(await self._container(), barrier):
+            return True
+        standing = await self._read_back(hold_id(operation_id), partition_for(operation_id))
+        return is_barrier(standing)
+
     async def hold(self, operation_id: str) -> Hold | None:
         key = partition_for(operation_id).key
         document = await read_or_none(await self._container(), hold_id(operation_id), key)
-        return read_hold(document) if document else None
+        return read_hold(document) if document and not is_barrier(document) else None
 
     async def _read_back(self, document_id: str, partition: Partition) -> Document:
         for _ in range(READ_BACK_TRIES_MAX):

@@ -48,8 +48,8 @@ if TYPE_CHECKING:
 REMEMBERED = timedelta(seconds=60)  # a changed policy is in use everywhere after this
 SWEPT_MAX = 200  # of one department in one run; the oldest come first
 _CONFLICT, _PRECONDITION_FAILED, _NOT_FOUND = 409, 412, 404
-_REHYDRATIONS = "c.type = 'rehydration' AND c.open = true ORDER BY c.asked_at"
-_HOLDS = "c.type = 'legal_hold' AND c.applied = false ORDER BY c.since"
+_REHYDRATIONS = "c.type = 'rehydration' AND c.open = true ORDER BY c.body.asked_at"
+_HOLDS = "c.type = 'legal_hold' AND c.applied = false ORDER BY c.body.since"
 
 logger = logging.getLogger("eig.retention")
 

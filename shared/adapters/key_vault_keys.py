@@ -21,13 +21,15 @@ VERSIONS_OPEN_MAX = 8  # clients kept open; in a rotation there are two versions
 RETRIES_MAX = 3  # Key Vault throttles by 10 s: what fails so often is a problem to report
 TIMEOUT_S = 10
 _MAY_BE_REPEATED = frozenset({408, 429})
+# The SDK takes a POST for one that changes something; ours compute, and may be sent again.
+_REPEATABLE: dict[str, Any] = {"retry_on_methods": frozenset({"GET", "POST"})}
 
 
 class KeyVaultKeys:
-    """Implements the KeyWrapper port; `transport` stands in for the network in tests."""
+    """Implements the KeyWrapper port; `client_options` go to the SDK's clients."""
 
     def __init__(
-        self, key_url: str, clock: Clock, *, credential: Any = None, transport: Any = None
+        self, key_url: str, clock: Clock, *, credential: Any = None, **client_options: Any
     ) -> None:
         self._key_url = key_url.rstrip("/")
         self._clock = clock
@@ -36,7 +38,7 @@ class KeyVaultKeys:
             "retry_total": RETRIES_MAX,
             "connection_timeout": TIMEOUT_S,
             "read_timeout": TIMEOUT_S,
-            **({"transport": transport} if transport is not None else {}),
+            **client_options,
         }
         self._keys: KeyClient | None = None
         self._versions: OrderedDict[str, CryptographyClient] = OrderedDict()
@@ -57,7 +59,9 @@ class KeyVaultKeys:
 
         version = await self.newest()
         client = await self._version(version)
-        done = await _answered(lambda: client.wrap_key(KeyWrapAlgorithm.rsa_oaep_256, secret))
+        done = await _answered(
+            lambda: client.wrap_key(KeyWrapAlgorithm.rsa_oaep_256, secret, **_REPEATABLE)
+        )
         return WrappedKey(version, ALGORITHM, done.encrypted_key)
 
     async def unwrap(self, wrapped: WrappedKey) -> bytes:
@@ -68,7 +72,7 @@ class KeyVaultKeys:
             raise InvariantBroken("A data key was wrapped by a key that is not ours.")
         client = await self._version(wrapped.kek)
         done = await _answered(
-            lambda: client.unwrap_key(KeyWrapAlgorithm.rsa_oaep_256, wrapped.wrapped)
+            lambda: client.unwrap_key(KeyWrapAlgorithm.rsa_oaep_256, wrapped.wrapped, **_REPEATABLE)
         )
         secret: bytes = done.key
         return secret

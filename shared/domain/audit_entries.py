@@ -84,7 +84,7 @@ def entry_of(record: AuditRecord, text_key: bytes) -> LogEntry:
     }
     try:
         content = rfc8785.dumps(body)
-    except rfc8785.CanonicalizationError:  # a number that JSON readers do not agree on
+    except (rfc8785.CanonicalizationError, UnicodeEncodeError):  # not everybody reads it alike
         return _note(record, UNREADABLE, _digest(event))
     if len(content) > ENTRY_BYTES_MAX:
         content = rfc8785.dumps(body | {"details": {"sha256": _digest(event)}})

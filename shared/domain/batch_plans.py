@@ -49,6 +49,7 @@ class PlannedRow(BaseModel):
     quote: PlannedQuote | None = None
     deadline: Deadline | None = None  # set only where the provider has a batch price
     faults: tuple[PlannedFault, ...] = ()
+    privacy: dict[str, Any] | None = None  # what the privacy screen found and covered
     sealed: dict[str, dict[str, Any]] | None = None  # the texts of `request`, as they are stored
 
 
@@ -93,6 +94,7 @@ class BatchChunk(BaseModel):
             item_id=row.item_id,
             project_id=self.project_id,
             cost_centre_id=self.cost_centre_id,
+            privacy=row.privacy,
         )
 
 

@@ -24,6 +24,7 @@ from shared.domain.periods import FIRST_MONTH, Calendar, PeriodRule
 from shared.domain.predicates import Sum, at_least, compare, equal, every, has_no
 from shared.errors import AllocationTooSmall
 
+CARRIED_MICROS_MAX: Final = 10**15  # so that what adds up over the years keeps below 2^52
 POLICIES: Final = "policies"  # in place of a period: the partition of a department's policies
 
 Rollover = Literal["none", "unused", "capped"]
@@ -44,7 +45,6 @@ class BudgetPolicy:
     calendar: Calendar | None = None
     revision: int = 1
     since_month: str = FIRST_MONTH  # 'yyyymm': nothing is carried over from before
-    changed_at: str = ""  # the sweep applies recent changes that were not applied at once
     deleted: bool = False  # kept, so that its revision goes on when it comes back
 
     @property
@@ -80,7 +80,7 @@ class BudgetPolicy:
             return 0
         if self.rollover == "capped":
             return min(unused_micros, self.rollover_cap_micros)
-        return unused_micros
+        return min(unused_micros, CARRIED_MICROS_MAX)
 
 
 def policy_partition(department_id: str) -> Partition:
@@ -105,6 +105,7 @@ def policy_document(department_id: str, policy: BudgetPolicy) -> Document:
         "scope_kind": policy.scope.kind,
         "scope_id": policy.scope.scope_id,
         "revision": policy.revision,
+        "pending": 0,  # the first one: there is no open budget yet
         "rule": rule_of(policy),
     }
 
@@ -123,7 +124,6 @@ def rule_of(policy: BudgetPolicy) -> dict[str, Any]:
         "alert_thresholds": list(policy.alert_thresholds),
         "calendar": [dict(vars(rule)) for rule in rules] or None,
         "since_month": policy.since_month,
-        "changed_at": policy.changed_at,
         "deleted": policy.deleted,
     }
 
@@ -134,9 +134,16 @@ def put_operation(department_id: str, policy: BudgetPolicy) -> Operation:
         return Create(policy_document(department_id, policy))
     steps = (
         {"op": "set", "path": "/revision", "value": policy.revision},
+        {"op": "set", "path": "/pending", "value": 1},
         {"op": "set", "path": "/rule", "value": rule_of(policy)},
     )
     return Patch(policy_document_id(policy.scope), steps, equal({"revision": policy.revision - 1}))
+
+
+def applied_operation(policy: BudgetPolicy) -> Patch:
+    """Note that the open budget follows a policy, unless it was changed again."""
+    step = {"op": "set", "path": "/pending", "value": 0}
+    return Patch(policy_document_id(policy.scope), (step,), equal({"revision": policy.revision}))
 
 
 def read_policy(document: Mapping[str, Any]) -> BudgetPolicy:
@@ -154,7 +161,6 @@ def read_policy(document: Mapping[str, Any]) -> BudgetPolicy:
         calendar=Calendar(tuple(PeriodRule(**each) for each in calendar)) if calendar else None,
         revision=int(document["revision"]),
         since_month=rule["since_month"],
-        changed_at=rule["changed_at"],
         deleted=bool(rule["deleted"]),
     )
 
@@ -163,7 +169,8 @@ def apply_operation(policy: BudgetPolicy, budget: Budget) -> Patch:
     """Bring an open budget to its policy; what grants and rollover added to its limit stays.
 
     It applies only if the limits stand as they were read, so that it commutes with grants and is
-    done once; the counters are not touched and may change meanwhile.
+    done once; the counters are not touched and may change meanwhile. A policy that was ended takes
+    its part out of the limit and marks the budget: nothing more is reserved, grants or not.
     """
     effective = replace(policy, limit_micros=0, overdraft_micros=0, mode="hard")
     effective = effective if policy.deleted else policy
@@ -179,6 +186,7 @@ def apply_operation(policy: BudgetPolicy, budget: Budget) -> Patch:
         "overage": policy.overage,
         "alert_thresholds": list(policy.alert_thresholds),
         "policy_revision": policy.revision,
+        "ended": int(policy.deleted),
     }
     unchanged = equal(
         {

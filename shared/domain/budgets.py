@@ -92,6 +92,7 @@ class Budget:
     overage: Overage = "refuse"
     alert_thresholds: tuple[int, ...] = ALERT_THRESHOLDS
     policy_revision: int = 0
+    ended: int = 0  # 1 once its policy was ended: nothing is reserved from it, grants or not
     sealed: int = 0  # of a department: above 0 its period takes no entries, see statements.py
 
     @property
@@ -102,7 +103,7 @@ class Budget:
     @property
     def available_micros(self) -> int:
         """What may still be reserved."""
-        return max(0, self.ceiling_micros - self.committed_micros)
+        return 0 if self.ended else max(0, self.ceiling_micros - self.committed_micros)
 
 
 def ceiling_of(mode: BudgetMode, limit_micros: int, overdraft_micros: int) -> int:
@@ -135,6 +136,7 @@ def budget_document(partition: Partition, budget: Budget) -> dict[str, Any]:
         "overage": budget.overage,
         "alert_thresholds": list(budget.alert_thresholds),
         "policy_revision": budget.policy_revision,
+        "ended": 0,
         "sealed": 0,
     }
 
@@ -161,6 +163,7 @@ def read_budget(document: Mapping[str, Any]) -> Budget:
         overage=cast(Overage, document["overage"]),
         alert_thresholds=tuple(document["alert_thresholds"]),
         policy_revision=document["policy_revision"],
+        ended=int(document["ended"]),
         sealed=int(document["sealed"]),
         **numbers,
     )

@@ -136,10 +136,10 @@ def context_words(category: str, synonyms: Synonyms) -> tuple[str, ...]:
 def without_overlaps(spans: Iterable[Span]) -> list[Span]:
     """The strongest of the spans that share characters, in order of place.
 
-    Among equals the more specific kind wins, then the longer one, then the earlier one.
+    Among equals the longer one wins, then the more specific kind, then the earlier one.
     """
     kept: list[Span] = []
-    ranked = sorted(spans, key=lambda s: (-s.strength, RANK[s.category], s.start - s.end, s.start))
+    ranked = sorted(spans, key=lambda s: (-s.strength, s.start - s.end, RANK[s.category], s.start))
     for span in ranked:
         if all(span.end <= other.start or other.end <= span.start for other in kept):
             kept.append(span)

@@ -8,7 +8,8 @@ from typing import Final
 from shared.domain.identifiers import Span
 from shared.domain.identifiers_numbers import BARE, IN_FORM, NAMED_BEFORE, Surroundings
 
-PHONE_DIGITS_MIN: Final = 8
+# Kinds of numbers as the metadata count them: fixed, mobile, either, VoIP, personal, pager.
+_PERSONAL: Final = frozenset({0, 1, 2, 6, 7, 8})
 _EMAIL: Final = re.compile(
     r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9_](?:[A-Za-z0-9._%+'-]{0,63})"
     r"(?:@|[ ]?[\[(][ ]?at[ ]?[\])][ ]?)"
@@ -16,10 +17,13 @@ _EMAIL: Final = re.compile(
     r"(?:\.|[ ]?[\[(][ ]?dot[ ]?[\])][ ]?)[A-Za-z]{2,24}(?![A-Za-z0-9-])",
     re.IGNORECASE,
 )
-# Everything that numbers side by side are made of: where one ends is for the matcher to say.
-_PHONE: Final = re.compile(
-    r"(?<![0-9A-Za-z#$.,])[+(]{0,2}[0-9][0-9 +()./-]{6,}[0-9](?![0-9A-Za-z])"
+# Ten digits from the area code on, or the country code and nine; brackets around the area code.
+_AUSTRALIAN: Final = re.compile(
+    r"(?<![0-9A-Za-z+])(?:\(0[2378]\)|0[2-478]|(?:\+|0011[ ]?)61[ -]?(?:\(0\)[ ]?)?\(?[2-478]\)?)"
+    r"(?:[ .-]{0,2}[0-9]){8}(?![0-9])"
 )
+_INTERNATIONAL: Final = re.compile(r"(?<![0-9A-Za-z])\+[0-9][0-9 +()./-]{6,}[0-9](?![0-9A-Za-z])")
+_MOBILE: Final = "4"  # what every mobile number of Australia begins with after the 0
 PHONE_TRIES_MAX: Final = 100  # of the matcher, on one such stretch
 _IBAN: Final = re.compile(
     r"(?<![A-Za-z0-9])[A-Z]{2}[0-9]{2}(?:[ -]?[A-Z0-9]){10,32}", re.IGNORECASE
@@ -48,33 +52,35 @@ def find_contacts(around: Surroundings) -> Iterator[Span]:
 
 
 def _phones(text: str) -> Iterator[Span]:
-    for found in _PHONE.finditer(text):
-        yield from _phones_within(text, *found.span())
+    """Numbers that are in service by the metadata of the numbering plans.
 
-
-def _phones_within(text: str, start: int, end: int) -> Iterator[Span]:
-    """What the metadata of the numbering plans takes for a number of a person or an office.
-
-    Numbers of Australia may be written without a country code. Service numbers (13, 1300, 1800)
+    Those of Australia may be written without a country code. Service numbers (13, 1300, 1800)
     belong to nobody in particular.
     """
     import phonenumbers
-    from phonenumbers import Leniency, PhoneNumberMatcher, PhoneNumberType
+    from phonenumbers import Leniency, PhoneNumberMatcher
 
-    personal = (
-        PhoneNumberType.FIXED_LINE,
-        PhoneNumberType.MOBILE,
-        PhoneNumberType.FIXED_LINE_OR_MOBILE,
-        PhoneNumberType.VOIP,
-        PhoneNumberType.PERSONAL_NUMBER,
-        PhoneNumberType.PAGER,
-    )
-    candidate = text[start:end]
-    if sum(letter.isdigit() for letter in candidate) < PHONE_DIGITS_MIN:
-        return
-    for match in PhoneNumberMatcher(candidate, "AU", Leniency.VALID, PHONE_TRIES_MAX):
-        if phonenumbers.number_type(match.number) in personal:
-            yield Span("phone", start + match.start, start + match.end, BARE + IN_FORM)
+    for found in _AUSTRALIAN.finditer(text):
+        if _is_australian(found[0]):
+            yield Span("phone", *found.span(), BARE + IN_FORM)
+    for stretch in _INTERNATIONAL.finditer(text):
+        matcher = PhoneNumberMatcher(stretch[0], None, Leniency.VALID, PHONE_TRIES_MAX)
+        for match in matcher:
+            if phonenumbers.number_type(match.number) in _PERSONAL:
+                start = stretch.start()
+                yield Span("phone", start + match.start, start + match.end, BARE + IN_FORM)
+
+
+def _is_australian(candidate: str) -> bool:
+    import phonenumbers
+
+    try:
+        number = phonenumbers.parse(candidate, "AU")
+    except phonenumbers.NumberParseException:
+        return False
+    if str(number.national_number).startswith(_MOBILE):
+        return phonenumbers.is_possible_number(number)  # ranges are opened faster than listed
+    return phonenumbers.number_type(number) in _PERSONAL
 
 
 def _passports(around: Surroundings) -> Iterator[Span]:
@@ -93,14 +99,24 @@ def _ibans(text: str) -> Iterator[Span]:
 
 def _end_of_iban(text: str, start: int, end: int) -> int | None:
     """Where the longest valid IBAN from `start` on ends: words may follow without a border."""
-    from stdnum import iban
-
     while end - start >= _IBAN_CHARS_MIN:
         whole = end == len(text) or not text[end].isalnum()
-        if whole and text[end - 1].isalnum() and iban.is_valid(text[start:end]):
+        if whole and text[end - 1].isalnum() and _is_iban(text[start:end]):
             return end
         end -= 1
     return None
+
+
+def _is_iban(candidate: str) -> bool:
+    """By its country's form and its check digits, whether or not a bank is known to exist."""
+    from stdnum import iban
+    from stdnum.exceptions import ValidationError
+
+    try:
+        iban.validate(candidate, check_country=False)
+    except ValidationError:
+        return False
+    return True
 
 
 def _ip_addresses(text: str) -> Iterator[Span]:

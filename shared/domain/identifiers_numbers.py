@@ -26,6 +26,7 @@ _NOT_BEFORE: Final = frozenset("+$€£¥#")
 # Strengths: a word before says more than a word after, a printed form more than loose digits.
 NAMED_BEFORE, NAMED_AFTER, BARE, IN_FORM = 4, 2, 0, 1
 _MEDICARE_WEIGHTS: Final = (1, 3, 7, 9, 1, 3, 7, 9)
+_ABN_WEIGHTS: Final = (10, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19)
 _BSB_FIRST: Final = re.compile(
     r"(?<![0-9A-Za-z])[0-9]{3}[ -]?[0-9]{3}(?![0-9])[^0-9]{1,32}[0-9](?:[ -]?[0-9]){4,9}"
     r"(?![0-9A-Za-z])"
@@ -170,9 +171,11 @@ def _is_tfn(digits: str) -> bool:
 
 
 def _is_abn(digits: str) -> bool:
-    from stdnum.au import abn
-
-    return bool(abn.is_valid(digits))
+    """One less in the first digit, weighed, divisible by 89 (Australian Business Register)."""
+    values = [int(digit) for digit in digits]
+    values[0] -= 1
+    total = sum(value * weight for value, weight in zip(values, _ABN_WEIGHTS, strict=True))
+    return digits[0] != "0" and total % 89 == 0
 
 
 def _is_acn(digits: str) -> bool:

@@ -18,7 +18,7 @@ from shared.domain.audit_events import AuditEvent, outbox_document
 from shared.domain.budgets import Scope
 from shared.domain.ids import Partition, partition_of, row_of
 from shared.domain.money import checked_micros
-from shared.domain.predicates import Sum, at_least, compare, every, has_status, unsealed
+from shared.domain.predicates import Sum, at_least, compare, every, has_status, takes_holds
 from shared.errors import InvariantBroken
 
 Document = dict[str, Any]
@@ -167,7 +167,7 @@ def reserve_operations(reservation: Reservation) -> list[Operation]:
     if amount == 0 or hold.rows < 1:
         raise InvariantBroken("A hold must reserve something for at least one row.")
     committed = Sum(("reserved_micros", "spent_micros"), constant=amount)
-    fits = every(compare(committed, "<=", Sum(("ceiling_micros",))), unsealed())
+    fits = every(compare(committed, "<=", Sum(("ceiling_micros",))), takes_holds())
     budgets = [
         Patch(scope.document_id, (_incr("reserved_micros", amount),), fits) for scope in hold.scopes
     ]

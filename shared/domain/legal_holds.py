@@ -1,7 +1,7 @@
 """Legal holds: pictures that nothing deletes until an administrator releases them."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from shared.domain.audit_events import AuditEvent
@@ -9,6 +9,7 @@ from shared.domain.blob_paths import PictureName
 from shared.domain.budget_policies import policy_partition
 from shared.domain.ids import Partition, split_image_id
 from shared.domain.ledger import Document
+from shared.domain.revisions import revision_document
 from shared.errors import InvariantBroken
 
 TYPE = "legal_hold"
@@ -62,14 +63,9 @@ def hold_document_id(image_id: str) -> str:
 
 def hold_document(hold: LegalHold) -> Document:
     """As it is stored; `applied` turns true when the blob's tag says the same."""
-    return {
-        "id": hold_document_id(hold.image_id),
-        "pk": hold.partition.key,
-        "type": TYPE,
-        "applied": False,
-        **asdict(hold),
-    }
+    document_id = hold_document_id(hold.image_id)
+    return revision_document(hold.partition, document_id, TYPE, asdict(hold), applied=False)
 
 
 def read_hold(document: Mapping[str, Any]) -> LegalHold:
-    return LegalHold(**{each.name: document[each.name] for each in fields(LegalHold)})
+    return LegalHold(**document["body"])

@@ -60,6 +60,7 @@ class ModelCapability:
     seed: bool
     negative_prompt: bool
     residency: str
+    regions: tuple[str, ...]  # ISO 3166 countries that may see a prompt; "*": any, at their choice
     retires_on: str | None = None  # the first day (UTC) on which it is refused
     successor: str | None = None
     latency: Latency | None = None  # None: nobody has told
@@ -87,6 +88,7 @@ _GPT_IMAGE_2: Final = ModelCapability(
     seed=False,
     negative_prompt=False,
     residency="Global Standard: inference may run in any Azure region",
+    regions=("*",),
     retires_on="2027-04-21",
     batch_endpoint=True,
     latency=Latency(
@@ -125,6 +127,7 @@ _SDXL: Final = ModelCapability(
     seed=True,
     negative_prompt=True,
     residency="United States; Replicate offers no choice of region",
+    regions=("US",),
     latency=Latency(
         from_s=3.8,
         to_s=5.5,
@@ -148,6 +151,7 @@ _FLUX_SCHNELL: Final = ModelCapability(
     seed=True,
     negative_prompt=False,
     residency="United States; Replicate offers no choice of region",
+    regions=("US",),
 )
 
 MODELS: Final[Mapping[str, ModelCapability]] = MappingProxyType(

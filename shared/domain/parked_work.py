@@ -25,7 +25,7 @@ from shared.domain.ledger import (
     read_hold,
 )
 from shared.domain.limit_changes import raise_limit
-from shared.domain.predicates import Sum, compare, every, has_status, unsealed
+from shared.domain.predicates import Sum, compare, every, has_status, takes_holds
 from shared.errors import InvariantBroken
 
 OperationKind = Literal["generation", "batch"]
@@ -126,7 +126,7 @@ def unpark_operations(
     if amount <= 0 or hold.rows < 1 or not set(raised) <= set(hold.scopes):
         raise InvariantBroken("Work that waited must reserve something from its own budgets.")
     committed = Sum(("reserved_micros", "spent_micros"), constant=amount)
-    fits = every(compare(committed, "<=", Sum(("ceiling_micros",))), unsealed())
+    fits = every(compare(committed, "<=", Sum(("ceiling_micros",))), takes_holds())
     step = {"op": "incr", "path": "/reserved_micros", "value": amount}
     budgets = [
         raise_limit(raised[scope], amount, reserved_micros=amount)

@@ -13,6 +13,7 @@ from shared.errors import InvariantBroken
 
 PeriodKind = Literal["month", "quarter", "year"]
 MONTHS_OF: Final[dict[PeriodKind, int]] = {"month": 1, "quarter": 3, "year": 12}
+MONTH_PATTERN: Final = r"2[01][0-9]{2}(?:0[1-9]|1[0-2])"  # 'yyyymm' of two centuries
 FIRST_MONTH: Final = "000101"  # of a rule that was always in force
 
 

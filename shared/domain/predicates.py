@@ -23,6 +23,7 @@ FIELDS = frozenset(
         "policy_revision",
         "revision",
         "sealed",
+        "ended",
         "approvals",
         "escalations",
     }
@@ -81,6 +82,11 @@ def every(*predicates: str) -> str:
 def unsealed() -> str:
     """The period of this budget still takes entries; see statements.py."""
     return equal({"sealed": 0})
+
+
+def takes_holds() -> str:
+    """The period of this budget still takes entries, and its policy has not ended."""
+    return equal({"ended": 0, "sealed": 0})
 
 
 def has_status(status: Status) -> str:

@@ -7,7 +7,7 @@ goes nowhere. Masks are as long as what they cover, so that places stay places.
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
@@ -94,36 +94,50 @@ class Verdict:
         }
 
 
-def judged_text(
-    field: str,
-    text: str,
-    findings: Sequence[Finding],
-    policy: EffectivePolicy,
-    overrides: Sequence[PrivacyOverride],
-    *,
-    user_key: str,
-    now: datetime,
-    key: bytes,
-) -> tuple[Judged, ...]:
-    """What happens to each finding of a field."""
-    judged = []
-    for finding in findings:
-        action = policy.action(finding.data_class)
-        override = None
-        if action == "warn":
-            override = next(
-                (o for o in overrides if o.lets_through(finding.data_class, user_key, now)), None
-            )
-        judged.append(
+@dataclass(frozen=True)
+class Judge:
+    """All that a decision about one person's texts depends on, at one moment."""
+
+    policy: EffectivePolicy
+    user_key: str
+    now: datetime
+    key: bytes = field(repr=False)
+    overrides: Sequence[PrivacyOverride] = ()
+
+    def judged(self, name: str, text: str, findings: Sequence[Finding]) -> tuple[Judged, ...]:
+        """What happens to each finding of a field."""
+        return tuple(
             Judged(
-                field=field,
+                field=name,
                 finding=finding,
-                action=action,
-                fingerprint=fingerprint(key, finding, text),
-                override_id=override.override_id if override else None,
+                action=self.policy.action(finding.data_class),
+                fingerprint=fingerprint(self.key, finding, text),
+                override_id=self._override_id(finding),
             )
+            for finding in findings
         )
-    return tuple(judged)
+
+    def sendable(self, text: str, findings: Sequence[Finding]) -> str | None:
+        """The text as a further layer may see it; None if it may go nowhere."""
+        judged = self.judged("", text, findings)
+        return None if any(each.stops for each in judged) else masked(text, judged)
+
+    def verdict(self, texts: Mapping[str, str], found: Mapping[str, Sequence[Finding]]) -> Verdict:
+        """What may leave of a request; `found` is by text."""
+        judged = {name: self.judged(name, text, found[text]) for name, text in texts.items()}
+        return Verdict(
+            texts={name: masked(text, judged[name]) for name, text in texts.items()},
+            judged=tuple(each for of_text in judged.values() for each in of_text),
+            policy_version=self.policy.version,
+        )
+
+    def _override_id(self, finding: Finding) -> str | None:
+        if self.policy.action(finding.data_class) != "warn":
+            return None
+        for override in self.overrides:
+            if override.lets_through(finding.data_class, self.user_key, self.now):
+                return override.override_id
+        return None
 
 
 def masked(text: str, judged: Sequence[Judged]) -> str:
@@ -143,7 +157,11 @@ def fingerprint(key: bytes, finding: Finding, text: str) -> str:
     """A keyed hash of what was found: the same value gives the same one, and nobody can guess it
     without the key."""
     value = f"{finding.category}\x1f{folded(text[finding.start : finding.end])}"
-    return hmac.new(key, value.encode(), hashlib.sha256).hexdigest()[:MAC_HEX_DIGITS]
+    return keyed_hash(key, value)[:MAC_HEX_DIGITS]
+
+
+def keyed_hash(key: bytes, text: str) -> str:
+    return hmac.new(key, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
 
 
 def strictest(judged: Sequence[Judged]) -> Action:

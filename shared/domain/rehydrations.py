@@ -8,7 +8,7 @@ charged and names the period that pays; so whoever carries it out, it is charged
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
 from shared.domain.adjustments import Adjustment
@@ -19,6 +19,7 @@ from shared.domain.budgets import Charge
 from shared.domain.ids import Partition
 from shared.domain.ledger import Document
 from shared.domain.legal_holds import picture_of
+from shared.domain.revisions import revision_document
 from shared.domain.storage_prices import Priority
 
 TYPE: Final = "rehydration"
@@ -128,15 +129,15 @@ def rehydration_document_id(image_id: str) -> str:
 
 
 def rehydration_document(rehydration: Rehydration) -> Document:
-    return {
-        "id": rehydration_document_id(rehydration.image_id),
-        "pk": rehydration.partition.key,
-        "type": TYPE,
-        "open": rehydration.status in OPEN,
-        **asdict(rehydration),
-    }
+    return revision_document(
+        rehydration.partition,
+        rehydration_document_id(rehydration.image_id),
+        TYPE,
+        asdict(rehydration),
+        open=rehydration.status in OPEN,
+    )
 
 
 def read_rehydration(document: Mapping[str, Any]) -> Rehydration:
-    values = {each.name: document[each.name] for each in fields(Rehydration)}
-    return Rehydration(**{**values, "charge": Charge(**document["charge"])})
+    body = document["body"]
+    return Rehydration(**{**body, "charge": Charge(**body["charge"])})

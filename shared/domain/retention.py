@@ -1,7 +1,7 @@
 """Retention policies: how long the pictures that a department makes from now on are kept."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from shared.domain.audit_events import AuditEvent
@@ -9,6 +9,7 @@ from shared.domain.blob_paths import DEFAULT_RETENTION, INDEFINITE
 from shared.domain.budget_policies import policy_partition
 from shared.domain.ids import Partition
 from shared.domain.ledger import Document
+from shared.domain.revisions import revision_document
 
 TYPE = "retention"
 DOCUMENT_ID = "retention"
@@ -49,8 +50,8 @@ def retention_classes(days: Mapping[str, int]) -> dict[str, int | None]:
 
 
 def retention_document(policy: RetentionPolicy) -> Document:
-    return {"id": DOCUMENT_ID, "pk": policy.partition.key, "type": TYPE, **asdict(policy)}
+    return revision_document(policy.partition, DOCUMENT_ID, TYPE, asdict(policy))
 
 
 def read_retention(document: Mapping[str, Any]) -> RetentionPolicy:
-    return RetentionPolicy(**{each.name: document[each.name] for each in fields(RetentionPolicy)})
+    return RetentionPolicy(**document["body"])

@@ -1,11 +1,13 @@
 """From an attempt's report to the entry in the ledger: pure, so that every path books alike."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from shared.domain.attempts import AttemptReport, Failure
 from shared.domain.audit_events import AuditEvent, Outcome
 from shared.domain.cases import Case, CaseKind, case_document, settlement_case_id
+from shared.domain.commitments import prompt_commitment
 from shared.domain.ledger import Cost, Document, GenerationStatus, Resolution, partition_for
 from shared.domain.work import WorkItem
 from shared.errors import InvariantBroken
@@ -27,13 +29,20 @@ _SENTENCES: Final[Mapping[Failure, str]] = {
 }
 
 
-def resolution_for(item: WorkItem, report: AttemptReport, closed_at: str) -> Resolution:
-    """The one end of a generation; raises InvariantBroken for a report that is not final."""
+def resolution_for(
+    item: WorkItem, report: AttemptReport, closed_at: str, prompt_salt: str | None = None
+) -> Resolution:
+    """The one end of a generation; raises InvariantBroken for a report that is not final.
+
+    With a salt (hex), the prompt is bound by a commitment in the audit event.
+    """
     if report.ending not in ("delivered", "ended", "canceled"):
         raise InvariantBroken("Only a final report can be settled.")
     status = _status(report)
     cost, case_kind = _cost(item, report)
     record = _closed_record(item, report, status, cost, closed_at)
+    record["prompt_salt"] = prompt_salt
+    event = _closed_event(item, report, status, cost, closed_at)
     return Resolution(
         generation_id=item.generation_id,
         attempt=report.attempt,
@@ -43,7 +52,7 @@ def resolution_for(item: WorkItem, report: AttemptReport, closed_at: str) -> Res
         model=item.request.model,
         provider=item.provider,
         closed_at=closed_at,
-        event=_closed_event(item, report, status, cost, closed_at),
+        event=replace(event, details={**event.details, **_bound(item, report, prompt_salt)}),
         record=record,
         record_exists=record["batch_id"] is None,
         failure=report.failure,
@@ -178,6 +187,19 @@ def _closed_record(
         "attempts": report.attempt,
         "completed_at": closed_at,
         "provider_refs": {"request_id": report.request_id, "job_id": report.job_id},
+    }
+
+
+def _bound(item: WorkItem, report: AttemptReport, salt: str | None) -> dict[str, str | None]:
+    """What the log binds beside the figures: prompt, every picture, the provider's own ids."""
+    commitment = None
+    if salt is not None:
+        commitment = prompt_commitment(salt, item.request.prompt, item.request.negative_prompt)
+    return {
+        "prompt_commitment": commitment,
+        "images_sha256": ",".join(image.sha256 for image in report.images),
+        "request_id": report.request_id,
+        "job_id": report.job_id,
     }
 
 

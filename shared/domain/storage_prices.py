@@ -38,6 +38,7 @@ class StoragePrices:
     usd_micros_per_gib_month: Mapping[Tier, int]
     retrieval: Mapping[Priority, RetrievalPrice]
     archive_days_min: int  # what leaves the archive earlier pays for the rest of these days
+    cold_days_min: int  # and so does what leaves the cold tier, where rehydrated blobs wait
 
     def month_usd_micros(self, tier: Tier, byte_days: int, days: int) -> int:
         """Storing for a month of so many days, from the bytes of each day; rounded up."""
@@ -46,13 +47,13 @@ class StoragePrices:
     def rehydration_usd_micros(
         self, size_bytes: int, priority: Priority, archived_days: int, online_days: int
     ) -> int:
-        """Retrieval, one operation, early deletion and the days online; rounded up once."""
+        """Retrieval, one operation, early deletion, the days in the cold tier; rounded up once."""
         retrieval = self.retrieval[priority]
-        archive, hot = (self.usd_micros_per_gib_month[tier] for tier in ("archive", "hot"))
-        early_days = max(0, self.archive_days_min - archived_days)
-        per_gib = retrieval.usd_micros_per_gib + Fraction(
-            archive * early_days + hot * online_days, MONTH_DAYS
+        early = self.usd_micros_per_gib_month["archive"] * max(
+            0, self.archive_days_min - archived_days
         )
+        online = self.usd_micros_per_gib_month["cold"] * max(online_days, self.cold_days_min)
+        per_gib = retrieval.usd_micros_per_gib + Fraction(early + online, MONTH_DAYS)
         operation = Fraction(retrieval.usd_micros_per_10k, OPERATIONS)
         return ceil(per_gib * size_bytes / GIB + operation)
 
@@ -112,7 +113,8 @@ def _version(document: Mapping[str, Any]) -> StoragePrices:
         PRIORITIES
     ):
         raise ValueError("a price is missing")
-    if prices.status not in get_args(PriceStatus) or type(prices.archive_days_min) is not int:
+    days = (prices.archive_days_min, prices.cold_days_min)
+    if prices.status not in get_args(PriceStatus) or any(type(each) is not int for each in days):
         raise ValueError("a field has a value that it cannot have")
     for amount in prices.usd_micros_per_gib_month.values():
         checked_micros(amount, "usd_micros_per_gib_month")

@@ -90,6 +90,14 @@ class ImageView(View):
     seed: int | None = None
 
 
+class PrivacyNote(View):
+    """What the privacy screen found in a request, by category and place; never the text."""
+
+    policy: str = Field(description="the policy revisions that decided")
+    redacted: bool = Field(description="parts of the prompt were covered before it was sent")
+    findings: tuple[dict[str, Any], ...]
+
+
 class GenerationView(View):
     """One generation: what was asked, where it stands, what it cost, what came."""
 
@@ -106,6 +114,9 @@ class GenerationView(View):
     cost: CostView | None
     images: tuple[ImageView, ...]
     failure: FailureView | None
+    privacy: PrivacyNote | None = Field(
+        description="what the privacy screen found; redacted: the prompt here is what was sent"
+    )
     attempts: int
     starts_at: str | None = Field(description="of deferred work: when its budget period starts")
     created_at: str
@@ -279,6 +290,7 @@ def generation_view(record: Mapping[str, Any], *, started: bool = False) -> Gene
         cost=CostView(**record["cost"]) if record["cost"] else None,
         images=tuple(image_view(generation_id, image) for image in record["images"]),
         failure=FailureView(**record["failure"]) if record["failure"] else None,
+        privacy=PrivacyNote(**record["privacy"]) if record.get("privacy") else None,
         attempts=record["attempts"],
         starts_at=record.get("starts_at"),
         created_at=record["created_at"],

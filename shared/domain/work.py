@@ -28,6 +28,7 @@ class WorkItem:
     item_id: str | None = None
     project_id: str | None = None
     cost_centre_id: str | None = None
+    privacy: Mapping[str, Any] | None = None  # what the privacy screen found and covered
 
     @property
     def charge(self) -> Charge:
@@ -70,6 +71,7 @@ class WorkItem:
             "model": self.request.model,
             "provider": self.provider,
             "quote": vars(self.quote),
+            "privacy": dict(self.privacy) if self.privacy else None,
             "correlation_id": self.correlation_id,
             "created_at": self.created_at,
             "status": "queued",
@@ -96,6 +98,7 @@ def read_work_item(record: Mapping[str, Any]) -> WorkItem:
         item_id=record["item_id"],
         project_id=record["project_id"],
         cost_centre_id=record["cost_centre_id"],
+        privacy=record.get("privacy"),
     )
 
 

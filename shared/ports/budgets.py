@@ -24,8 +24,12 @@ class BudgetPolicies(Protocol):
         """Policies in order of their scopes' names from behind `after`, deleted ones included."""
         ...
 
-    async def changed_since(self, department_id: str, moment: str) -> Sequence[BudgetPolicy]:
-        """The policies of a department that were changed after a moment (ISO 8601)."""
+    async def pending(self, department_id: str) -> Sequence[BudgetPolicy]:
+        """Policies that were changed and perhaps not applied to the open budget yet."""
+        ...
+
+    async def applied(self, department_id: str, policy: BudgetPolicy) -> None:
+        """Note that the open budget follows this policy; idempotent."""
         ...
 
     async def largest(self, partition: Partition, limit: int) -> Sequence[Budget]:

@@ -59,6 +59,10 @@ class Ledger(Protocol):
         """The budget as it stands; None while the period is not open for that scope."""
         ...
 
+    async def bar(self, operation_id: str, barred_at: str) -> bool:
+        """See to it that nothing is ever reserved under an id; False if something was."""
+        ...
+
     async def hold(self, operation_id: str) -> Hold | None:
         """The hold of an operation."""
         ...

@@ -1,7 +1,7 @@
 """The gate to spending: derive the operation id, reserve, open a period when its time has come."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta
 
 from shared.domain.audit_events import AuditEvent
 from shared.domain.identity import CLAIM_BY_ROLE, Caller
@@ -14,6 +14,7 @@ from shared.services.budget_periods import BudgetPeriods
 from shared.services.calendars import Calendars
 from shared.services.freezes import Freezes
 
+IN_FLIGHT_MAX = timedelta(minutes=15)  # no request of before runs longer: see host.json
 IDEMPOTENCY_CARRY_OVER = timedelta(days=1)  # a key from the last day of the period before
 
 
@@ -34,10 +35,13 @@ class Admission:
         calendar = await self.calendars.of(caller.department_id)
         period = calendar.period_at(now)
         seed = (caller.tenant_id, caller.principal.object_id, kind, key or self.clock.new_id())
-        if key and now.date() - calendar.start(period) < IDEMPOTENCY_CARRY_OVER:
+        age = now - datetime.combine(calendar.start(period), time(), UTC)
+        if key and age < IDEMPOTENCY_CARRY_OVER:
             before = Partition(caller.department_id, calendar.previous(period))
             earlier = operation_id(before, *seed)
             if await self.ledger.hold(earlier) is not None:
+                return earlier
+            if age < IN_FLIGHT_MAX and not await self.ledger.bar(earlier, now.isoformat()):
                 return earlier
         return operation_id(Partition(caller.department_id, period), *seed)
 

@@ -53,7 +53,7 @@ class AuditSequencer:
     text_key: bytes
 
     async def run(self) -> int:
-        """Sequence what is waiting and publish a checkpoint; returns how many events were chosen."""
+        """Sequence what is waiting, publish a checkpoint; returns how many events were chosen."""
         chosen = 0
         for _ in range(STEPS_PER_RUN_MAX):
             state, version = await self._loaded()

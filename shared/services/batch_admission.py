@@ -121,7 +121,7 @@ class BatchAdmission:
             order.charge,
             catalogue,
             batch_id=order.batch_id,
-            plan=_plan_of(order, catalogue),
+            plan=_plan_of(order, catalogue, self.clock.new_id() if self.planning.privacy else ""),
             created_at=now.isoformat(),
             correlation_id=order.correlation_id,
         )
@@ -257,9 +257,14 @@ def rejected_record(order: BatchOrder, totals: BatchTotals, created_at: str) -> 
     )
 
 
-def _plan_of(order: BatchOrder, catalogue: PriceCatalogue) -> str:
-    """Where the plan of these very rows at the prices of this very day is kept."""
+def _plan_of(order: BatchOrder, catalogue: PriceCatalogue, attempt: str) -> str:
+    """Where the plan of these very rows at the prices of this very day is kept.
+
+    Two attempts at one batch may be screened differently, so each has a plan of its own: the record
+    names the one whose reservation was committed.
+    """
     seed = (
+        attempt,
         order.content_hash,
         catalogue.version,
         catalogue.exchange_rate.version,

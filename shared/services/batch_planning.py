@@ -14,9 +14,11 @@ from shared.domain.ids import CHUNK_ROWS
 from shared.domain.prices import PriceCatalogue
 from shared.errors import FieldFault, Invalid
 from shared.ports import BatchFiles
+from shared.services.privacy_batches import PrivacyBatches
 
 ERRORS_FILE = "errors.csv"
 NO_ROWS = BatchTotals(rows=0, valid_rows=0, usd_micros=0, amount_micros=0)
+WAVE_ROWS = 10 * CHUNK_ROWS  # screened together: enough calls at once, a few megabytes
 FAULTS_SHOWN_MAX = 20  # in an error answer; errors.csv has them all
 
 
@@ -26,6 +28,7 @@ class BatchPlanning:
 
     files: BatchFiles
     batched_models: frozenset[str] = frozenset()  # those with a batch deployment
+    privacy: PrivacyBatches | None = None  # nothing to hide in proofs of money alone
 
     def header(
         self,
@@ -64,13 +67,17 @@ class BatchPlanning:
         count, number = 0, 0
         faulty: list[BatchRow] = []
         priced: list[PricedRow] = []
-        while taken := await asyncio.to_thread(lambda: list(islice(rows, CHUNK_ROWS))):
+        while taken := await asyncio.to_thread(lambda: list(islice(rows, WAVE_ROWS))):
             planned = [self._with_deadline(planned_row(row, catalogue), row) for row in taken]
+            if self.privacy is not None:
+                planned = await self.privacy.screened(header, planned)
             faulty += [faulty_row(row) for row in planned if row.faults]
             priced += [found for row in planned if (found := priced_row(row)) is not None]
-            chunk = header.model_copy(update={"rows": tuple(planned)})
-            await self.files.put_chunk(number, chunk)
-            count, number = count + len(taken), number + 1
+            for first in range(0, len(planned), CHUNK_ROWS):
+                of_chunk = tuple(planned[first : first + CHUNK_ROWS])
+                await self.files.put_chunk(number, header.model_copy(update={"rows": of_chunk}))
+                number += 1
+            count += len(taken)
         await self.write_errors(header.batch_id, faulty)
         if not priced:
             raise Invalid(

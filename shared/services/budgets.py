@@ -1,11 +1,12 @@
 """Budgets as people see and change them."""
 
 import asyncio
+import contextlib
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from shared.domain.audit_events import AuditEvent
@@ -20,8 +21,9 @@ from shared.domain.budget_views import BudgetList, BudgetView, budget_view
 from shared.domain.budgets import Charge, Scope
 from shared.domain.identity import CLAIM_BY_ROLE, Caller, Principal, Role
 from shared.domain.ids import DEPARTMENT_ID_PATTERN, Partition
-from shared.domain.periods import Calendar, PeriodKind, PeriodRule, month_of
+from shared.domain.periods import MONTH_PATTERN, Calendar, PeriodKind, PeriodRule, month_of
 from shared.errors import (
+    BudgetExceeded,
     Conflict,
     FieldFault,
     Invalid,
@@ -32,13 +34,12 @@ from shared.errors import (
 from shared.ports import POLICIES_PER_PAGE_MAX, BudgetPolicies, Clock, Directory, Ledger
 from shared.services.alerts import Alerts
 from shared.services.allocations import Allocations
-from shared.services.budget_periods import no_budget
+from shared.services.budget_periods import BudgetPeriods, no_budget
 from shared.services.calendars import Calendars
 
 NO_SUCH = "There is no such budget."
 CALENDAR_RULES_MAX = 20  # changes of how long a department's periods are
-CHANGED_LATELY = timedelta(hours=1)  # how far back the sweep looks for changes to apply
-MONTH = re.compile(r"[0-9]{4}(?:0[1-9]|1[0-2])")
+MONTH = re.compile(MONTH_PATTERN)
 _GUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _SCOPE = re.compile(
     rf"department:(?P<department>{DEPARTMENT_ID_PATTERN})"
@@ -74,6 +75,7 @@ class Budgets:
     policies: BudgetPolicies
     directory: Directory
     calendars: Calendars
+    periods: BudgetPeriods
     clock: Clock
     alerts: Alerts | None = None  # told of every limit that changed
     allocations: Allocations | None = None  # asked whether a calendar fits the organisation's
@@ -127,17 +129,18 @@ class Budgets:
         _check_may_change(caller, found.scope)
         standing = _expected(found.policy, expected)
         now = self.clock.now()
+        lasts = standing is not None and not standing.deleted
         revised = replace(
             change.policy,
             scope=found.scope,
             revision=standing.revision + 1 if standing else 1,
-            since_month=standing.since_month if standing else month_of(now),
-            changed_at=now.isoformat(),
+            since_month=standing.since_month if standing and lasts else month_of(now),
             calendar=_calendar(found.scope, standing, change, now),
         )
         if revised.calendar is not None and self.allocations is not None:
             await self.allocations.check_calendar(found.department_id, revised.calendar)
         await self._check_cap(found.department_id, revised)
+        await self._open_as_it_was(found.department_id, standing, revised)
         await self._write(caller, found.department_id, standing, revised, correlation_id)
         return await self._shown(found.department_id, revised, None)
 
@@ -156,12 +159,7 @@ class Budgets:
         standing = _expected(found.policy, expected)
         if standing is None or standing.deleted:
             raise NotFound(NO_SUCH)
-        revised = replace(
-            standing,
-            deleted=True,
-            revision=standing.revision + 1,
-            changed_at=self.clock.now().isoformat(),
-        )
+        revised = replace(standing, deleted=True, revision=standing.revision + 1)
         await self._write(caller, found.department_id, standing, revised, correlation_id)
 
     async def charged(self, charge: Charge) -> tuple[BudgetView, ...]:
@@ -174,17 +172,29 @@ class Budgets:
             shown.append(await self._shown(charge.department_id, policy, None))
         return tuple(shown)
 
-    async def apply_recent(self, department_id: str) -> int:
+    async def apply_pending(self, department_id: str) -> int:
         """Apply policies whose writer died before it could; how many were looked at."""
         partition = await self.calendars.partition(department_id)
-        since = (self.clock.now() - CHANGED_LATELY).isoformat()
-        recent = await self.policies.changed_since(department_id, since)
-        for policy in recent:
+        pending = await self.policies.pending(department_id)
+        for policy in pending:
             try:
                 await self._apply(partition, policy, "system:sweeper", "system", "sweep")
             except Conflict:
                 continue  # an allocation is too small: the period keeps its old limit
-        return len(recent)
+        return len(pending)
+
+    async def _open_as_it_was(
+        self, department_id: str, standing: BudgetPolicy | None, revised: BudgetPolicy
+    ) -> None:
+        """Open the present period under the standing policy, where it matters what rolls over.
+
+        So no period that nobody has spent in is ever valued by a policy of later on.
+        """
+        rolls = standing is not None and {standing.rollover, revised.rollover} != {"none"}
+        if standing is not None and rolls and not standing.deleted:
+            partition = await self.calendars.partition(department_id)
+            with contextlib.suppress(BudgetExceeded):  # the organisation has nothing for it
+                await self.periods.open(partition, [standing.scope])
 
     async def _write(
         self,
@@ -201,7 +211,7 @@ class Budgets:
             actor=caller.key,
             actor_role=CLAIM_BY_ROLE[caller.role],
             outcome="success",
-            occurred_at=revised.changed_at,
+            occurred_at=self.clock.now().isoformat(),
             correlation_id=correlation_id,
             details=_differences(standing, revised),
         )
@@ -228,6 +238,7 @@ class Budgets:
             details={"limit_micros": policy.limit_micros, "mode": policy.mode},
         )
         budget = await self.policies.apply(partition, policy, event)
+        await self.policies.applied(partition.department_id, policy)
         if budget is not None and self.alerts is not None:
             await self.alerts.note(partition, [budget])
 
@@ -354,7 +365,7 @@ def _differences(
     before: Mapping[str, Any] = rule_of(standing) if standing else {}
     details: dict[str, str | int | bool | None] = {}
     for name, value in rule_of(revised).items():
-        if name != "changed_at" and before.get(name) != value:
+        if before.get(name) != value:
             details[f"before.{name}"] = _scalar(before.get(name))
             details[f"after.{name}"] = _scalar(value)
     return details

@@ -39,11 +39,14 @@ from shared.domain.identity import Caller
 from shared.domain.models import MODELS, RETIRED_MODELS, ModelCapability, retirement_refusal
 from shared.domain.price_catalogues import PriceCatalogues
 from shared.domain.prices import PriceCatalogue, Quote
+from shared.domain.privacy_policies import EffectivePolicy
 from shared.domain.views import quote_view
 from shared.errors import BudgetExceeded, FieldFault, Frozen, Invalid
 from shared.ports import Clock
 from shared.services.budgets import Budgets
 from shared.services.freezes import FreezeWatch
+from shared.services.privacy import residency_refusal
+from shared.services.privacy_policies import PolicyWatch
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class Estimates:
     budgets: Budgets
     freezes: FreezeWatch
     clock: Clock
+    privacy: PolicyWatch | None = None  # asked about residency; prompts are not looked at here
 
     async def estimate(
         self,
@@ -176,6 +180,9 @@ class Estimates:
             budgets=await self.budgets.charged(charge),
             freezes=await self.freezes.current(caller.tenant_id),
             now=self.clock.now(),
+            privacy=await self.privacy.effective(caller.tenant_id, caller.department_id)
+            if self.privacy
+            else None,
         )
 
 
@@ -187,6 +194,7 @@ class _SpendingState:
     budgets: Sequence[BudgetView]
     freezes: Sequence[Freeze]
     now: datetime
+    privacy: EffectivePolicy | None = None
 
     @property
     def available_micros(self) -> int:
@@ -218,7 +226,13 @@ class _SpendingState:
         if freeze is not None:
             detail = f"New spending is frozen for {freeze.target.text}: {freeze.reason}"
             refusals.append(RefusalView(code=Frozen.code, detail=detail))
-        return refusals
+        return refusals + self._residency_refusals(models)
+
+    def _residency_refusals(self, models: Sequence[str]) -> list[RefusalView]:
+        if self.privacy is None:
+            return []
+        denied = [residency_refusal(self.privacy, model) for model in models]
+        return [RefusalView(code=each.code, detail=each.detail) for each in denied if each]
 
 
 def _candidate(

@@ -27,6 +27,7 @@ from shared.ports import (
 from shared.services.admission import Admission
 from shared.services.attempts import Attempts
 from shared.services.overage import Overage, Wanted
+from shared.services.privacy import PrivacyScreen, Requester, ScreenedRequest
 from shared.services.settlements import Settlements
 from shared.services.work import WorkItems
 
@@ -51,6 +52,7 @@ class Generations:
     catalogues: PriceCatalogues
     clock: Clock
     overage: Overage | None = None  # nobody to ask in proofs of money alone
+    privacy: PrivacyScreen | None = None  # nothing to hide in such proofs
 
     async def submit(
         self,
@@ -62,19 +64,23 @@ class Generations:
         correlation_id: str,
         orchestrations: Orchestrations,
     ) -> GenerationView:
-        """Price, reserve and start; the same key and body give the same generation."""
+        """Screen, price, reserve, start; the same key and body give the same generation."""
         resolved, _ = resolve_request(request)
+        asked = self._hash_of(resolved, charge)
         generation_id = await self.admission.operation_id(caller, "generation", key)
         now = self.clock.now()
         try:
             quote = self.catalogues.at(now).quote(resolved)
         except Invalid:  # a repeat of what was admitted before its model was retired goes on
-            if not await self._was_admitted(generation_id, resolved, charge):
+            if not await self._was_admitted(generation_id, asked):
                 raise
+            return await self._replay(generation_id, orchestrations)
+        screened = await self._screened(caller, generation_id, resolved, asked, correlation_id)
+        if screened is None:
             return await self._replay(generation_id, orchestrations)
         item = WorkItem(
             generation_id=generation_id,
-            request=resolved,
+            request=screened.request,
             quote=quote,
             owner=Ownership(caller.tenant_id, caller.department_id, caller.key),
             actor_role=CLAIM_BY_ROLE[caller.role],
@@ -82,11 +88,13 @@ class Generations:
             created_at=now.isoformat(),
             project_id=charge.project_id,
             cost_centre_id=charge.cost_centre_id,
+            privacy=screened.kept,
         )
+        wanted = _reservation(item, asked)
         try:
-            reserved = await self.admission.reserve(caller, _reservation(item), quietly=True)
+            reserved = await self.admission.reserve(caller, wanted, quietly=True)
         except BudgetExceeded as refusal:
-            return await self._beyond_budget(caller, item, refusal, orchestrations)
+            return await self._beyond_budget(caller, item, refusal, orchestrations, asked=asked)
         if reserved:
             await self._start(generation_id, orchestrations)
             return generation_view(item.record())
@@ -183,11 +191,29 @@ class Generations:
             cursor = cursor.after(page.continuation, window, departments)
         return GenerationList(items=tuple(found), continuation=cursor.text() if cursor else None)
 
-    async def _was_admitted(
-        self, generation_id: str, request: GenerationRequest, charge: Charge
-    ) -> bool:
+    async def _was_admitted(self, generation_id: str, asked: str) -> bool:
         hold = await self.admission.ledger.hold(generation_id)
-        return hold is not None and hold.request_hash == _hash_of(request, charge)
+        return hold is not None and hold.request_hash == asked
+
+    async def _screened(
+        self,
+        caller: Caller,
+        generation_id: str,
+        request: GenerationRequest,
+        asked: str,
+        correlation_id: str,
+    ) -> ScreenedRequest | None:
+        """The request as it may leave; None if it was admitted before, whatever holds now."""
+        if self.privacy is None:
+            return ScreenedRequest(request)
+        who = Requester.of(caller, generation_id, correlation_id)
+        screened = await self.privacy.screen(who, request)
+        if screened.refusal is not None and await self._was_admitted(generation_id, asked):
+            return None
+        await self.privacy.note(who, screened)
+        if screened.refusal is not None:
+            raise screened.refusal
+        return screened
 
     async def _beyond_budget(
         self,
@@ -195,6 +221,8 @@ class Generations:
         item: WorkItem,
         refusal: BudgetExceeded,
         orchestrations: Orchestrations,
+        *,
+        asked: str,
     ) -> GenerationView:
         """Let it wait if its budgets say so; otherwise refuse, and say what would fit."""
         wanted = Wanted(
@@ -202,18 +230,28 @@ class Generations:
             operation_id=item.generation_id,
             correlation_id=item.correlation_id,
             summary={"model": item.request.model, "count": item.request.count},
-            reservation=lambda new_id: _reservation(replace(item, generation_id=new_id)),
+            reservation=lambda new_id: _reservation(replace(item, generation_id=new_id), asked),
         )
         waits_under = None
         if self.overage is not None:
             waits_under = await self.overage.take(caller, refusal, wanted, orchestrations)
         if waits_under is not None:
             return await self._replay(waits_under, orchestrations)
-        await self.admission.note_denial(caller, _reservation(item), refusal)
+        await self.admission.note_denial(caller, _reservation(item, asked), refusal)
         available_micros = int(refusal.extra.get("available_micros") or 0)
         catalogue = self.catalogues.at(self.clock.now())
         refusal.extra["would_fit"] = would_fit(item.request, catalogue, available_micros)
         raise refusal
+
+    def _hash_of(self, request: GenerationRequest, charge: Charge) -> str:
+        """What a repeat under the same key must match: the request as it was asked, and who pays.
+
+        The texts are in it by their keyed hashes: nobody can guess what the screen has covered.
+        """
+        fields = request.model_dump(mode="json")
+        if self.privacy is not None:
+            fields |= self.privacy.keyed_texts(request)
+        return request_hash("generation", fields, [scope.name for scope in charge.scopes()])
 
     async def _replay(self, generation_id: str, orchestrations: Orchestrations) -> GenerationView:
         record = await self.records.generation(generation_id)
@@ -243,13 +281,7 @@ class Generations:
         return record
 
 
-def _hash_of(request: GenerationRequest, charge: Charge) -> str:
-    """What a repeat under the same key must match: the request, and who pays for it."""
-    payers = [scope.name for scope in charge.scopes()]
-    return request_hash("generation", request.model_dump(mode="json"), payers)
-
-
-def _reservation(item: WorkItem) -> Reservation:
+def _reservation(item: WorkItem, asked: str) -> Reservation:
     owner = item.owner
     hold = Hold(
         operation_id=operation_of(item.generation_id),
@@ -257,7 +289,7 @@ def _reservation(item: WorkItem) -> Reservation:
         amount_micros=item.quote.amount_micros,
         usd_micros=item.quote.usd_micros,
         scopes=item.charge.scopes(),
-        request_hash=_hash_of(item.request, item.charge),
+        request_hash=asked,
         tenant_id=owner.tenant_id,
         user_key=owner.user_key,
         created_at=item.created_at,

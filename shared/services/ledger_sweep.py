@@ -70,7 +70,7 @@ class LedgerSweep:
         for partition in partitions:
             await self._guarded(report, self._sweep(partition, now, orchestrations, report))
         for department_id in sorted({partition.department_id for partition in partitions}):
-            await self._guarded(report, self.budgets.apply_recent(department_id))
+            await self._guarded(report, self.budgets.apply_pending(department_id))
         return report
 
     async def _sweep(

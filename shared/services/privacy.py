@@ -6,7 +6,8 @@ masks is masked there, too. A layer that cannot answer stops the text.
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from shared.domain.audit_events import AuditEvent, Outcome
 from shared.domain.generations import GenerationRequest
@@ -14,20 +15,28 @@ from shared.domain.identifiers import Finding, merged
 from shared.domain.identity import CLAIM_BY_ROLE, Caller, Role
 from shared.domain.ids import operation_of
 from shared.domain.ledger import partition_for
+from shared.domain.models import MODELS
 from shared.domain.privacy import (
+    FINDINGS_KEPT_MAX,
+    Detection,
     DetectionTerms,
+    Judge,
+    Judged,
     Verdict,
     audit_texts,
-    masked,
+    keyed_hash,
 )
-from shared.domain.privacy_overrides import PrivacyOverride
 from shared.domain.privacy_policies import EffectivePolicy, PrivacyPolicy
 from shared.domain.privacy_rules import check_rules, without_allowed
 from shared.domain.privacy_views import ScreeningView, screening_view
 from shared.errors import (
+    EigError,
+    FieldFault,
     PolicyDenied,
+    PrivacyBlocked,
     PrivacyScreenUnavailable,
     Rejected,
+    ResidencyDenied,
 )
 from shared.ports import Clock, Ledger
 from shared.ports.privacy import PrivacyDetector, PrivacyStore
@@ -69,6 +78,11 @@ class ScreenedRequest:
     request: GenerationRequest
     verdict: Verdict | None = None
     refusal: Rejected | PrivacyScreenUnavailable | None = None
+
+    @property
+    def kept(self) -> dict[str, Any] | None:
+        """What the generation's record says of the screen."""
+        return self.verdict.as_json() if self.verdict else None
 
 
 @dataclass(frozen=True)
@@ -127,37 +141,43 @@ class PrivacyScreen:
         Raises PrivacyScreenUnavailable if a layer could not look at all.
         """
         terms = DetectionTerms(policy, patient)
+        judge = Judge(policy, who.user_key, self.clock.now(), self.key)
         found: dict[str, tuple[Finding, ...]] = {
             text: () for texts in requests for text in texts.values()
         }
         failures: dict[str, str] = {}
-        overrides: Sequence[PrivacyOverride] = ()
         for detector in self.detectors:
-            open_texts = self._sendable(found, policy, who, overrides)
-            detections = await self._detections(detector, list(open_texts.values()), terms)
-            for text, detection in zip(open_texts, detections, strict=True):
+            # What was stopped goes no further, and what was covered goes covered.
+            shown = {text: judge.sendable(text, findings) for text, findings in found.items()}
+            sent = {text: plain for text, plain in shown.items() if plain is not None}
+            detections = await self._detections(detector, list(sent.values()), terms)
+            for text, detection in zip(sent, detections, strict=True):
                 if detection.failure:
                     failures[text] = detection.failure
                 findings = merged([*found[text], *detection.findings])
                 found[text] = without_allowed(text, findings, policy.allowed_values)
-            overrides = overrides or await self._overrides(who, policy, found)
-        return [
-            self._verdict(texts, found, failures, policy, who, overrides) for texts in requests
-        ]
+            judge = await self._with_overrides(judge, who, found)
+        return [_outcome(judge, texts, found, failures) for texts in requests]
 
     async def note(self, who: Requester, screened: ScreenedRequest) -> None:
-        """Leave an audit event of a refusal: categories, places and keyed hashes, no text."""
+        """Leave an audit event of a refusal, or of what was found in a request that may leave:
+        categories, places and keyed hashes, no text."""
         refusal, verdict = screened.refusal, screened.verdict
-        if refusal is None:
-            return
         details: dict[str, str | int | bool | None] = {"model": screened.request.model}
-        if verdict is not None:
-            words = audit_texts([each for each in verdict.judged if each.stops])
-            stopped = sum(each.stops for each in verdict.judged)
-            details |= {"policy": verdict.policy_version, "findings": words[0], "count": stopped}
+        if verdict is not None and verdict.noted:
+            words = audit_texts(verdict.noted)[0]
+            count = len(verdict.noted)
+            details |= {"policy": verdict.policy_version, "findings": words, "count": count}
         if isinstance(refusal, PrivacyScreenUnavailable):
             details |= {name: str(value) for name, value in refusal.extra.items()}
-        await self.note_event(who, "denied", "denied", refusal.problem_code, details)
+        if refusal is not None:
+            await self.note_event(who, "denied", "denied", refusal.problem_code, details)
+        elif verdict is not None and verdict.noted:
+            await self.note_event(who, "screened", "success", None, details)
+
+    def keyed_texts(self, request: GenerationRequest) -> dict[str, str]:
+        """A keyed hash of each text of a request, by field."""
+        return {name: keyed_hash(self.key, text) for name, text in texts_of(request).items()}
 
     async def note_event(
         self,
@@ -181,21 +201,6 @@ class PrivacyScreen:
         )
         await self.ledger.note_event(partition_for(who.operation_id), event)
 
-    def _sendable(
-        self,
-        found: Mapping[str, tuple[Finding, ...]],
-        policy: EffectivePolicy,
-        who: Requester,
-        overrides: Sequence[PrivacyOverride],
-    ) -> dict[str, str]:
-        """The texts that the next layer may see, each with its masked form."""
-        sendable = {}
-        for text, findings in found.items():
-            judged = self._judged("", text, findings, policy, who, overrides)
-            if not any(each.stops for each in judged):
-                sendable[text] = masked(text, judged)
-        return sendable
-
     async def _detections(
         self, detector: PrivacyDetector, texts: Sequence[str], terms: DetectionTerms
     ) -> Sequence[Detection]:
@@ -211,58 +216,27 @@ class PrivacyScreen:
             raise unavailable(detector.layer, "malformed")
         return detections
 
-    async def _overrides(
-        self,
-        who: Requester,
-        policy: EffectivePolicy,
-        found: Mapping[str, tuple[Finding, ...]],
-    ) -> Sequence[PrivacyOverride]:
-        """The department's overrides, if there is a warning to be passed."""
+    async def _with_overrides(
+        self, judge: Judge, who: Requester, found: Mapping[str, Sequence[Finding]]
+    ) -> Judge:
+        """The same with the department's overrides, if there is a warning to be passed."""
         classes = {finding.data_class for findings in found.values() for finding in findings}
-        if all(policy.action(data_class) != "warn" for data_class in classes):
-            return ()
-        return await self.store.overrides(who.department_id, self.clock.now().isoformat())
+        if judge.overrides or all(judge.policy.action(each) != "warn" for each in classes):
+            return judge
+        overrides = await self.store.overrides(who.department_id, judge.now.isoformat())
+        return replace(judge, overrides=overrides)
 
-    def _judged(
-        self,
-        name: str,
-        text: str,
-        findings: Sequence[Finding],
-        policy: EffectivePolicy,
-        who: Requester,
-        overrides: Sequence[PrivacyOverride],
-    ) -> tuple[Judged, ...]:
-        return judged_text(
-            name,
-            text,
-            findings,
-            policy,
-            overrides,
-            user_key=who.user_key,
-            now=self.clock.now(),
-            key=self.key,
-        )
 
-    def _verdict(
-        self,
-        texts: Mapping[str, str],
-        found: Mapping[str, tuple[Finding, ...]],
-        failures: Mapping[str, str],
-        policy: EffectivePolicy,
-        who: Requester,
-        overrides: Sequence[PrivacyOverride],
-    ) -> Verdict | str:
-        """What may leave of one request; the failure of a layer that could not read it."""
-        judged: list[Judged] = []
-        sendable: dict[str, str] = {}
-        failure = None
-        for name, text in texts.items():
-            of_text = self._judged(name, text, found[text], policy, who, overrides)
-            judged += of_text
-            sendable[name] = masked(text, of_text)
-            failure = failure or failures.get(text)
-        verdict = Verdict(sendable, tuple(judged), policy.version)
-        return failure if failure and not verdict.blocked else verdict
+def _outcome(
+    judge: Judge,
+    texts: Mapping[str, str],
+    found: Mapping[str, Sequence[Finding]],
+    failures: Mapping[str, str],
+) -> Verdict | str:
+    """What may leave of a request; why a layer could not read it, unless it is stopped anyway."""
+    verdict = judge.verdict(texts, found)
+    unread = next((failures[text] for text in texts.values() if text in failures), None)
+    return unread if unread and not verdict.blocked else verdict
 
 
 def texts_of(request: GenerationRequest) -> dict[str, str]:

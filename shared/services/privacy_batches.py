@@ -31,9 +31,7 @@ class PrivacyBatches:
 
     screen: PrivacyScreen
 
-    async def screened(
-        self, header: BatchChunk, rows: Sequence[PlannedRow]
-    ) -> list[PlannedRow]:
+    async def screened(self, header: BatchChunk, rows: Sequence[PlannedRow]) -> list[PlannedRow]:
         """The rows as they may be carried out; raises PrivacyScreenUnavailable."""
         who = Requester(
             tenant_id=header.tenant_id,

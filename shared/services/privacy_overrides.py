@@ -112,13 +112,11 @@ class PrivacyOverrides:
     async def _change(
         self, caller: Caller, changed: PrivacyOverride, verb: str, correlation_id: str
     ) -> PrivacyOverrideView:
-        following = replace(
-            changed, revision=changed.revision + 1, change_id=self.clock.new_id()
-        )
+        following = replace(changed, revision=changed.revision + 1, change_id=self.clock.new_id())
         try:
             await self._put(caller, following, verb, correlation_id)
         except PreconditionFailed:
-            raise Conflict("Somebody else was faster; look again.", code="already_decided") from None
+            raise Conflict("Somebody else was faster.", code="already_decided") from None
         return self._view(following)
 
     async def _put(

@@ -47,6 +47,9 @@ class SealedLedger:
     async def note_unknown(self, record: Document, event: AuditEvent) -> None:
         await self._ledger.note_unknown(await self._documents.sealed(record), event)
 
+    async def bar(self, operation_id: str, barred_at: str) -> bool:
+        return await self._ledger.bar(operation_id, barred_at)
+
     async def hold(self, operation_id: str) -> Hold | None:
         found = await self._ledger.hold(operation_id)
         return await self._documents.opened_hold(found) if found else None

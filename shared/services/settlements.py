@@ -33,6 +33,7 @@ class Settlements:
                     unknown_record(item, report, now), unknown_event(item, report, now)
                 )
             else:
-                resolutions.append(resolution_for(item, report, now))
+                salt = self.clock.new_id()
+                resolutions.append(resolution_for(item, report, now, salt))
         for group in resolve_groups(resolutions):
             await self.ledger.resolve(operation_id, group)

@@ -1,6 +1,7 @@
 """Chargeback statements: closing a department's period, and handing out what was closed."""
 
 import hashlib
+import re
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -10,6 +11,7 @@ from shared.domain.audit_events import AuditEvent
 from shared.domain.entries import Entry
 from shared.domain.identity import CLAIM_BY_ROLE, Caller, Role
 from shared.domain.ids import Partition
+from shared.domain.periods import MONTH_PATTERN
 from shared.domain.statement_views import (
     PeriodList,
     PeriodState,
@@ -76,6 +78,8 @@ class ChargebackStatements:
 
         Raises InvariantBroken if the file or the ledger no longer says what the statement says.
         """
+        if re.fullmatch(MONTH_PATTERN, period) is None:
+            raise NotFound(NO_SUCH)
         await self._require_sight(caller, department_id)
         partition = Partition(department_id, period)
         statement = await self.statements.statement(partition)

@@ -4,10 +4,12 @@
 Cosmos DB is down; `install()` lets a test put its own services in place.
 """
 
-from shared.wiring.bookkeeping import Bookkeeping
+from shared.wiring.evidence import Evidencing
+from shared.wiring.observing import Observing
+from shared.wiring.storing import Storing
 
 
-class Services(Bookkeeping):
+class Services(Observing, Evidencing, Storing):
     """Every service of the app, each built when it is first asked for."""
 
 

@@ -107,7 +107,7 @@ class Bookkeeping(Generating):
         from shared.adapters.cosmos_audit import CosmosAuditLog
         from shared.services.audit_relay import AuditRelay
 
-        return AuditRelay(self.records, CosmosAuditLog(self.cosmos))
+        return AuditRelay(self.records, CosmosAuditLog(self.audit_writer_cosmos))
 
     @cached_property
     def data_key_relay(self) -> "AuditRelay":

@@ -75,6 +75,7 @@ class Budgeting(Alerting):
             policies=self.budget_policies,
             directory=self.directory,
             calendars=self.calendars,
+            periods=self.budget_periods,
             clock=self.clock,
             alerts=self.alerts,
             allocations=self.allocations,

@@ -3,7 +3,7 @@
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from shared.wiring.budgeting import Budgeting
+from shared.wiring.screening import Screening
 
 if TYPE_CHECKING:
     from shared.services.attempts import Attempts
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from shared.services.work import WorkItems
 
 
-class Generating(Budgeting):
+class Generating(Screening):
     """Pictures: from a request or a file to its end."""
 
     @cached_property
@@ -89,13 +89,14 @@ class Generating(Budgeting):
             catalogues=self.catalogues,
             clock=self.clock,
             overage=self.overage,
+            privacy=self.privacy_screen,
         )
 
     @cached_property
     def batch_planning(self) -> "BatchPlanning":
         from shared.services.batch_planning import BatchPlanning
 
-        return BatchPlanning(self.batch_files, self._batched_models())
+        return BatchPlanning(self.batch_files, self._batched_models(), self.privacy_batches)
 
     def _batched_models(self) -> frozenset[str]:
         """The models whose rows may wait: there is one batch deployment, of one provider."""
@@ -191,7 +192,13 @@ class Generating(Budgeting):
     def estimates(self) -> "Estimates":
         from shared.services.estimates import Estimates
 
-        return Estimates(self.catalogues, self.budgets, self.freezes.watch, self.clock)
+        return Estimates(
+            catalogues=self.catalogues,
+            budgets=self.budgets,
+            freezes=self.freezes.watch,
+            clock=self.clock,
+            privacy=self.privacy_watch,
+        )
 
     @cached_property
     def deferrals(self) -> "Deferrals":

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from shared.adapters.blob import BlobConnection
     from shared.adapters.cosmos import CosmosConnection
+    from shared.adapters.cosmos_picture_records import CosmosPictureRecords
     from shared.domain.price_catalogues import PriceCatalogues
     from shared.ports import (
         BatchFiles,
@@ -49,6 +50,28 @@ class Systems:
 
         s = self.settings
         return CosmosConnection(CosmosAccount(s.cosmos_endpoint, s.cosmos_database, s.cosmos_key))
+
+    @cached_property
+    def audit_writer_cosmos(self) -> "CosmosConnection":
+        """Under the role audit-writer: it can create events in the audit container, no more."""
+        from shared.adapters.cosmos import CosmosAccount, CosmosConnection
+
+        s = self.settings
+        key, identity = s.audit_cosmos_key, s.audit_writer_identity
+        return CosmosConnection(
+            CosmosAccount(s.cosmos_endpoint, s.cosmos_database, key or s.cosmos_key, identity)
+        )
+
+    @cached_property
+    def audit_reader_cosmos(self) -> "CosmosConnection":
+        """Under the role audit-reader: it can read the audit container, no more."""
+        from shared.adapters.cosmos import CosmosAccount, CosmosConnection
+
+        s = self.settings
+        key, identity = s.audit_reader_cosmos_key, s.audit_reader_identity
+        return CosmosConnection(
+            CosmosAccount(s.cosmos_endpoint, s.cosmos_database, key or s.cosmos_key, identity)
+        )
 
     @cached_property
     def blob(self) -> "BlobConnection":
@@ -190,8 +213,16 @@ class Systems:
     @cached_property
     def image_store(self) -> "ImageStore":
         from shared.adapters.blob_images import BlobImageStore
+        from shared.adapters.pillow_thumbnails import draw_thumbnail
 
-        return BlobImageStore(self.blob, self.clock)
+        records = self.picture_records
+        return BlobImageStore(self.blob, self.clock, records.retention_of, draw_thumbnail)
+
+    @cached_property
+    def picture_records(self) -> "CosmosPictureRecords":
+        from shared.adapters.cosmos_picture_records import CosmosPictureRecords
+
+        return CosmosPictureRecords(self.cosmos, self.clock)
 
     @cached_property
     def batch_files(self) -> "BatchFiles":
@@ -253,6 +284,7 @@ class Systems:
 
     async def aclose(self) -> None:
         """Close what was opened; one-off commands and tests call it, the worker never ends so."""
-        for name in ("cosmos", "blob"):
+        opened = ("cosmos", "audit_writer_cosmos", "audit_reader_cosmos", "blob")
+        for name in (*opened, "audit_blob", "checkpoint_blob", "witness_blob"):
             if name in self.__dict__:
                 await self.__dict__[name].aclose()

@@ -7,10 +7,10 @@ evaluated on demand, so a reference to what is not deployed shows as an error, a
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from tests.bicep.deployments import Absent, Deployment, EvaluationError, Resource
 from tests.bicep.functions import FUNCTIONS, METHODS, Later, resource_path
 from tests.bicep.syntax import parse_file
 from tests.bicep.tree import (
@@ -40,57 +40,6 @@ _TYPES: Final[dict[str, Any]] = {
 }
 
 
-class EvaluationError(Exception):
-    """A template that would not deploy."""
-
-
-@dataclass
-class Resource:
-    """One resource; `body` is what stands between its braces, without scope and dependsOn."""
-
-    symbol: str
-    type: str
-    api_version: str
-    body: dict[str, Any]
-    existing: bool
-    file: str
-    scope: str
-    parent: Resource | None = None
-
-    @property
-    def name(self) -> str:
-        own = str(self.body.get("name", ""))
-        return f"{self.parent.name}/{own}" if self.parent else own
-
-    @property
-    def id(self) -> str:
-        return f"{self.scope}/providers/{resource_path(self.type, self.name.split('/'))}"
-
-    @property
-    def properties(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.body.get("properties", {})
-        return found
-
-
-@dataclass
-class Absent:
-    """A resource or module whose condition is false."""
-
-    symbol: str
-
-
-@dataclass
-class Deployment:
-    """What one file deploys: its own resources, its modules' in `modules`."""
-
-    resources: list[Resource] = field(default_factory=list)
-    outputs: dict[str, Any] = field(default_factory=dict)
-
-    def of_type(self, kind: str) -> list[Resource]:
-        """New resources of a type, such as Microsoft.Storage/storageAccounts."""
-        return [each for each in self.resources if each.type == kind and not each.existing]
-
-
 def evaluate(path: Path, parameters: dict[str, Any], environment: dict[str, str]) -> Deployment:
     """Deploy a template in thought."""
     return Template(path, parameters, environment, "/subscriptions/sub").deploy()
@@ -117,7 +66,11 @@ class Template:
     ) -> None:
         self.path = path
         self._statements = parse_file(path)
-        self._named = {each.name: each for each in self._statements if each.kind != "using"}
+        self._named = {
+            each.name: each
+            for each in self._statements
+            if each.kind in ("param", "var", "resource", "module")
+        }
         self._given = parameters
         self._environment = environment
         self._scope = scope
@@ -148,7 +101,7 @@ class Template:
         if name in self._known:
             return self._known[name]
         statement = self._named.get(name)
-        if statement is None or statement.kind == "output":
+        if statement is None:
             raise self._fault(line, f"{name} is not declared")
         if name in self._busy:
             raise self._fault(line, f"{name} depends on itself")
@@ -376,6 +329,11 @@ class Template:
                 return f"/subscriptions/sub/resourceGroups/{arguments[-1]}"
             case "resourceGroup":
                 return {"id": self._scope, "name": self._scope.rpartition("/")[2]}
+            case "resourceId":
+                kind, *names = arguments
+                return f"{self._scope}/providers/{resource_path(kind, names)}"
+            case "listKeys":
+                return Later(f"<{arguments[0]}.listKeys()>")
             case "deployment":
                 return {"name": self.path.stem}
         if node.name not in FUNCTIONS:

@@ -65,6 +65,7 @@ def _replace(text: str, old: str, new: str) -> str:
 def _environment() -> dict[str, Any]:
     return {
         "name": "AzureCloud",
+        "authentication": {"loginEndpoint": "https://login.microsoftonline.com/"},
         "suffixes": {"storage": "core.windows.net", "keyvaultDns": ".vault.azure.net"},
     }
 
@@ -117,6 +118,14 @@ FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
     "utcNow": lambda form="": "2026-11-01",
 }
 CONTEXT_FUNCTIONS: Final = frozenset(
-    {"deployment", "loadJsonContent", "loadTextContent", "readEnvironmentVariable", "resourceGroup"}
+    {
+        "deployment",
+        "listKeys",
+        "loadJsonContent",
+        "loadTextContent",
+        "readEnvironmentVariable",
+        "resourceGroup",
+        "resourceId",
+    }
 )
 METHODS: Final = frozenset({"listKeys", "getSecret"})

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from tests.bicep.tokens import BicepSyntaxError, Token, Source, tokenize
+from tests.bicep.tokens import BicepSyntaxError, Source, Token, tokenize
 from tests.bicep.tree import (
     Array,
     Call,

@@ -108,7 +108,7 @@ class Lambda(Node):
 
 @dataclass(frozen=True)
 class Statement:
-    """One declaration. `kind`: targetScope, using, param, var, resource, module, output, metadata."""
+    """One declaration; `kind` is its first word, such as param or resource."""
 
     kind: str
     name: str

@@ -9,7 +9,7 @@ from shared.domain.budget_policies import BudgetPolicy, policy_partition
 from shared.domain.budgets import CEILING_OF_WARN, Budget, Scope
 from shared.domain.ids import Partition
 from shared.domain.periods import Calendar, PeriodRule
-from shared.errors import AllocationTooSmall, PreconditionFailed
+from shared.errors import AllocationTooSmall, BudgetExceeded, PreconditionFailed
 from shared.ports import BudgetPolicies
 from tests import builders
 from tests.contract import cosmos_stores
@@ -75,7 +75,6 @@ async def test_policy_reads_back_as_it_was_written(
         alert_thresholds=(50,),
         calendar=Calendar((PeriodRule("quarter", 7), PeriodRule("month", 7, "202701"))),
         since_month="202611",
-        changed_at=builders.CREATED_AT,
     )
     await put(policies, bench, written)
     department_id = bench.partition.department_id
@@ -97,15 +96,19 @@ async def test_policies_come_in_pages_in_order_of_their_scopes(
     assert [each.scope.scope_id for each in second] == ["cedar"]
 
 
-async def test_changed_since_finds_what_was_written_later(
+async def test_change_is_pending_until_it_was_applied(
     policies: BudgetPolicies, bench: RecordsBench
 ) -> None:
-    early = policy_of(bench, changed_at="2026-11-15T11:00:00+00:00")
-    late = BudgetPolicy(Scope("project", "atlas"), LIMIT, changed_at="2026-11-15T13:00:00+00:00")
-    for each in (early, late):
-        await put(policies, bench, each)
-    found = await policies.changed_since(bench.partition.department_id, builders.CREATED_AT)
-    assert found == [late]
+    department_id = bench.partition.department_id
+    first = await put(policies, bench, policy_of(bench))
+    assert await policies.pending(department_id) == []  # nothing is open that could differ
+    second = await put(policies, bench, replace(first, revision=2))
+    assert await policies.pending(department_id) == [second]
+    await policies.applied(department_id, first)  # late: it was changed again meanwhile
+    assert await policies.pending(department_id) == [second]
+    for _ in range(2):
+        await policies.applied(department_id, second)
+        assert await policies.pending(department_id) == []
 
 
 async def test_largest_are_the_open_budgets_that_spent_the_most(
@@ -226,7 +229,22 @@ async def test_apply_of_a_deleted_policy_leaves_room_for_nothing(
     assert (await budget_of(bench, policy)).ceiling_micros == CEILING_OF_WARN
     await apply(policies, bench, replace(policy, deleted=True, revision=2))
     budget = await budget_of(bench, policy)
-    assert (budget.available_micros, budget.mode) == (0, "hard")
+    assert (budget.available_micros, budget.mode, budget.ended) == (0, "hard", 1)
+
+
+async def test_ended_budget_reserves_nothing_though_a_grant_stands(
+    policies: BudgetPolicies, bench: RecordsBench
+) -> None:
+    policy = policy_of(bench)
+    granted = {"limit_micros": 2 * LIMIT, "ceiling_micros": 2 * LIMIT, "high_micros": 2 * LIMIT}
+    await opened(policies, bench, policy, granted_micros=LIMIT, **granted)
+    await bench.money.open(LIMIT, LIMIT)  # the user's
+    await apply(policies, bench, replace(policy, deleted=True, revision=2))
+    with pytest.raises(BudgetExceeded) as refusal:
+        await bench.money.reserve(bench.money.single())
+    assert refusal.value.extra["available_micros"] == 0
+    await apply(policies, bench, replace(policy, revision=3))
+    assert await bench.money.reserve(bench.money.single())
 
 
 async def test_apply_never_passes_an_allocation(

@@ -4,7 +4,13 @@ import asyncio
 
 import pytest
 
-from shared.errors import BudgetExceeded, IdempotencyKeyReused, InvariantBroken, PeriodNotOpen
+from shared.errors import (
+    BudgetExceeded,
+    IdempotencyKeyReused,
+    InvariantBroken,
+    PeriodNotOpen,
+    Unavailable,
+)
 from tests import builders
 from tests.contract import ledger_bench
 from tests.contract.ledger_bench import LIMIT_MICROS, PRICE_MICROS, Bench
@@ -136,6 +142,25 @@ async def test_open_period_again_keeps_limit_and_counters(bench: Bench) -> None:
 
 async def test_budget_of_a_closed_period_is_none(bench: Bench) -> None:
     assert await bench.ledger.budget(bench.partition, bench.scopes[0]) is None
+
+
+async def test_barred_operation_is_never_reserved(bench: Bench) -> None:
+    await bench.open()
+    work = bench.single()
+    for _ in range(2):
+        assert await bench.ledger.bar(work.operation_id, builders.CREATED_AT)
+    with pytest.raises(Unavailable):
+        await bench.reserve(work)
+    assert await bench.ledger.hold(work.operation_id) is None
+    assert await bench.counters() == [(0, 0)] * 2
+
+
+async def test_operation_that_was_reserved_is_not_barred(bench: Bench) -> None:
+    await bench.open()
+    work = bench.single()
+    await bench.reserve(work)
+    assert not await bench.ledger.bar(work.operation_id, builders.CREATED_AT)
+    assert await bench.ledger.hold(work.operation_id) is not None
 
 
 async def test_hold_of_an_unknown_operation_is_none(bench: Bench) -> None:

@@ -21,7 +21,8 @@ class FakeBudgetPolicies(CosmosBudgetPolicies):
     """The real adapter; only its queries are filters over the fake's documents."""
 
     def __init__(self, connection: FakeConnection) -> None:
-        super().__init__(connection.as_connection())
+        self.connection = connection.as_connection()
+        super().__init__(self.connection)
         self._fake = connection.container("ledger")
 
     async def policies(
@@ -31,9 +32,9 @@ class FakeBudgetPolicies(CosmosBudgetPolicies):
         behind = [each for each in found if each["id"] > f"policy:{after}"]
         return [read_policy(each) for each in sorted(behind, key=lambda d: str(d["id"]))][:limit]
 
-    async def changed_since(self, department_id: str, moment: str) -> Sequence[BudgetPolicy]:
+    async def pending(self, department_id: str) -> Sequence[BudgetPolicy]:
         found = await self._scan(policy_partition(department_id), "policy")
-        return [read_policy(each) for each in found if each["rule"]["changed_at"] > moment]
+        return [read_policy(each) for each in found if each["pending"]]
 
     async def largest(self, partition: Partition, limit: int) -> Sequence[Budget]:
         found = await self._scan(partition, "budget")

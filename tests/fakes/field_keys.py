@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.keywrap import aes_key_unwrap, aes_key_wrap
 
+from shared.adapters.cosmos import answered
 from shared.adapters.cosmos_data_keys import KEYS_CONTAINER, CosmosDataKeys
 from shared.adapters.field_cipher import AesFieldCipher
 from shared.domain.data_keys import DataKey, WrappedKey, keys_partition, read_data_key
@@ -47,7 +48,9 @@ class FakeDataKeys(CosmosDataKeys):
 
     async def _of(self, tenant_id: str) -> list[DataKey]:
         partition = keys_partition(tenant_id).key
-        found = await self._fake.scan(partition, lambda each: each["type"] == "data_key")
+        found = await answered(
+            lambda: self._fake.scan(partition, lambda each: each["type"] == "data_key")
+        )
         return [read_data_key(document) for document in found]
 
 

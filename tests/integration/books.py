@@ -32,9 +32,12 @@ ALSO_ALLOWED = (
     "generation.deferred",
     "generation.dropped",
     "grant.",
+    "hold.",
     "override.",
     "provider_batch.",
     "reconciliation.",
+    "rehydration.",
+    "retention.",
     "statement.",
     "transfer.",
     "generation.cancel_requested",
@@ -84,8 +87,8 @@ async def read_partitions(cloud: Cloud) -> dict[str, Partition]:
     for kind in TYPES:
         for document in await cloud.documents("ledger", "c.type = @kind", kind=kind):
             partitions[document["pk"]].add(document)
-    for partition in partitions.values():
-        await open_prompts(cloud, list(partition.generations.values()))
+    found = [each for one in partitions.values() for each in one.generations.values()]
+    await open_prompts(cloud, found)
     return partitions
 
 

@@ -21,7 +21,8 @@ import aiohttp
 from azure.cosmos.aio import ContainerProxy, CosmosClient
 from azure.storage.blob.aio import BlobServiceClient
 
-from devhost.local_settings import home_tenant_id, people, setting_values
+from devhost.cosmos.auth import EMULATOR_KEY
+from devhost.local_settings import FIELD_KEY_SETTING, home_tenant_id, people, setting_values
 from devhost.ports import free_ports
 from devhost.stack import REPOSITORY, Stack, StackOptions, running_stack
 from tests.integration.api import Json, Person
@@ -211,15 +212,19 @@ async def open_cloud(data_dir: Path) -> AsyncIterator[Cloud]:
             ports=free_ports(),
             data_dir=data_dir,
             host_flags=("--verify-replay",),
-            extra_settings={**SETTINGS, "EIG_MAIL_FOLDER": str(data_dir / "mail")},
+            extra_settings={
+                **SETTINGS,
+                "EIG_MAIL_FOLDER": str(data_dir / "mail"),
+                FIELD_KEY_SETTING: str(data_dir / "field_keys"),
+            },
         )
         stack = await opened.enter_async_context(running_stack(options))
-        values = {**setting_values(options.ports), **SETTINGS}
+        values = {**setting_values(options.ports), **options.extra_settings}
         yield Cloud(
             api_url=stack.api_url,
             session=session,
             simulators_url=options.ports.url("simulators"),
-            cosmos=await _cosmos(values["EIG_COSMOS_ENDPOINT"], values["EIG_COSMOS_KEY"], opened),
+            cosmos=await _cosmos(values["EIG_COSMOS_ENDPOINT"], EMULATOR_KEY, opened),
             storage=await _storage(values["EIG_STORAGE"], opened),
             stack=stack,
             environment=values,

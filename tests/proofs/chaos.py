@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -39,9 +40,13 @@ class Chaos:
         self.random = random.Random(seed)
         self.rate = rate
         self.stale_rate = stale_rate
-        self.calls = 0
+        self.active = True  # faults happen, and calls are counted
+        self.calls = 0  # under faults
+        self.called: list[str] = []  # their names, in order
+        self.awaited = 0  # LATE calls that have not been carried out yet
         self.trace: list[tuple[str, str, Fault]] = []  # process, call, fault
-        self.active = True
+        self.seen: Counter[str] = Counter()  # what this history is made of
+        self.narrate: Callable[[str], None] | None = None
         self._planned = dict(planned or {})
 
     async def next(self, call: str) -> Fault:
@@ -51,7 +56,15 @@ class Chaos:
             raise Crashed(call)
         fault = self._choose(call)
         self.trace.append((process.name, call, fault))
-        self.calls += 1
+        if self.narrate is not None:
+            self.narrate(
+                f"{process.name}: {call}" + (f" -> {fault}" if fault is not Fault.NONE else "")
+            )
+        if self.active:
+            self.calls += 1
+            self.called.append(call)
+        if fault is not Fault.NONE:
+            self.seen[f"fault: {fault}"] += 1
         if fault is Fault.CRASH_BEFORE:
             raise self.crash(call)
         return fault
@@ -66,7 +79,18 @@ class Chaos:
         return lags or isinstance(error, Unavailable)
 
     def later(self, work: Callable[[], object]) -> None:
-        asyncio.get_running_loop().call_later(self.random.random() * LATE_S, work)
+        def arrive() -> None:
+            self.awaited -= 1
+            work()
+
+        self.awaited += 1
+        asyncio.get_running_loop().call_later(self.random.random() * LATE_S, arrive)
+
+    def note(self, kind: str) -> None:
+        """Something worth counting has happened in this history."""
+        self.seen[kind] += 1
+        if self.narrate is not None:
+            self.narrate(f"    {kind}")
 
     def _latency_s(self) -> float:
         slow = SLOW_S if self.random.random() < SLOW_SHARE else LATENCY_S

@@ -8,9 +8,11 @@ from typing import TypeVar
 
 from shared.domain.batch_files import BatchRow
 from shared.domain.batch_plans import Acceptance, BatchSource
+from shared.domain.budgets import Charge
 from shared.domain.generations import GenerationRequest, request_hash
 from shared.domain.identity import Caller
-from shared.errors import BudgetExceeded, Conflict, IdempotencyKeyReused, Rejected
+from shared.errors import BudgetExceeded, Conflict, Frozen, IdempotencyKeyReused, Rejected
+from shared.ports import Orchestrations
 from shared.services.batch_admission import BatchOrder
 from tests.fakes.faults import Crashed
 from tests.proofs.chaos import PROCESS, Process
@@ -39,6 +41,13 @@ class Intent:
     cancels_after_s: float | None = None
     rival: tuple[GenerationRequest, ...] = ()  # another payload under the same key, meanwhile
     acceptance: Acceptance = "all"
+    project_id: str | None = None
+    cost_centre_id: str | None = None
+
+    @property
+    def charge(self) -> Charge:
+        """Who pays."""
+        return self.caller.charge(self.project_id, self.cost_centre_id)
 
 
 async def pursue(world: World, intent: Intent) -> None:
@@ -48,19 +57,24 @@ async def pursue(world: World, intent: Intent) -> None:
         await _compete(world, intent)
         return
     try:
-        first = await _sent(world, lambda: _submit(world, intent, intent.requests))
+        first = await sent(world, lambda: submit(world, intent, intent.requests))
         if intent.cancels_after_s is not None:
             await asyncio.sleep(intent.cancels_after_s)
-            await _cancel(world, intent, first)
+            await cancel(world, intent, first)
         if intent.repeats:
-            again = await _sent(world, lambda: _submit(world, intent, intent.requests))
-            if again != first:
-                world.checker.broken("I7", f"the key {intent.key} gave {first}, then {again}")
+            world.chaos.note("duplicate: request repeated under its key")
+            again = await sent(world, lambda: submit(world, intent, intent.requests))
+            world.checker.expect(
+                "I7", again == first, lambda: f"the key {intent.key} gave {first}, then {again}"
+            )
         if intent.reuses_key:
             await _reuse(world, intent)
     except BudgetExceeded as refusal:
-        if refusal.extra.get("scope") is None:
-            world.checker.broken("402", "a refusal names no scope")
+        scope = str(refusal.extra.get("scope"))
+        world.chaos.note(f"refused by the budget of a {scope.partition(':')[0]}")
+        world.checker.expect("402", ":" in scope, lambda: "a refusal names no scope")
+    except Frozen:
+        world.chaos.note("refused by a freeze")
     except (GaveUp, IdempotencyKeyReused) as end:
         if isinstance(end, IdempotencyKeyReused):
             world.checker.broken("I7", f"the key {intent.key} was refused for the same payload")
@@ -70,52 +84,72 @@ async def _compete(world: World, intent: Intent) -> None:
     """Two payloads under one key at the same time: at most one may be accepted."""
     answers = await asyncio.gather(
         *(
-            _sent(world, partial(_submit, world, intent, requests))
+            sent(world, partial(submit, world, intent, requests))
             for requests in (intent.requests, intent.rival)
         ),
         return_exceptions=True,
     )
-    if sum(isinstance(answer, str) for answer in answers) > 1:
-        world.checker.broken("I7", f"the key {intent.key} was accepted for two payloads")
+    world.chaos.note("duplicate: two payloads race for one key")
+    world.checker.expect(
+        "I7",
+        sum(isinstance(answer, str) for answer in answers) <= 1,
+        lambda: f"the key {intent.key} was accepted for two payloads",
+    )
 
 
 async def _reuse(world: World, intent: Intent) -> None:
     other = tuple(each.model_copy(update={"prompt": "another"}) for each in intent.requests)
+    world.chaos.note("duplicate: key sent again with another payload")
+    accepted = True
     try:
-        await _sent(world, lambda: _submit(world, intent, other))
+        await sent(world, lambda: submit(world, intent, other))
     except IdempotencyKeyReused:
-        return
-    world.checker.broken("I7", f"the key {intent.key} was accepted for another payload")
+        accepted = False
+    except Frozen:
+        return  # nothing is compared while spending is frozen
+    world.checker.expect(
+        "I7", not accepted, lambda: f"the key {intent.key} was accepted for another payload"
+    )
 
 
-async def _cancel(world: World, intent: Intent, operation_id: str) -> None:
-    async def cancel() -> None:
+async def cancel(world: World, intent: Intent, operation_id: str) -> None:
+    """Cancel until there is an answer."""
+
+    async def send() -> None:
         if intent.batch:
             await world.batches.cancel(intent.caller, operation_id, "c-cancel")
         else:
             await world.generations.cancel(intent.caller, operation_id, "c-cancel")
 
     try:
-        await _sent(world, cancel)
-    except Conflict:
-        return  # it has ended, or the provider is at work
+        await sent(world, send)
+        world.chaos.note("cancel: accepted")
+    except Conflict:  # it has ended, or the provider is at work
+        world.chaos.note("cancel: too late")
 
 
-async def _submit(world: World, intent: Intent, requests: tuple[GenerationRequest, ...]) -> str:
+async def submit(
+    world: World,
+    intent: Intent,
+    requests: tuple[GenerationRequest, ...],
+    orchestrations: Orchestrations | None = None,
+) -> str:
+    """Send the request once; returns the id that was answered."""
+    started_by = orchestrations or world.orchestrations
     if not intent.batch:
         view = await world.generations.submit(
             intent.caller,
             requests[0],
-            intent.caller.charge(),
+            intent.charge,
             key=intent.key,
             correlation_id="c-1",
-            orchestrations=world.orchestrations,
+            orchestrations=started_by,
         )
         return view.id
     batch_id = await world.admission.operation_id(intent.caller, "batch", intent.key)
     order = BatchOrder(
         caller=intent.caller,
-        charge=intent.caller.charge(),
+        charge=intent.charge,
         batch_id=batch_id,
         source=BatchSource("inline"),
         content_hash=request_hash([each.model_dump(mode="json") for each in requests]),
@@ -125,10 +159,10 @@ async def _submit(world: World, intent: Intent, requests: tuple[GenerationReques
         correlation_id="c-1",
         acceptance=intent.acceptance,
     )
-    return (await world.batches.submit(order, world.orchestrations)).id
+    return (await world.batches.submit(order, started_by)).id
 
 
-async def _sent(world: World, send: Callable[[], Awaitable[T]]) -> T:
+async def sent(world: World, send: Callable[[], Awaitable[T]]) -> T:
     """Send until there is an answer; what the service refuses is an answer."""
     for _ in range(SENDS_MAX):
         PROCESS.set(Process("client"))

@@ -37,10 +37,10 @@ class SimulatedOrchestrations:
         self._background: set[asyncio.Task[None]] = set()
 
     async def start_generation(self, generation_id: str) -> None:
-        await self._start(generation_id, lambda: self._generation(generation_id))
+        await self._start(generation_id, partial(self._generation, generation_id))
 
     async def start_batch(self, batch_id: str, rows: int, deadline_rows: int = 0) -> None:
-        await self._start(batch_id, lambda: self._batch(batch_id))
+        await self._start(batch_id, partial(self._batch, batch_id))
 
     async def start_approval(self, operation_id: str, escalates_at: str, expires_at: str) -> None:
         raise AssertionError("no budget of this world asks for approvals: see waiting.py")
@@ -59,19 +59,30 @@ class SimulatedOrchestrations:
             raise Unavailable("The orchestrations did not answer.")
         return operation_id in self._running
 
+    def are_running(self) -> bool:
+        """Whether any orchestration is under way."""
+        return bool(self._running)
+
     async def idle(self) -> None:
         """Wait until nothing runs any more, deliveries in the background included."""
         while self._running or self._background:
             await asyncio.wait([*self._running.values(), *self._background])
 
-    async def _start(
-        self, operation_id: str, make: Callable[[], Coroutine[Any, Any, None]]
-    ) -> None:
+    def launch(self, operation_id: str, *, batch: bool) -> None:
+        """Run it without a call that may go wrong, unless it runs already."""
+        self._launch(
+            operation_id, partial(self._batch if batch else self._generation, operation_id)
+        )
+
+    def _launch(self, instance_id: str, make: Orchestration) -> None:
+        if instance_id not in self._running:
+            task = asyncio.get_running_loop().create_task(make())
+            self._running[instance_id] = task
+            task.add_done_callback(lambda _: self._running.pop(instance_id))
+
+    async def _start(self, instance_id: str, make: Orchestration) -> None:
         def launch() -> None:
-            if operation_id not in self._running:
-                task = asyncio.get_running_loop().create_task(make())
-                self._running[operation_id] = task
-                task.add_done_callback(lambda _: self._running.pop(operation_id))
+            self._launch(instance_id, make)
 
         fault = await self._world.chaos.next("start")
         if fault in NOT_DONE:
@@ -133,6 +144,7 @@ class SimulatedOrchestrations:
         """Deliver until an answer comes back; sometimes two deliveries run side by side."""
         for _ in range(DELIVERIES_MAX):
             if self._happens(TWICE_SHARE):
+                self._world.chaos.note("duplicate: activity delivered twice at once")
                 self._in_background(name, run)
             PROCESS.set(Process(name))
             try:
@@ -146,6 +158,7 @@ class SimulatedOrchestrations:
                 await asyncio.sleep(REDELIVERY_S)
             else:
                 if self._happens(LOSS_SHARE):
+                    self._world.chaos.note("orchestration lost")
                     break
                 return answer
         raise Abandoned(name)

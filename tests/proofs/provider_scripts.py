@@ -34,7 +34,7 @@ def random_script(chance: random.Random, catalogue: PriceCatalogue) -> Script:
         picked = chance.random()
         pictures = (PNG,) * order.count
         for share, work in (
-            (0.50, Work(Delivered((), usage), metered, pictures)),
+            (0.47, Work(Delivered((), usage), metered, pictures)),
             (0.05, Work(Delivered((), None), somewhat, pictures)),
             (0.03, Work(Delivered((), usage), metered, (NOT_A_PICTURE,))),
             (0.12, _free(Failure.RATE_LIMITED)),
@@ -42,6 +42,7 @@ def random_script(chance: random.Random, catalogue: PriceCatalogue) -> Script:
             (0.05, _free(Failure.INVALID_REQUEST)),
             (0.05, _billed(Failure.CONTENT_REJECTED, Billed.OUTPUT, output)),
             (0.05, _billed(Failure.CONTENT_REJECTED, Billed.USAGE, metered, usage)),
+            (0.03, _billed(Failure.TRANSIENT, Billed.OUTPUT, output)),
             (0.04, _billed(Failure.MALFORMED, Billed.MAXIMUM, somewhat)),
             (0.03, Work(Unknown("connection_lost"), somewhat)),
         ):

@@ -8,7 +8,7 @@ from tests.builders import caller, catalogue, request
 from tests.fakes.directory import FakeDirectory
 from tests.proofs.chaos import Chaos
 from tests.proofs.clients import Intent
-from tests.proofs.histories import AMPLE_MICROS, _judged
+from tests.proofs.histories import AMPLE_MICROS, play
 from tests.proofs.provider_scripts import steady_script
 from tests.proofs.world import World
 
@@ -48,7 +48,7 @@ def batches_of(world: World) -> list[dict[str, object]]:
 @pytest.mark.parametrize("affordable", [0, 1, 9, 10, 25, 60, 70])
 def test_rivals_share_the_whole_budget_and_no_more(affordable: int) -> None:
     world = world_with_money_for(affordable, seed=affordable, rate=0.0)
-    verdict = _judged(affordable, world, [wanted(n) for n in range(BATCHES)])
+    verdict = play(affordable, world, [wanted(n) for n in range(BATCHES)])
     assert not verdict.violations, verdict.text()
     rows = sum(int(str(each["valid_rows"])) for each in batches_of(world))
     assert rows == min(affordable, ROWS * BATCHES)
@@ -57,7 +57,7 @@ def test_rivals_share_the_whole_budget_and_no_more(affordable: int) -> None:
 @pytest.mark.parametrize("seed", range(40))
 def test_rivals_stay_within_the_budget_whatever_goes_wrong(seed: int) -> None:
     world = world_with_money_for(25, seed, rate=0.1)
-    verdict = _judged(seed, world, [wanted(n) for n in range(BATCHES)])
+    verdict = play(seed, world, [wanted(n) for n in range(BATCHES)])
     assert not verdict.violations, verdict.text()
     for batch in batches_of(world):
         named = int(str(batch["valid_rows"])) + int(str(batch["over_budget_rows"]))

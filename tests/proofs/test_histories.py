@@ -1,63 +1,30 @@
-"""Random fault histories of the real ledger, admission, attempts, settlements and sweep."""
-
-from collections import Counter
+"""Random fault histories of the shipped services, a share of those that `make prove` runs."""
 
 import pytest
 
+from tests.proofs.coverage import EXPECTED
+from tests.proofs.families import FAMILIES, MONEY
 from tests.proofs.histories import run_history
+from tests.proofs.runner import run_seeds
 from tests.proofs.settings import FIRST_SEED, HISTORIES
 
-SHOWN_SEEDS_MAX = 5
-SAMPLE = 300  # histories that show what the others are made of
-EXPECTED = {
-    "succeeded",
-    "refused",
-    "failed",
-    "canceled",
-    "outcome_unknown",
-    "second attempt of a worker",
-    "second attempt of a sweeper",
-    "batch completed",
-    "batch canceled",
-}
+SHOWN_SEEDS_MAX = 3
+COVERAGE_FROM = 2_000  # histories from which on each kind of event must be among them
+# The other kinds have tests of their own beside these.
+PLAYED = (MONEY, "waiting")
 
 
-@pytest.mark.parametrize(
-    ("histories", "stale_rate"),
-    [
-        pytest.param(HISTORIES, 0.0, id="faults"),
-        pytest.param(max(1, HISTORIES // 10), 0.2, id="faults-and-stale-reads"),
-    ],
-)
-def test_every_history_keeps_the_invariants_whatever_fails(
-    histories: int, stale_rate: float
-) -> None:
-    failed = []
-    for seed in range(FIRST_SEED, FIRST_SEED + histories):
-        verdict = run_history(seed, stale_rate=stale_rate)
-        if verdict.violations:
-            failed.append(verdict.text())
-            print(failed[-1])
-            if len(failed) == SHOWN_SEEDS_MAX:
-                break
-    assert not failed, "replay with EIG_PROOF_SEED=<seed> EIG_PROOF_HISTORIES=1\n" + "\n".join(
-        failed
-    )
-
-
-def test_histories_reach_every_kind_of_end() -> None:
-    seen: Counter[str] = Counter()
-    for seed in range(FIRST_SEED, FIRST_SEED + SAMPLE):
-        for partition in run_history(seed).world.container.partitions.values():
-            for document in partition.values():
-                if document["type"] in ("resolution", "case"):
-                    seen[document.get("status") or document["kind"]] += 1
-                elif document["type"] == "attempt" and document["attempt"] > 1:
-                    seen[f"second attempt of a {document['owner']}"] += 1
-                elif document["type"] == "batch":
-                    seen[f"batch {document['status']}"] += 1
-    print(dict(seen))
-    assert seen.keys() >= EXPECTED
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("family", PLAYED)
+def test_every_history_keeps_the_invariants_whatever_fails(family: str) -> None:
+    histories = max(1, HISTORIES * FAMILIES[family].per_thousand // 1_000)
+    _, tally = run_seeds(family, FIRST_SEED, histories)
+    for seed, violations in tally.failures[:SHOWN_SEEDS_MAX]:
+        print(f"python -m tests.proofs --family {family} --replay {seed}")
+        print("\n".join(violations))
+    assert not tally.failures
+    if family == MONEY and histories >= COVERAGE_FROM:
+        assert tally.kinds.keys() >= EXPECTED
 
 
 def test_same_seed_gives_the_same_history_twice() -> None:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 from shared.domain.instances import approval_instance_id, deferred_instance_id
 from shared.services.approvals import Approvals, ApprovalTerms, Ending
@@ -17,7 +17,7 @@ from shared.services.grants import Grants
 from shared.services.overage import Overage
 from shared.services.overage_sweep import OverageSweep
 from tests.builders import catalogues
-from tests.fakes.cosmos_container import Item
+from tests.fakes.cosmos_container import FakeContainer, Item
 from tests.fakes.faults import NOT_DONE, Fault
 from tests.fakes.grants import FakeGrants
 from tests.fakes.parked_work import FakeParkedWork
@@ -28,7 +28,6 @@ from tests.proofs.world import TIMES, World
 TERMS = ApprovalTerms(
     escalation=timedelta(seconds=60), expiry=timedelta(seconds=120), dual_above_micros=50_000
 )
-NEVER_STARTED = ("awaiting_approval", "deferred", "failed", "canceled", "rejected")
 APPROVAL_ENDS = ("concluded", "failed", "rejected", "expired", "canceled")
 
 
@@ -99,12 +98,6 @@ class WaitingOrchestrations(SimulatedOrchestrations):
         make = self._batch if standing.kind == "batch" else self._generation
         self._launch(operation_id, partial(make, operation_id))
 
-    def _launch(self, operation_id: str, make: Any) -> None:
-        if operation_id not in self._running:
-            task = asyncio.get_running_loop().create_task(make())
-            self._running[operation_id] = task
-            task.add_done_callback(lambda _: self._running.pop(operation_id))
-
     async def _happens_before(self, moment: str, event: asyncio.Event) -> bool:
         try:
             async with asyncio.timeout(self._seconds_until(moment)):
@@ -121,118 +114,37 @@ class WaitingOrchestrations(SimulatedOrchestrations):
         return max(0.0, left.total_seconds())
 
 
-class WaitingChecker(Checker):
-    """I1 against the highest ceiling, and sums that know surcharges and work that never began."""
+class WaitingEndings:
+    """What waited has come to an end: approved work is reserved once, moved work has landed."""
 
-    def at_the_end(self) -> None:
-        super().at_the_end()
+    def __init__(self, container: FakeContainer, checker: Checker) -> None:
+        self._container = container
+        self._expect = checker.expect
+
+    def check(self) -> None:
         for partition in self._container.partitions.values():
             for document in partition.values():
-                self._check_end(partition, document)
+                self._check(partition, document)
 
-    def _check_end(self, partition: Mapping[str, Item], document: Item) -> None:
-        kind = document["type"]
+    def _check(self, partition: Mapping[str, Item], document: Item) -> None:
+        kind, status = document["type"], document.get("status")
+        stays = f"{document['id']} stays {status}"
         if kind == "approval":
-            if document["status"] not in APPROVAL_ENDS:
-                self.broken("end", f"{document['id']} stays {document['status']}")
+            self._expect("I6", status in APPROVAL_ENDS, lambda: stays)
             place = partition[f"h:{document['operation_id']}"]["type"]
-            if (document["status"] == "concluded") != (place == "hold"):
-                self.broken("once", f"{document['id']} is {document['status']} with a {place}")
-        elif kind == "moved_hold" and document["status"] != "landed":
-            self.broken("end", f"{document['id']} never landed")
-        elif kind == "grant" and document["status"] != "ended":
-            self.broken("end", f"{document['id']} never ended")
-        elif kind == "budget":
-            self._check_raises(partition, document)
-
-    def _check_raises(self, partition: Mapping[str, Item], budget: Item) -> None:
-        """What stands above the policy's limit is exactly what approvals and surcharges added."""
-        raised = sum(
-            document["hold"]["amount_micros"]
-            for document in partition.values()
-            if document["type"] == "approval"
-            and document["status"] == "concluded"
-            and _names(document["raised"], budget)
-        )
-        raised += sum(
-            document["surcharge_micros"]
-            for document in partition.values()
-            if document["type"] == "grant" and _names(document["scopes"], budget)
-        )
-        if budget["limit_micros"] - budget["base_micros"] != raised:
-            self.broken("raise", f"{budget['id']} is raised by another sum than {raised}")
-        if budget["granted_micros"] != raised:
-            self.broken("raise", f"{budget['id']} counts {budget['granted_micros']} granted")
-
-    def _check_budget(self, partition_key: str, budget: Item) -> None:
-        names = ("reserved_micros", "spent_micros", "limit_micros", "ceiling_micros")
-        self._check_counters(budget["id"], budget, names)
-        used = budget["reserved_micros"] + budget["spent_micros"]
-        if used > budget["high_micros"]:
-            self.broken("I1", f"{budget['id']} uses {used} of {budget['high_micros']}")
-        if budget["mode"] == "hard" and budget["limit_micros"] != budget["ceiling_micros"]:
-            self.broken("I1", f"{budget['id']} has another ceiling than its limit")
-        billed = self._billed_aud[partition_key, budget["id"]]
-        if billed > used:
-            self.broken("I4", f"{budget['id']} covers {used} of {billed} that are billed")
-
-    def _check_sums(self, budget: Item, holds: list[Item], entries: list[Item]) -> None:
-        partition = self._container.partitions[budget["pk"]]
-        field = "department_id" if budget["scope_kind"] == "department" else "user_key"
-        adjusted = sum(
-            document["amount_micros"]
-            for document in partition.values()
-            if document["type"] == "adjustment" and document[field] == budget["scope_id"]
-        )
-        without = budget | {"spent_micros": budget["spent_micros"] - adjusted}
-        super()._check_sums(without, holds, entries)
-
-    def _check_batch(self, batch: Item, entries: list[Item]) -> None:
-        if batch["status"] not in NEVER_STARTED or entries:
-            super()._check_batch(batch, entries)
-
-    def check_audit(self, copied: Mapping[str, object]) -> None:
-        """Only what was admitted has an event of its admission; what waited has its own."""
-        for partition in self._container.partitions.values():
-            waiting = {d["event"]["event_id"] for d in partition.values() if d["type"] == "outbox"}
-            for document in partition.values():
-                for wanted in _events_of(document):
-                    if wanted not in copied and wanted not in waiting:
-                        self.broken("audit", f"{wanted} is missing")
-
-
-def _names(scopes: list[Mapping[str, str]], budget: Item) -> bool:
-    return {"kind": budget["scope_kind"], "scope_id": budget["scope_id"]} in scopes
-
-
-def _events_of(document: Item) -> list[str]:
-    """The audit events that must have been written together with a document."""
-    kind = document["type"]
-    if kind == "resolution":
-        return [f"{document['generation_id']}:generation.closed"]
-    if kind == "hold":
-        return [f"{document['operation_id']}:{document.get('kind', 'generation')}.admitted"]
-    if kind == "moved_hold":
-        return [f"{document['operation_id']}:{document['kind']}.deferred"]
-    if kind == "approval":
-        asked = f"{document['operation_id']}:approval.requested"
-        ends = {"rejected": "rejected", "expired": "expired", "canceled": "canceled"}
-        end = ends.get(document["status"])
-        return [asked, f"{document['operation_id']}:approval.{end}"] if end else [asked]
-    if kind == "grant":
-        events = [f"{document['grant_id']}:grant.{document['kind']}"]
-        if document["status"] == "ended":
-            events.append(f"{document['grant_id']}:grant.ended")
-        if document["surcharge_micros"]:
-            events.append(f"{document['grant_id']}:adjustment.booked")
-        return events
-    return []
+            self._expect(
+                "once",
+                (status == "concluded") == (place == "hold"),
+                lambda: f"{document['id']} is {status} with a {place}",
+            )
+        elif kind == "moved_hold":
+            self._expect("I6", status == "landed", lambda: stays)
+        elif kind == "grant":
+            self._expect("I6", status == "ended", lambda: stays)
 
 
 class WaitingWorld(World):
     """The real services of overage and grants over the same fakes."""
-
-    checker_type: ClassVar[type[Checker]] = WaitingChecker
 
     def _use_cases(self) -> None:
         super()._use_cases()
@@ -300,3 +212,16 @@ class WaitingWorld(World):
             files=self.files,
             clock=self.clock,
         )
+
+    async def run_sweeps(self) -> int:
+        waiting = await self.overage_sweep.run(self.orchestrations)
+        return waiting.errors + await super().run_sweeps()
+
+    def is_settled(self) -> bool:
+        documents = [d for p in self.container.partitions.values() for d in p.values()]
+        ended = all(d["status"] == "ended" for d in documents if d["type"] == "grant")
+        return ended and super().is_settled()
+
+    async def check_the_end(self) -> None:
+        await super().check_the_end()
+        WaitingEndings(self.container, self.checker).check()

@@ -2,17 +2,20 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import ClassVar
+from typing import Any
 
-from shared.adapters.cosmos import CosmosConnection
 from shared.adapters.cosmos_ledger import CosmosLedger
 from shared.domain.attempts import ImageOrder
 from shared.domain.budget_policies import BudgetPolicy
+from shared.domain.freezes import freeze_partition
+from shared.domain.ids import Partition
 from shared.domain.prices import PriceCatalogue
 from shared.services.admission import Admission
+from shared.services.alerts import Alerts
 from shared.services.attempts import Attempts
 from shared.services.audit_relay import AuditRelay
 from shared.services.batch_admission import BatchAdmission
@@ -20,26 +23,33 @@ from shared.services.batch_planning import BatchPlanning
 from shared.services.batch_results import BatchResults
 from shared.services.batches import Batches
 from shared.services.budget_periods import BudgetPeriods
-from shared.services.budgets import Budgets
+from shared.services.budgets import CHANGED_LATELY, Budgets
 from shared.services.calendars import Calendars
+from shared.services.freezes import Freezes, FreezeWatch
 from shared.services.generations import Generations
+from shared.services.grants import Grants
 from shared.services.ledger_sweep import LedgerSweep, SweepTimes
 from shared.services.provider_gate import GateLimit, ProviderGate
 from shared.services.settlements import Settlements
 from shared.services.work import WorkItems
-from tests.builders import catalogues
+from tests.builders import TENANT, catalogues
+from tests.fakes.alerts import FakeAlertChannels, FakeAlertOrchestrations, FakeAlerts
 from tests.fakes.audit_log import FakeAuditLog
 from tests.fakes.batch_files import FakeBatchFiles
 from tests.fakes.budget_policies import FakeBudgetPolicies
 from tests.fakes.clock import NOON
-from tests.fakes.cosmos_container import FakeConnection
+from tests.fakes.cosmos_container import FakeConnection, Item
 from tests.fakes.directory import FakeDirectory
+from tests.fakes.freezes import FakeFreezes
+from tests.fakes.grants import FakeGrants
 from tests.fakes.image_store import FakeImageStore
 from tests.fakes.providers import FakeProvider
 from tests.fakes.receipts import receipt_signer
 from tests.fakes.records import FakeRecords
 from tests.proofs.chaos import Chaos
+from tests.proofs.endings import Endings
 from tests.proofs.invariants import Checker
+from tests.proofs.limits import LimitChecker
 from tests.proofs.orchestration import SimulatedOrchestrations
 from tests.proofs.provider_scripts import Script
 
@@ -48,53 +58,69 @@ TIMES = SweepTimes(
     restart_until=timedelta(seconds=150),
     unknown_horizon=timedelta(seconds=400),
 )
+_UNDER_WAY = ("queued", "running", "indeterminate")
 GATE = GateLimit(concurrent_max=4, starts_per_minute=600)
 
 
-class VirtualClock:
-    """The loop's own time as the time of day."""
+@dataclass(frozen=True)
+class ClockJump:
+    """At `at_s` of the loop's time the time of day is put forward, or back, by `by_s`."""
 
-    def __init__(self) -> None:
+    at_s: float
+    by_s: float
+
+
+class VirtualClock:
+    """The time of day: the loop's own time from a start on, with the jumps that clocks make."""
+
+    def __init__(self, start: datetime = NOON, jumps: Sequence[ClockJump] = ()) -> None:
+        self.start = start
+        self.jumps = tuple(jumps)
         self._ids = 0
-        self.start = NOON
 
     def now(self) -> datetime:
-        return self.start + timedelta(seconds=asyncio.get_running_loop().time())
+        at_s = passed_s = asyncio.get_running_loop().time()
+        for jump in self.jumps:
+            if jump.at_s <= at_s:
+                passed_s += jump.by_s
+        return self.start + timedelta(seconds=passed_s)
 
     def new_id(self) -> str:
         self._ids += 1
         return hashlib.md5(str(self._ids).encode()).hexdigest()
 
 
-@dataclass(frozen=True)
-class Variant:
-    """Which implementation of the protocol is on trial."""
+_watchers: list[Callable[["World"], None]] = []
 
-    ledger: Callable[[CosmosConnection], CosmosLedger] = CosmosLedger
-    settlements: type[Settlements] = Settlements
-    attempts: type[Attempts] = Attempts
+
+@contextmanager
+def watched(watcher: Callable[["World"], None]) -> Iterator[None]:
+    """Show each new world to somebody before its history begins."""
+    _watchers.append(watcher)
+    try:
+        yield
+    finally:
+        _watchers.remove(watcher)
 
 
 @dataclass
 class World:
     """Everything that one history needs; `checker` watches all of it."""
 
-    checker_type: ClassVar[type[Checker]] = Checker
-
     chaos: Chaos
     directory: FakeDirectory
     catalogue: PriceCatalogue
     script: Script
     policies: Sequence[tuple[str, BudgetPolicy]]
-    variant: Variant = field(default_factory=Variant)
+    clock: VirtualClock = field(default_factory=VirtualClock)
 
     def __post_init__(self) -> None:
         self.connection = FakeConnection(self.chaos)
         self.container = self.connection.container("ledger")
         rate = self.catalogue.exchange_rate.aud_per_usd_micros
-        self.checker = self.checker_type(self.container, rate)
-        self.container.after_commit = self.checker.after_commit
-        self.clock = VirtualClock()
+        self.checker = Checker(self.container, rate)
+        self.limits = LimitChecker(self.container, self.checker, self.clock.now)
+        self.container.after_commit = self.after_commit
         self.images = FakeImageStore(self.chaos)
         self.files = FakeBatchFiles()
         self.audit = FakeAuditLog()
@@ -102,14 +128,21 @@ class World:
         self.budget_policies = FakeBudgetPolicies(self.connection)
         for department_id, policy in self.policies:
             self.budget_policies.plant(department_id, policy)
-        self.ledger = self.variant.ledger(self.connection.as_connection())
+        self.ledger = CosmosLedger(self.connection.as_connection())
         self.work = WorkItems(self.records, self.files)
-        self.settlements = self.variant.settlements(self.ledger, self.work, self.clock)
+        self.settlements = Settlements(self.ledger, self.work, self.clock)
         self.providers = {
             "azure_openai": self._provider("azure_openai", jobs=False),
             "replicate": self._provider("replicate", jobs=True),
         }
-        self.attempts = self.variant.attempts(
+        self.freezes = Freezes(
+            store=FakeFreezes(self.connection),
+            watch=FreezeWatch(FakeFreezes(self.connection), self.clock),
+            ledger=self.ledger,
+            directory=self.directory,
+            clock=self.clock,
+        )
+        self.attempts = Attempts(
             ledger=self.ledger,
             images=self.images,
             providers=self.providers,
@@ -117,20 +150,38 @@ class World:
             gate=ProviderGate(dict.fromkeys(self.providers, GATE), self.clock),
             clock=self.clock,
             end_user_salt="salt",
+            freezes=self.freezes,
         )
         self._use_cases()
+        for watcher in _watchers:
+            watcher(self)
 
     def _use_cases(self) -> None:
         calendars = Calendars(self.budget_policies, self.directory, self.clock)
         periods = BudgetPeriods(self.budget_policies, calendars, self.clock)
-        admission = Admission(self.ledger, calendars, periods, self.clock)
+        self.alerts = self.alerts_of_a_worker()
+        self.periods = periods
+        admission = Admission(
+            self.ledger, calendars, periods, self.clock, self.alerts, self.freezes
+        )
         self.calendars = calendars
+        self.grants = Grants(
+            store=FakeGrants(self.connection),
+            ledger=self.ledger,
+            directory=self.directory,
+            calendars=calendars,
+            periods=periods,
+            clock=self.clock,
+            alerts=self.alerts,
+        )
         self.budgets = Budgets(
             ledger=self.ledger,
             policies=self.budget_policies,
             directory=self.directory,
             calendars=calendars,
+            periods=periods,
             clock=self.clock,
+            alerts=self.alerts,
         )
         self.admission = admission
         self.generations = Generations(
@@ -181,3 +232,76 @@ class World:
             after_billing=after_billing,
         )
         return provider
+
+    def alerts_of_a_worker(self) -> Alerts:
+        """Alerts that remember none that was raised before."""
+        return Alerts(
+            FakeAlerts(self.connection),
+            FakeAlertChannels(self.connection),
+            self.directory,
+            self.clock,
+        )
+
+    async def run_sweeps(self) -> int:
+        """One run of every timer that brings things to their end; how many of its steps failed."""
+        done = await self.sweep.run(self.orchestrations)
+        racing = "sweep while work runs: " if self.orchestrations.are_running() else "sweep: "
+        for name, number in vars(done).items():
+            if number and name != "errors":
+                self.chaos.note(racing + name)
+        partitions = await self.calendars.open_partitions()
+        alerts = await self.alerts.sweep(partitions, FakeAlertOrchestrations())
+        errors = done.errors + alerts.errors
+        for partition in partitions:
+            try:
+                if await self.grants.end_due(partition):
+                    self.chaos.note("sweep: grant ended")
+            except Exception:  # as the timer: one grant must not hold up the others
+                errors += 1
+        return errors
+
+    async def outbox_partitions(self) -> list[Partition]:
+        """Where events wait to be copied."""
+        departments = await self.calendars.outbox_partitions(thorough=False)
+        return [*departments, freeze_partition(TENANT)]
+
+    def after_commit(self, partition_key: str, changed: Mapping[str, Item | None]) -> None:
+        """Every check that a commit calls for."""
+        self.checker.after_commit(partition_key, changed)
+        self.limits.after_commit(partition_key, changed)
+
+    async def check_the_end(self) -> None:
+        """Everything that must hold when nothing is under way any more."""
+        Endings(self.container, self.checker).check(self.audit.events)
+        departments = await self.directory.departments()
+        present = {each: await self.calendars.partition(each) for each in departments}
+        if all(jump.by_s < CHANGED_LATELY.total_seconds() / 2 for jump in self.clock.jumps):
+            self.limits.check_policies(present)  # the sweep looks back as far as CHANGED_LATELY
+        self.limits.check_the_end()
+
+    def has_outbox(self) -> bool:
+        """Whether audit events wait to be copied."""
+        return any(
+            document["type"] == "outbox"
+            for partition in self.container.partitions.values()
+            for document in partition.values()
+        )
+
+    def is_settled(self) -> bool:
+        """Whether nothing is under way and nothing is left that the sweep or relay looks for."""
+        return not self.chaos.awaited and not any(
+            _is_open(document)
+            for partition in self.container.partitions.values()
+            for document in partition.values()
+        )
+
+
+def _is_open(document: Mapping[str, Any]) -> bool:
+    kind = document["type"]
+    if kind == "hold":
+        return bool(document["open_rows"])
+    if kind in ("approval", "moved_hold", "parked_hold"):
+        return document["status"] in ("pending", "approved", "moved", "parked")
+    if kind == "outbox":
+        return True
+    return kind in ("batch", "generation") and document["status"] in _UNDER_WAY

@@ -1,0 +1,30 @@
+"""Barriers: a request that went on in the next period shuts the door it came through.
+
+Without one, the same key could be reserved twice around the end of a period: by a request that was
+still under way in the old one, and by its repeat in the new one.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from shared.domain.ledger import Document, hold_id, partition_for
+
+
+def barrier_document(operation_id: str, barred_at: str) -> Document:
+    """What stands in the place of a hold when its request went on under an id of the next period.
+
+    A request that is still under way when its period ends meets it and is sent again.
+    """
+    return {
+        "id": hold_id(operation_id),
+        "pk": partition_for(operation_id).key,
+        "type": "barrier",
+        "operation_id": operation_id,
+        "request_hash": "",
+        "open_rows": 0,
+        "created_at": barred_at,
+    }
+
+
+def is_barrier(document: Mapping[str, Any]) -> bool:
+    return bool(document["type"] == "barrier")

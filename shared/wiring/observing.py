@@ -1,0 +1,29 @@
+"""What operators look at."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from shared.wiring.bookkeeping import Bookkeeping
+
+if TYPE_CHECKING:
+    from shared.metrics import Metrics
+    from shared.services.vitals import Vitals
+
+
+class Observing(Bookkeeping):
+    """Metrics and what is measured for them."""
+
+    @cached_property
+    def metrics(self) -> "Metrics":
+        from shared.metrics import Metrics
+
+        return Metrics(self.settings.telemetry_connection)
+
+    @cached_property
+    def vitals(self) -> "Vitals":
+        from shared.adapters.cosmos_ledger import CosmosLedger
+        from shared.adapters.cosmos_records import CosmosRecords
+        from shared.services.vitals import Vitals
+
+        # The bare stores: counting needs no prompt opened.
+        return Vitals(CosmosLedger(self.cosmos), CosmosRecords(self.cosmos), self.clock)

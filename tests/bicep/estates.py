@@ -1,0 +1,40 @@
+"""The environments that tests look at: each parameter file, evaluated once."""
+
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from tests.bicep.deployments import Deployment
+from tests.bicep.evaluation import evaluate, parameters_of
+
+BICEP: Final = Path(__file__).parents[2] / "bicep"
+STAGES: Final = ("dev", "prod")
+VARIABLES: Final = {
+    "EIG_TOKEN_TENANT_ID": "11111111-aaaa-4bbb-8ccc-000000000001",
+    "EIG_TOKEN_AUDIENCE": "7d0a2f4e-5b1c-4c39-9e57-0c6f1a2b3d40",
+    "EIG_TOKEN_AUTHORIZED_PARTIES": "",
+    "EIG_AUDIT_LOG_ORIGIN": "eig.example.org/audit-log",
+    "EIG_AUDITORS_GROUP_ID": "11111111-aaaa-4bbb-8ccc-00000000000a",
+    "EIG_OPERATOR_EMAILS": "ops@example.org,finance@example.org",
+    "EIG_CLIENT_NETWORKS": "203.0.113.0/24",
+    "EIG_BUDGET_START_DATE": "2026-12-01",
+}
+
+
+def templates() -> list[Path]:
+    """Every Bicep file."""
+    return sorted(BICEP.rglob("*.bicep"))
+
+
+@cache
+def estate(stage: str) -> Deployment:
+    """What the parameters of a stage would deploy."""
+    template, parameters = parameters_of(BICEP / "params" / f"{stage}.bicepparam", VARIABLES)
+    return evaluate(template, parameters, VARIABLES)
+
+
+@cache
+def upload_events() -> Deployment:
+    """The second template, which is deployed when the app runs."""
+    names = {"topicName": "t", "hostAccountName": "h", "deadLetterContainer": "d", "appName": "a"}
+    return evaluate(BICEP / "uploads.bicep", names, {})

@@ -1,0 +1,83 @@
+"""What a history is made of, so that the proofs can show that they reach every kind of event."""
+
+from collections.abc import Iterator
+
+from tests.fakes.cosmos_container import Item
+from tests.proofs.histories import Verdict
+
+# Kinds that a run of a thousand histories must contain; the runner fails if one is missing.
+EXPECTED = frozenset(
+    {
+        "end: succeeded",
+        "end: refused",
+        "end: failed",
+        "end: canceled",
+        "case: outcome_unknown",
+        "marker: second attempt of a worker",
+        "marker: of a sweeper",
+        "marker: of a canceller",
+        "batch: completed",
+        "batch: canceled",
+        "cancel: accepted",
+        "cancel: too late",
+        "clock: jumps back",
+        "clock: jumps forward",
+        "clock: two periods",
+        "duplicate: activity delivered twice at once",
+        "duplicate: key sent again with another payload",
+        "duplicate: request repeated under its key",
+        "duplicate: two payloads race for one key",
+        "fault: crash_after",
+        "fault: crash_before",
+        "fault: late",
+        "fault: lost",
+        "fault: refused",
+        "fault: throttled",
+        "fault: unreachable",
+        "jobs: several at once",
+        "orchestration lost",
+        "refused by the budget of a department",
+        "refused by the budget of a user",
+        "sweep while work runs: restarted",
+        "sweep: booked_at_maximum",
+        "sweep: finished",
+        "sweep: released",
+        "sweep: resolved",
+        "sweep: restarted",
+    }
+)
+
+
+def kinds_of(verdict: Verdict) -> set[str]:
+    """Every kind of event that this history contains."""
+    world = verdict.world
+    kinds = set(world.chaos.seen)
+    for jump in world.clock.jumps:
+        kinds.add("clock: jumps forward" if jump.by_s > 0 else "clock: jumps back")
+    partitions = [p for p in world.container.partitions.values() if p]
+    periods = {d["period"] for p in partitions for d in p.values() if d["type"] == "budget"}
+    if len(periods) > 1:
+        kinds.add("clock: two periods")
+    holds = 0
+    for partition in partitions:
+        for document in partition.values():
+            holds += document["type"] == "hold"
+            kinds.update(_kinds_of_document(document))
+    if holds > 1:
+        kinds.add("jobs: several at once")
+    return kinds
+
+
+def _kinds_of_document(document: Item) -> Iterator[str]:
+    kind = document["type"]
+    if kind == "resolution":
+        yield f"end: {document['status']}"
+    elif kind == "case":
+        yield f"case: {document['kind']}"
+    elif kind == "batch":
+        yield f"batch: {document['status']}"
+    elif kind == "attempt":
+        if document["owner"] != "worker":
+            yield f"marker: of a {document['owner']}"
+        elif document["attempt"] > 1:
+            yield "marker: second attempt of a worker"

@@ -1,0 +1,380 @@
+"""The seeded bugs on which the checker is on trial: each must be caught."""
+
+from tests.proofs.mutants import Change, Mutant
+
+_LEDGER = "shared.domain.ledger"
+_ADAPTER = "shared.adapters.cosmos_ledger"
+_POLICIES = "shared.adapters.cosmos_budget_policies"
+_ATTEMPTS = "shared.services.attempts:Attempts"
+
+
+def _mutant(name: str, *changes: tuple[str, str, str]) -> Mutant:
+    return Mutant(name, tuple(Change(*change) for change in changes))
+
+
+RESERVING = (
+    _mutant(
+        "the predicate asks whether the limit is reached, without the amount",
+        (f"{_LEDGER}:reserve_operations", ", constant=amount)", ")"),
+    ),
+    _mutant(
+        "the predicate is left out for one scope",
+        (
+            f"{_LEDGER}:reserve_operations",
+            '(_incr("reserved_micros", amount),), fits)',
+            '(_incr("reserved_micros", amount),), fits if scope.kind == "department" else None)',
+        ),
+    ),
+    _mutant(
+        "the predicate looks at the highest ceiling there ever was",
+        (
+            f"{_LEDGER}:reserve_operations",
+            'Sum(("ceiling_micros",))',
+            'Sum(("high_micros",))',
+        ),
+    ),
+    _mutant(
+        "read, check, write: the decision is made from a read",
+        (
+            f"{_LEDGER}:reserve_operations",
+            '(_incr("reserved_micros", amount),), fits)',
+            '(_incr("reserved_micros", amount),))',
+        ),
+        (
+            f"{_ADAPTER}:CosmosLedger.reserve",
+            "    try:\n        answers = await commit",
+            "    for scope in hold.scopes:\n"
+            "        standing = await self.budget(partition, scope)\n"
+            "        if standing and standing.available_micros < hold.amount_micros:\n"
+            "            raise await self._budget_exceeded(partition, scope, hold.amount_micros)\n"
+            "    try:\n        answers = await commit",
+        ),
+    ),
+    _mutant(
+        "the hold is written before its money is set aside",
+        (
+            f"{_ADAPTER}:CosmosLedger.reserve",
+            "answers = await commit(await self._container(), partition.key, operations)",
+            "container, money = await self._container(), 1 + len(hold.scopes)\n"
+            "        await commit(container, partition.key, [operations[0], *operations[money:]])\n"
+            "        operations = operations[1:money]\n"
+            "        answers = await commit(container, partition.key, operations)",
+        ),
+        (f"{_ADAPTER}:CosmosLedger.reserve", "refusal.index - 1", "refusal.index"),
+    ),
+    _mutant(
+        "a repeated request is not compared with the first one",
+        (
+            f"{_ADAPTER}:CosmosLedger._same_request",
+            'standing["request_hash"] != hold.request_hash',
+            'standing["request_hash"] is None',
+        ),
+    ),
+    _mutant(
+        "every sending of a request gets an id of its own",
+        (
+            "shared.services.admission:Admission.operation_id",
+            "key or self.clock.new_id()",
+            "self.clock.new_id()",
+        ),
+    ),
+    _mutant(
+        "a key from before the end of the month is not looked for",
+        (
+            "shared.services.admission:Admission.operation_id",
+            "if key and now.date()",
+            "if not key and now.date()",
+        ),
+    ),
+    _mutant(
+        "opening a period writes its budgets anew",
+        (
+            f"{_POLICIES}:CosmosBudgetPolicies.open",
+            "        await commit(",
+            "        await (await self._container()).upsert_item(operations[0].document)\n"
+            "        await commit(",
+        ),
+    ),
+    _mutant(
+        "the audit event is left out of the transaction",
+        (
+            f"{_LEDGER}:reserve_operations",
+            "Create(outbox_document(partition, reservation.event)),",
+            "",
+        ),
+    ),
+)
+CALLING = (
+    _mutant(
+        "the provider is called before the marker is written",
+        (
+            f"{_ATTEMPTS}.run",
+            "        try:\n            standing = await",
+            "        outcome = await self.providers[item.provider].generate(\n"
+            "            order, self._recorder(marker)\n"
+            "        )\n"
+            "        try:\n            standing = await",
+        ),
+        (
+            f"{_ATTEMPTS}.run",
+            "outcome = await self.providers[item.provider].generate("
+            "order, self._recorder(standing))\n",
+            "pass\n",
+        ),
+    ),
+    _mutant(
+        "leave to call is given to whoever asks",
+        (
+            f"{_ADAPTER}:CosmosLedger.begin_attempt",
+            "if await create_once(await self._container(), marker_document(marker)):",
+            "if await create_once(await self._container(), marker_document(marker)) or True:",
+        ),
+    ),
+    _mutant(
+        "a paid call is tried again after a time-out",
+        (
+            f"{_ATTEMPTS}._conclude",
+            "return self._unknown(item, marker, outcome.reason, outcome.job_id)",
+            "return self._unknown(item, marker, outcome.reason).model_copy(\n"
+            '            update={"ending": "retry", "retry_after_s": 1.0}\n        )',
+        ),
+    ),
+    _mutant(
+        "a failure that was billed is tried again",
+        (
+            f"{_ATTEMPTS}._not_delivered",
+            "outcome.failure in RETRYABLE and usd_micros == 0 and",
+            "outcome.failure in RETRYABLE and",
+        ),
+    ),
+    _mutant(
+        "the sweep does not look at a worker's marker",
+        (
+            f"{_ATTEMPTS}.stop",
+            "found = await self.evidence(item, standing)",
+            "found = self._canceled(item, attempt)",
+        ),
+    ),
+    _mutant(
+        "a cancel does not look at a worker's marker",
+        (
+            f"{_ATTEMPTS}.cancel",
+            'if standing.holder == marker.holder or standing.owner != "worker":',
+            "if standing.holder:",
+        ),
+    ),
+)
+SETTLING = (
+    _mutant(
+        "an unknown outcome is refunded",
+        (
+            "shared.services.settlements:Settlements.settle",
+            'if report.ending == "unknown":',
+            'if report.ending == "unknown":\n'
+            "            report = report.model_copy(\n"
+            '                update={"ending": "canceled", "reason": "refunded"}\n'
+            "            )\n"
+            '        if report.ending == "unknown":',
+        ),
+    ),
+    _mutant(
+        "past the horizon an unknown outcome is released",
+        (
+            "shared.domain.settlements:expired_report",
+            "usd_micros=item.quote.usd_micros",
+            "usd_micros=0",
+        ),
+    ),
+    _mutant(
+        "the quote is booked, not what it cost",
+        (
+            "shared.domain.settlements:_cost",
+            "amount_micros=min(actual, held)",
+            "amount_micros=held",
+        ),
+    ),
+    _mutant(
+        "the exchange is rounded down",
+        (
+            "shared.domain.money:aud_micros",
+            "-(-product // MICROS_PER_UNIT)",
+            "product // MICROS_PER_UNIT",
+        ),
+    ),
+    _mutant(
+        "a resolution is written over the one that stands",
+        (
+            "shared.adapters.cosmos:_sdk_operation",
+            'return ("create", (operation.document,), {})',
+            'verb = "upsert" if operation.document["type"] == "resolution" else "create"\n'
+            "        return (verb, (operation.document,), {})",
+        ),
+    ),
+    _mutant(
+        "a resolution that stands is left out, its amounts are not",
+        (
+            f"{_ADAPTER}:CosmosLedger.resolve",
+            "rows = await self._without_resolved(partition, rows)",
+            "del operations[refusal.index]\n"
+            "                await commit(await self._container(), partition.key, operations)\n"
+            "                return",
+        ),
+    ),
+    _mutant(
+        "a release leaves out the last scope",
+        (f"{_LEDGER}:resolve_operations", "for scope in scopes\n", "for scope in scopes[:-1]\n"),
+    ),
+    _mutant(
+        "what remains of a hold is not counted down",
+        (
+            f"{_LEDGER}:resolve_operations",
+            '(_incr("remaining_micros", -held), _incr("open_rows", -len(resolutions))),',
+            '(_incr("open_rows", -len(resolutions)),),',
+        ),
+    ),
+    _mutant(
+        "a late unknown report is written over an end",
+        (
+            f"{_LEDGER}:unknown_operations",
+            'has_status("queued")',
+            "None",
+        ),
+    ),
+    _mutant(
+        "a picture that was paid but not kept is not booked",
+        (
+            f"{_ATTEMPTS}._keep",
+            'update={"ending": "ended", "failure": Failure.CUSTODY,',
+            'update={"usd_micros": 0, "ending": "ended", "failure": Failure.CUSTODY,',
+        ),
+    ),
+    _mutant(
+        "the sweep forgets the period before",
+        (
+            "shared.services.calendars:Calendars.open_partitions",
+            "self._partitions(2)",
+            "self._partitions(1)",
+        ),
+    ),
+    _mutant(
+        "events are dropped from the outbox before they are copied",
+        (
+            "shared.services.audit_relay:AuditRelay._copy",
+            'await self.audit.append(partition, [item["event"] for item in waiting])\n'
+            "        await self.records.drop_outbox(partition, waiting)\n",
+            "await self.records.drop_outbox(partition, waiting)\n"
+            '        await self.audit.append(partition, [item["event"] for item in waiting])\n',
+        ),
+    ),
+)
+_BUDGET_POLICIES = "shared.domain.budget_policies"
+CHANGING = (
+    _mutant(
+        "a correction is booked again under an id of its own",
+        (
+            "shared.domain.adjustments:_document",
+            "adjustment_document_id(adjustment.adjustment_id),",
+            "adjustment_document_id(adjustment.adjustment_id + adjustment.booked_at),",
+        ),
+    ),
+    _mutant(
+        "a correction upwards is not held against the ceiling",
+        (
+            "shared.domain.adjustments:adjust_operations",
+            'allowed = compare(committed, "<=", Sum(("ceiling_micros",)))',
+            'allowed = at_least({"spent_micros": 0})',
+        ),
+    ),
+    _mutant(
+        "a grant is taken back each time somebody looks",
+        ("shared.domain.grants:end_operations", 'steps, has_status("active")', "steps"),
+        (
+            "shared.adapters.cosmos_grants:CosmosGrants.due",
+            "c.status = 'active' AND ",
+            "",
+        ),
+    ),
+    _mutant(
+        "a grant does not raise the highest ceiling",
+        (
+            "shared.domain.limit_changes:raise_limit",
+            '{"ceiling_micros": raised, "high_micros": raised}',
+            '{"ceiling_micros": raised}',
+        ),
+    ),
+    _mutant(
+        "a policy that lowers a limit forgets how high it was",
+        (
+            f"{_BUDGET_POLICIES}:apply_operation",
+            "max(budget.high_micros, ceiling_micros)",
+            "ceiling_micros",
+        ),
+    ),
+    _mutant(
+        "a policy is applied over a grant that came in between",
+        (
+            f"{_BUDGET_POLICIES}:apply_operation",
+            "every(unchanged, covered)",
+            "covered",
+        ),
+    ),
+    _mutant(
+        "what rolls over is taken by every opening",
+        (f"{_POLICIES}:CosmosBudgetPolicies.carry_over", "Create(entry),", ""),
+    ),
+    _mutant(
+        "admission does not ask whether spending is frozen",
+        (
+            "shared.services.admission:Admission.reserve",
+            "await self.freezes.refusal(reservation) if self.freezes else None",
+            "None",
+        ),
+    ),
+    _mutant(
+        "attempts go on while spending is frozen",
+        (
+            f"{_ATTEMPTS}._paused",
+            'return postponed(item.generation_id, attempt, wait_s, "frozen")',
+            "return None",
+        ),
+    ),
+    _mutant(
+        "a view of the freezes is kept for minutes",
+        (
+            "shared.services.freezes:FreezeWatch.current",
+            "if self._age(tenant_id) > FRESH:",
+            "if self._age(tenant_id) > 60 * FRESH:",
+        ),
+        (
+            "shared.services.freezes:FreezeWatch.current",
+            "if self._age(tenant_id) > STALE_MAX:",
+            "if self._age(tenant_id) > 60 * STALE_MAX:",
+        ),
+    ),
+    _mutant(
+        "the sweep raises no alert that was missed",
+        (
+            "shared.services.alerts:Alerts._catch_up",
+            "return await self._raise_new(partition, reached)",
+            "return 0",
+        ),
+    ),
+)
+OF_ALERTS = (
+    _mutant(
+        "an alert is created by everybody who sees it",
+        (
+            "shared.adapters.cosmos_alerts:CosmosAlerts.raise_once",
+            "operations = [create_operation(alert), ",
+            "own = create_operation(alert)\n"
+            '    own.document["id"] += f"#{id(own)}"\n'
+            "    operations = [own, ",
+        ),
+        (
+            "shared.adapters.cosmos_alerts:CosmosAlerts.raise_once",
+            "Create(outbox_document(alert.partition, event))]",
+            "]",
+        ),
+    ),
+)
+MUTANTS = (*RESERVING, *CALLING, *SETTLING, *CHANGING)

@@ -1,0 +1,135 @@
+"""Changing policies: what it does to rollover, and to work that is under way when a period ends."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from shared.adapters.cosmos_ledger import CosmosLedger
+from shared.domain.budget_policies import BudgetPolicy, Rollover
+from shared.domain.budgets import Budget, Scope
+from shared.domain.identity import Role
+from shared.domain.ids import Partition
+from shared.errors import Unavailable
+from shared.services.admission import Admission
+from shared.services.budget_periods import BudgetPeriods
+from shared.services.budgets import BudgetChange, Budgets
+from shared.services.calendars import Calendars
+from tests import builders
+from tests.fakes.budget_policies import FakeBudgetPolicies
+from tests.fakes.clock import FakeClock
+from tests.fakes.cosmos_container import FakeConnection
+from tests.fakes.directory import FakeDirectory
+
+ATLAS = Scope("project", "atlas")
+MANAGER = builders.caller(3, role=Role.DEPT_MANAGER)
+LIMIT = 1_000
+MIDNIGHT = datetime(2026, 12, 1, tzinfo=UTC)
+
+
+@dataclass
+class World:
+    """The budgets of one department in memory."""
+
+    budgets: Budgets
+    periods: BudgetPeriods
+    admission: Admission
+    ledger: CosmosLedger
+    policies: FakeBudgetPolicies
+    clock: FakeClock
+
+    async def put(self, limit_micros: int, rollover: Rollover, revision: int | None = None) -> None:
+        policy = BudgetPolicy(ATLAS, limit_micros, rollover=rollover)
+        await self.budgets.put(
+            MANAGER,
+            ATLAS.name,
+            BudgetChange(policy),
+            expected=revision,
+            department_id=None,
+            correlation_id="c-1",
+        )
+
+    async def opened(self, period: str) -> Budget:
+        partition = Partition("marketing", period)
+        await self.periods.open(partition, [ATLAS])
+        found = await self.ledger.budget(partition, ATLAS)
+        assert found is not None
+        return found
+
+
+@pytest.fixture
+def world() -> World:
+    connection, clock = FakeConnection(), FakeClock()
+    policies = FakeBudgetPolicies(connection)
+    directory = FakeDirectory(departments=["marketing"])
+    calendars = Calendars(policies, directory, clock)
+    periods = BudgetPeriods(policies, calendars, clock)
+    ledger = CosmosLedger(connection.as_connection())
+    budgets = Budgets(ledger, policies, directory, calendars, periods, clock)
+    admission = Admission(ledger, calendars, periods, clock)
+    return World(budgets, periods, admission, ledger, policies, clock)
+
+
+def plant(world: World, rollover: Rollover) -> None:
+    policy = BudgetPolicy(ATLAS, LIMIT, rollover=rollover, since_month="202601")
+    world.policies.plant("marketing", policy)
+
+
+async def test_rollover_switched_on_values_no_month_before_it(world: World) -> None:
+    plant(world, "none")
+    await world.put(100 * LIMIT, "unused")
+    assert (await world.opened("202611")).limit_micros == 100 * LIMIT
+    world.clock.set(datetime(2026, 12, 15, tzinfo=UTC))
+    assert (await world.opened("202612")).limit_micros == 200 * LIMIT
+
+
+async def test_raised_limit_values_no_month_before_it(world: World) -> None:
+    plant(world, "unused")
+    await world.put(100 * LIMIT, "unused")
+    assert (await world.opened("202611")).limit_micros == (100 + 10) * LIMIT  # January to October
+
+
+async def test_budget_that_comes_back_carries_nothing_from_before(world: World) -> None:
+    plant(world, "unused")
+    await world.budgets.delete(
+        MANAGER, ATLAS.name, expected=None, department_id=None, correlation_id="c-1"
+    )
+    world.clock.set(datetime(2027, 3, 15, tzinfo=UTC))
+    await world.put(LIMIT, "unused", revision=0)
+    assert (await world.opened("202703")).limit_micros == LIMIT
+
+
+async def test_writer_that_died_is_made_up_for_however_late(world: World) -> None:
+    plant(world, "none")
+    assert (await world.opened("202611")).limit_micros == LIMIT
+    revised = BudgetPolicy(ATLAS, 5 * LIMIT, revision=2)
+    await world.policies.put("marketing", revised, builders.event("atlas", "budget.changed.2"))
+    world.clock.advance(10 * 24 * 3_600)
+    await world.budgets.apply_pending("marketing")
+    found = await world.ledger.budget(Partition("marketing", "202611"), ATLAS)
+    assert found is not None and found.limit_micros == 5 * LIMIT
+    assert await world.policies.pending("marketing") == []
+
+
+async def test_key_that_goes_on_in_the_next_period_shuts_the_old_door(world: World) -> None:
+    world.clock.set(MIDNIGHT - timedelta(seconds=10))
+    old = await world.admission.operation_id(builders.caller(), "batch", "key-1")
+    assert old.startswith("202611-")
+    world.clock.set(MIDNIGHT + timedelta(seconds=5))
+    new = await world.admission.operation_id(builders.caller(), "batch", "key-1")
+    assert new.startswith("202612-")
+    with pytest.raises(Unavailable):  # what was under way: sent again, it goes on in December
+        await world.ledger.reserve(builders.reservation(builders.item(old)))
+    assert await world.admission.operation_id(builders.caller(), "batch", "key-1") == new
+
+
+async def test_key_that_was_used_before_the_period_ended_keeps_its_id(world: World) -> None:
+    world.clock.set(MIDNIGHT - timedelta(seconds=10))
+    caller = builders.caller()
+    old = await world.admission.operation_id(caller, "generation", "key-1")
+    partition = Partition("marketing", "202611")
+    limits = dict.fromkeys(caller.charge().scopes(), 10_000_000)
+    await builders.open_budgets(world.policies.connection, partition, limits)
+    await world.ledger.reserve(builders.reservation(builders.item(old)))
+    world.clock.set(MIDNIGHT + timedelta(seconds=5))
+    assert await world.admission.operation_id(caller, "generation", "key-1") == old
