@@ -6,6 +6,8 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PYTHON_STAMP := $(VENV)/.installed
 NODE_STAMP := node_modules/.installed
+CHECKOV_VENV := .venv-checkov
+CHECKOV_STAMP := $(CHECKOV_VENV)/.checkov-3.3.30
 # In the local cloud, which never ships: asserts, the demo's own words taken for passwords, seeded
 # randomness, and SQL whose only variable part is the name of a table that the code numbered itself.
 BANDIT_DEVHOST_SKIP := B101,B105,B311,B608
@@ -15,7 +17,7 @@ PYTHON_CHECK := import sys; v = sys.version_info[:2]; \
   + " name another: make PYTHON=python3.12 ...")
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up emulators test check bench proofs prove clean install
+.PHONY: help demo up emulators test check bench proofs prove infra clean install
 .NOTPARALLEL:
 
 help: ## Show this list
@@ -47,6 +49,9 @@ proofs: install ## Run the short share of the proofs that is part of the tests
 prove: install ## Play 100,000 fault histories, all crash points and all seeded bugs
 	@$(PY) -m tests.proofs
 
+infra: $(CHECKOV_STAMP) ## Analyse the Bicep templates with checkov, in an environment of its own
+	$(CHECKOV_VENV)/bin/checkov --config-file bicep/.checkov.yaml
+
 bench: install ## Measure cold start, admission, batches and round trips
 	$(PY) -m bench
 
@@ -62,6 +67,13 @@ $(PYTHON_STAMP): requirements.txt requirements-dev.txt constraints.txt
 	@echo "Installing the Python packages into $(VENV)"
 	@$(PY) -m pip install --quiet --disable-pip-version-check \
 	  --requirement requirements-dev.txt --constraint constraints.txt
+	@touch $@
+
+# Not in .venv: it pins versions that contradict ours, and takes 290 MB.
+$(CHECKOV_STAMP):
+	@$(PYTHON) -m venv $(CHECKOV_VENV)
+	@echo "Installing checkov into $(CHECKOV_VENV)"
+	@$(CHECKOV_VENV)/bin/python -m pip install --quiet --disable-pip-version-check checkov==3.3.30
 	@touch $@
 
 $(NODE_STAMP): package.json package-lock.json

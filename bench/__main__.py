@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import admission, batches, cold_start, concurrency, round_trips
+from bench import admission, audit_log, batches, cold_start, concurrency, round_trips
 
 RESULTS = Path(__file__).parent / "results"
 BENCHMARKS: dict[str, Callable[[], Coroutine[Any, Any, dict[str, Any]]]] = {
@@ -23,6 +23,7 @@ BENCHMARKS: dict[str, Callable[[], Coroutine[Any, Any, dict[str, Any]]]] = {
     "admission": admission.run,
     "round-trips": round_trips.run,
     "batches": batches.run,
+    "audit-log": audit_log.run,
     "concurrency": concurrency.run,
 }
 

@@ -7,12 +7,18 @@ targetScope = 'subscription'
 @minLength(2)
 @maxLength(20)
 param environmentName string
-@description('Where data lives. Policy refuses everything outside Australia but Azure OpenAI.')
+@description('Where the app runs. It moves when a region is lost; homeLocation stays.')
 @allowed([
   'australiaeast'
   'australiasoutheast'
 ])
 param location string
+@description('Where data was first put, and its keys and identities: it never changes. Policy refuses everything outside Australia but Azure OpenAI.')
+@allowed([
+  'australiaeast'
+  'australiasoutheast'
+])
+param homeLocation string
 @description('The second region of the ledger; empty: one region.')
 @allowed([
   ''
@@ -23,6 +29,8 @@ param secondLocation string
 @description('Where Azure OpenAI lies: no image model can be deployed in Australia.')
 param providerLocation string
 param tags object = {}
+@description('The ledger\'s account; empty: the one that the template makes. Set after a restore.')
+param cosmosAccountName string = ''
 
 // Who is trusted and who is told
 param tokenTenantId string
@@ -93,7 +101,9 @@ param budgetStartDate string
 @description('A cost export of the Azure OpenAI account exists, its address with its signature in the vault.')
 param costExport bool
 
+// Of what moves with the app, and of what stays: data, keys, identities, the public address.
 var token = uniqueString(subscription().id, environmentName, location)
+var homeToken = uniqueString(subscription().id, environmentName, homeLocation)
 var allTags = union(tags, {
   'azd-env-name': environmentName
   system: 'eig'
@@ -125,7 +135,7 @@ var zones = [
 
 resource group 'Microsoft.Resources/resourceGroups@2024-03-01' = {
   name: 'rg-eig-${environmentName}'
-  location: location
+  location: homeLocation
   tags: allTags
 }
 
@@ -133,9 +143,9 @@ module identities 'modules/identities.bicep' = {
   name: 'identities'
   scope: group
   params: {
-    location: location
+    location: homeLocation
     tags: allTags
-    token: token
+    token: homeToken
   }
 }
 
@@ -202,9 +212,9 @@ module imagesStorage 'modules/storage_images.bicep' = {
   name: 'storage-images'
   scope: group
   params: {
-    location: location
+    location: homeLocation
     tags: allTags
-    name: 'stimg${token}'
+    name: 'stimg${homeToken}'
     sku: imagesSku
     containers: blobContainers
     clientNetworks: clientNetworks
@@ -218,9 +228,9 @@ module evidenceStorage 'modules/storage_evidence.bicep' = {
   name: 'storage-evidence'
   scope: group
   params: {
-    location: location
+    location: homeLocation
     tags: allTags
-    name: 'stev${token}'
+    name: 'stev${homeToken}'
     sku: evidenceSku
     publicAccess: publicAccess
     lockedContainers: lockedContainers
@@ -238,9 +248,9 @@ module witnessStorage 'modules/storage_evidence.bicep' = {
   name: 'storage-witness'
   scope: group
   params: {
-    location: location
+    location: homeLocation
     tags: allTags
-    name: 'stwit${token}'
+    name: 'stwit${homeToken}'
     sku: evidenceSku
     publicAccess: publicAccess
     lockedContainers: []
@@ -258,10 +268,11 @@ module cosmos 'modules/cosmos.bicep' = {
   name: 'cosmos'
   scope: group
   params: {
+    homeLocation: homeLocation
     location: location
     secondLocation: secondLocation
     tags: allTags
-    name: 'cosmos-eig-${token}'
+    name: empty(cosmosAccountName) ? 'cosmos-eig-${homeToken}' : cosmosAccountName
     databaseName: databaseName
     consistency: consistency
     zoneRedundant: zoneRedundant
@@ -277,9 +288,9 @@ module vault 'modules/key_vault.bicep' = {
   name: 'key-vault'
   scope: group
   params: {
-    location: location
+    location: homeLocation
     tags: allTags
-    name: 'kv-eig-${token}'
+    name: 'kv-eig-${homeToken}'
     sku: vaultSku
     publicAccess: publicAccess
     workspaceId: monitoring.outputs.workspaceId
@@ -293,7 +304,7 @@ module openAi 'modules/openai.bicep' = {
   params: {
     location: providerLocation
     tags: allTags
-    name: 'oai-eig-${token}'
+    name: 'oai-eig-${homeToken}'
     publicAccess: publicAccess
     modelName: 'gpt-image-2'
     modelVersion: imageModelVersion
@@ -307,9 +318,9 @@ module language 'modules/language.bicep' = {
   name: 'language'
   scope: group
   params: {
-    location: location
+    location: homeLocation
     tags: allTags
-    name: 'lang-eig-${token}'
+    name: 'lang-eig-${homeToken}'
     publicAccess: publicAccess
     workspaceId: monitoring.outputs.workspaceId
   }
@@ -320,7 +331,7 @@ module mail 'modules/mail.bicep' = {
   scope: group
   params: {
     tags: allTags
-    token: token
+    token: homeToken
   }
 }
 
@@ -328,9 +339,9 @@ module uploadTopic 'modules/upload_topic.bicep' = {
   name: 'upload-topic'
   scope: group
   params: {
-    location: location
+    location: homeLocation
     tags: allTags
-    token: token
+    token: homeToken
     imagesAccountId: imagesStorage.outputs.id
   }
 }
@@ -439,6 +450,7 @@ module privateEndpoints 'modules/private_endpoints.bicep' = if (privateNetwork) 
   params: {
     location: location
     tags: allTags
+    token: token
     subnetId: network.outputs.endpointSubnetId
     doors: privateDoors
   }
@@ -449,7 +461,7 @@ module frontDoorProfile 'modules/front_door_profile.bicep' = if (frontDoor) {
   scope: group
   params: {
     tags: allTags
-    token: token
+    token: homeToken
   }
 }
 
@@ -459,6 +471,7 @@ var keysUrl = '${vault.outputs.uri}keys'
 var hostSettings = {
   APPLICATIONINSIGHTS_CONNECTION_STRING: monitoring.outputs.connectionString
   APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identities.outputs.appClientId};Authorization=AAD'
+  APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL: 'true'
   AZURE_CLIENT_ID: identities.outputs.appClientId
   AZURE_FUNCTIONS_DURABLE_STRICT_TYPING: '1'
   AzureWebJobsStorage__blobServiceUri: hostStorage.outputs.blobUrl
@@ -542,7 +555,7 @@ module frontDoorRoutes 'modules/front_door.bicep' = if (frontDoor) {
   scope: group
   params: {
     tags: allTags
-    token: token
+    token: homeToken
     profileName: frontDoorProfile.outputs.name
     appHostName: app.outputs.hostName
     requestsPerMinute: requestsPerMinute

@@ -62,7 +62,7 @@ async def run_tiering(ports: Ports, days: int, rules: Rules | None = None) -> Ti
         connection_string(ports), api_version=API_VERSION
     ) as service:
         for container in read_resources().blob_containers:
-            async for blob in _blobs(service, container):
+            async for blob in blobs_of(service, container):
                 looked_at += 1
                 taken = steps(rules, blob, now, days)
                 if taken:
@@ -92,7 +92,8 @@ def show_tiering(run: TieringRun, console: Console) -> None:
     console.print(f"{run.looked_at} blobs looked at: {shown}.")
 
 
-async def _blobs(service: BlobServiceClient, container: str) -> AsyncIterator[Blob]:
+async def blobs_of(service: BlobServiceClient, container: str) -> AsyncIterator[Blob]:
+    """Every blob of a container, as the engine sees it."""
     # All names first: what is moved while a listing runs might be listed twice.
     listing = service.get_container_client(container).list_blobs(include=["tags"])
     for found in [each async for each in listing]:

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from functions.http_models import Query
+from functions.http_reasons import REASON_PATTERN
 from shared.domain.approvals import COMMENT_CHARS_MAX, Decision
 
 
@@ -21,4 +22,4 @@ class DecisionRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     decision: Decision
-    comment: str = Field(default="", max_length=COMMENT_CHARS_MAX)
+    comment: str = Field(default="", max_length=COMMENT_CHARS_MAX, pattern=REASON_PATTERN)

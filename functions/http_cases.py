@@ -18,8 +18,11 @@ async def list_cases(req: func.HttpRequest) -> func.HttpResponse:
     async def act(call: Call) -> func.HttpResponse:
         from functions.http_reconciliation_models import CaseQuery
 
-        shown = call.query(CaseQuery).status
-        return json_response(await services().cases.listing(call.known_caller, shown))
+        query = call.query(CaseQuery)
+        page = await services().cases.pages.page(
+            call.known_caller, query.status, query.continuation, query.limit
+        )
+        return json_response(page)
 
     return await handle(req, act)
 

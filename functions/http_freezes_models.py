@@ -1,10 +1,12 @@
 """What requests about freezes must look like."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 
 from functions.http_models import Query
+from functions.http_moments import checked_moment
+from functions.http_reasons import REASON_PATTERN
 from shared.domain.freezes import REASON_CHARS_MAX
 
 
@@ -13,7 +15,7 @@ class FreezeRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
-    reason: str = Field(min_length=3, max_length=REASON_CHARS_MAX)
+    reason: str = Field(min_length=3, max_length=REASON_CHARS_MAX, pattern=REASON_PATTERN)
     ends_at: AwareDatetime | None = Field(
         default=None, strict=False, description="without it, until somebody lifts the freeze"
     )
@@ -21,10 +23,10 @@ class FreezeRequest(BaseModel):
     @field_validator("ends_at")
     @classmethod
     def _in_utc(cls, value: datetime | None) -> datetime | None:
-        return value.astimezone(UTC) if value else None
+        return checked_moment(value)
 
 
 class LiftQuery(Query):
     """Why a freeze is lifted."""
 
-    reason: str = Field(min_length=3, max_length=REASON_CHARS_MAX)
+    reason: str = Field(min_length=3, max_length=REASON_CHARS_MAX, pattern=REASON_PATTERN)

@@ -1,11 +1,13 @@
 """What requests about grants must look like."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 
 from functions.http_models import Query
+from functions.http_moments import checked_moment
+from functions.http_reasons import REASON_PATTERN
 from shared.domain.grants import (
     GRANT_MICROS_MAX,
     GRANT_SCOPES_MAX,
@@ -43,13 +45,13 @@ class _Raise(BaseModel):
     @field_validator("ends_at")
     @classmethod
     def _in_utc(cls, value: datetime | None) -> datetime | None:
-        return value.astimezone(UTC) if value else None
+        return checked_moment(value)
 
 
 class GrantRequest(_Raise):
     """A temporary increase."""
 
-    reason: str = Field(min_length=3, max_length=REASON_CHARS_MAX)
+    reason: str = Field(min_length=3, max_length=REASON_CHARS_MAX, pattern=REASON_PATTERN)
 
     def order(self) -> GrantOrder:
         """The same, as the service takes it."""
@@ -68,7 +70,10 @@ class OverrideRequest(_Raise):
     """An emergency override."""
 
     reason: str = Field(
-        min_length=REASON_CHARS_MIN, max_length=REASON_CHARS_MAX, description="goes into the audit"
+        min_length=REASON_CHARS_MIN,
+        max_length=REASON_CHARS_MAX,
+        pattern=REASON_PATTERN,
+        description="goes into the audit",
     )
     surcharge_percent: int = Field(default=0, ge=0, le=100, strict=True)
 

@@ -6,9 +6,11 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from functions.http_models import Query, checked_day
-from shared.domain.cases import REASON_CHARS_MAX
+from functions.http_reasons import REASON_PATTERN
+from shared.domain.cases import REASON_CHARS_MAX, CaseFilter
 from shared.domain.ids import DEPARTMENT_ID_PATTERN
 from shared.domain.money import MICROS_MAX
+from shared.services.case_pages import CASES_PER_PAGE_MAX
 
 
 class ReconciliationRequest(BaseModel):
@@ -29,7 +31,9 @@ class ReconciliationRequest(BaseModel):
 class CaseQuery(Query):
     """Which cases are listed."""
 
-    status: Literal["open", "closed", "all"] = "open"
+    status: CaseFilter = "open"
+    limit: int = Field(default=CASES_PER_PAGE_MAX, ge=1, le=CASES_PER_PAGE_MAX)
+    continuation: str | None = Field(default=None, max_length=200)
 
 
 class CaseClosing(BaseModel):
@@ -40,7 +44,7 @@ class CaseClosing(BaseModel):
     decision: Literal["accept", "adjust"] = Field(
         description="adjust books what was billed beyond, or short of, what was booked"
     )
-    reason: str = Field(min_length=3, max_length=REASON_CHARS_MAX)
+    reason: str = Field(min_length=3, max_length=REASON_CHARS_MAX, pattern=REASON_PATTERN)
     department: str | None = Field(
         default=None,
         pattern=rf"^{DEPARTMENT_ID_PATTERN}$",

@@ -8,7 +8,7 @@ from shared.domain.vitals import COUNTERS, DIMENSIONS, GAUGES, Reading
 from shared.errors import InvariantBroken
 
 if TYPE_CHECKING:
-    from opentelemetry.metrics import Counter, MeterProvider, _Gauge
+    from opentelemetry.metrics import Counter, Histogram, MeterProvider
 
 EXPORT_INTERVAL_MS: Final = 60_000  # gauges are measured once a minute
 logger = logging.getLogger("eig.metrics")
@@ -25,7 +25,7 @@ class Metrics:
         """`provider` takes the place of Application Insights, for tests."""
         self._connection = connection
         self._provider = provider
-        self._gauges: dict[str, _Gauge] = {}
+        self._gauges: dict[str, Histogram] = {}
         self._counters: dict[str, Counter] = {}
 
     @property
@@ -39,7 +39,7 @@ class Metrics:
             return
         self._open()
         for reading in readings:
-            self._gauges[reading.name].set(reading.value, _checked(dict(reading.attributes)))
+            self._gauges[reading.name].record(reading.value, _checked(dict(reading.attributes)))
 
     def count(self, name: str, **attributes: str) -> None:
         """Add one to a counter."""
@@ -55,7 +55,9 @@ class Metrics:
             self._provider = _to_application_insights(str(self._connection))
         meter = self._provider.get_meter("eig")
         self._counters = {name: meter.create_counter(name) for name in COUNTERS}
-        self._gauges = {name: meter.create_gauge(name) for name in GAUGES}
+        # The exporter repeats a gauge for as long as the worker lives, and the timer that measures
+        # moves from worker to worker: old values would stand beside new ones. A histogram does not.
+        self._gauges = {name: meter.create_histogram(name) for name in GAUGES}
 
 
 def _checked(attributes: dict[str, str]) -> dict[str, str]:

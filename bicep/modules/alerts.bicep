@@ -33,7 +33,7 @@ var onMetrics = [
     window: 'PT15M'
     every: 'PT5M'
     threshold: 300
-    query: 'AppMetrics | where Name == "eig.audit.lag_s" | summarize Value = max(Sum)'
+    query: 'AppMetrics | where Name == "eig.audit.lag_s" | summarize Value = max(Max)'
   }
   {
     name: 'work-is-stuck'
@@ -42,7 +42,7 @@ var onMetrics = [
     window: 'PT15M'
     every: 'PT5M'
     threshold: 3600
-    query: 'AppMetrics | where Name == "eig.holds.oldest_age_s" | summarize Value = max(Sum)'
+    query: 'AppMetrics | where Name == "eig.holds.oldest_age_s" | summarize Value = max(Max)'
   }
   {
     name: 'outcomes-unknown'
@@ -51,7 +51,7 @@ var onMetrics = [
     window: 'PT15M'
     every: 'PT5M'
     threshold: 20
-    query: 'AppMetrics | where Name == "eig.outcomes.unknown" | summarize Department = max(Sum) by tostring(Properties.department) | summarize Value = sum(Department)'
+    query: 'AppMetrics | where Name == "eig.outcomes.unknown" | summarize Department = max(Max) by tostring(Properties.department) | summarize Value = sum(Department)'
   }
   {
     name: 'provider-fails'
@@ -69,7 +69,7 @@ var onMetrics = [
     window: 'P1D'
     every: 'PT1H'
     threshold: dailyAud
-    query: 'AppMetrics | where Name == "eig.budget.spent_micros" | summarize Spent = max(Sum) - min(Sum) by tostring(Properties.department), tostring(Properties.period) | summarize Value = sum(Spent) / 1000000'
+    query: 'AppMetrics | where Name == "eig.budget.spent_micros" | summarize Spent = max(Max) - min(Min) by tostring(Properties.department), tostring(Properties.period) | summarize Value = sum(Spent) / 1000000'
   }
   {
     name: 'requests-fail'
@@ -92,7 +92,7 @@ var onMetrics = [
 ]
 
 resource metricAlert 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [for each in onMetrics: {
-  name: 'eig-${each.name}'
+  name: 'eig-${each.name}-${token}'
   location: location
   tags: tags
   kind: 'LogAlert'

@@ -1,5 +1,8 @@
 // The ledger's account: no keys, one write region, restorable to any second.
 
+@description('Where the account was made; Azure never moves it.')
+param homeLocation string
+@description('The region that writes.')
 param location string
 @description('Reads and failover; empty: one region only.')
 param secondLocation string
@@ -33,22 +36,34 @@ var containers = [
     searched: [
       '/pk/?'
       '/alert_id/?'
+      '/applied/?'
       '/batch_id/?'
+      '/body/asked_at/?'
+      '/body/since/?'
       '/channel/deleted/?'
       '/closed_at/?'
       '/created_at/?'
       '/ends_at/?'
+      '/escalates_at/?'
+      '/escalations/?'
+      '/expires_at/?'
+      '/facts/day/?'
+      '/facts/provider/?'
       '/job_id/?'
+      '/open/?'
       '/open_deliveries/?'
       '/open_rows/?'
       '/opened_at/?'
+      '/override/created_at/?'
+      '/override/ends_at/?'
+      '/override/status/?'
+      '/pending/?'
       '/provider/?'
       '/raised_at/?'
       '/ran_at/?'
       '/refers_to/?'
       '/requester/?'
       '/reserved_micros/?'
-      '/rule/?'
       '/source/slot_id/?'
       '/spent_micros/?'
       '/status/?'
@@ -105,7 +120,7 @@ var secondRegion = empty(secondLocation) ? [] : [
 
 resource account 'Microsoft.DocumentDB/databaseAccounts@2024-11-15' = {
   name: name
-  location: location
+  location: homeLocation
   tags: tags
   kind: 'GlobalDocumentDB'
   properties: {

@@ -2,12 +2,13 @@
 
 param location string
 param tags object
+param token string
 param subnetId string
 @description('name, resource (its id), group (which door: blob, queue, table, Sql, vault, account), zone.')
 param doors array
 
 resource endpoint 'Microsoft.Network/privateEndpoints@2024-05-01' = [for door in doors: {
-  name: 'pe-${door.name}'
+  name: 'pe-${door.name}-${token}'
   location: location
   tags: tags
   properties: {

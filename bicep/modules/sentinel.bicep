@@ -69,7 +69,7 @@ var rules = [
     ]
     frequency: 'P1D'
     period: 'P7D'
-    query: 'AppMetrics | where Name == "eig.budget.spent_micros" | summarize Spent = max(Sum) - min(Sum) by tostring(Properties.department), tostring(Properties.period) | summarize Aud = sum(Spent) / 1000000 | where Aud > ${weeklyAud}'
+    query: 'AppMetrics | where Name == "eig.budget.spent_micros" | summarize Spent = max(Max) - min(Min) by tostring(Properties.department), tostring(Properties.period) | summarize Aud = sum(Spent) / 1000000 | where Aud > ${weeklyAud}'
   }
 ]
 

@@ -2,6 +2,7 @@ using '../main.bicep'
 
 param environmentName = readEnvironmentVariable('AZURE_ENV_NAME', 'dev')
 param location = 'australiaeast'
+param homeLocation = 'australiaeast'
 param secondLocation = ''
 param providerLocation = 'swedencentral'
 param tags = {

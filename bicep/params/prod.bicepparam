@@ -2,6 +2,7 @@ using '../main.bicep'
 
 param environmentName = readEnvironmentVariable('AZURE_ENV_NAME', 'prod')
 param location = 'australiaeast'
+param homeLocation = 'australiaeast'
 param secondLocation = 'australiasoutheast'
 param providerLocation = 'swedencentral'
 param tags = {

@@ -1,7 +1,6 @@
 """Reads the audit container under a role that cannot write: by change feed, by id, by object."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any, Final
 
 from shared.adapters.cosmos import CosmosConnection, answered
@@ -12,7 +11,6 @@ from shared.ports.audit_log import EVENTS_PER_PAGE_MAX, FeedPage
 
 AUDIT_CONTAINER: Final = "audit"
 EVENTS_PER_OBJECT_MAX: Final = 200  # a generation has three or four, its approval some more
-_CONTINUATION: Final = "etag"
 
 
 class CosmosAuditFeed:
@@ -28,18 +26,15 @@ class CosmosAuditFeed:
             since = {"start_time": "Beginning"}
 
         async def read() -> FeedPage:
-            headers: dict[str, str] = {}
-
-            def note(answer: Mapping[str, str], _: object) -> None:
-                headers.update(answer)
-
-            pages = container.query_items_change_feed(
-                max_item_count=EVENTS_PER_PAGE_MAX, response_hook=note, **since
+            pages: Any = container.query_items_change_feed(
+                max_item_count=EVENTS_PER_PAGE_MAX, **since
             ).by_page()
-            documents: list[Mapping[str, Any]] = []
-            with suppress(StopAsyncIteration):  # a page without items says where to go on, too
-                documents = [document async for document in await anext(pages)]
-            return FeedPage([_record(each) for each in documents], headers.get(_CONTINUATION))
+            try:
+                records = [_record(document) async for document in await anext(pages)]
+            except StopAsyncIteration:
+                return FeedPage([], position)
+            # Of all feed ranges together; the header of the answer speaks of one only.
+            return FeedPage(records, pages.continuation_token)
 
         page = await answered(read)
         if page.records and page.position is None:

@@ -15,6 +15,7 @@ from shared.domain.audit_events import AuditEvent
 from shared.domain.budgets import CURRENCY, Budget, Scope, read_budget
 from shared.domain.grants import (
     Grant,
+    check_same,
     end_operations,
     grant_document_id,
     grant_operations,
@@ -25,7 +26,6 @@ from shared.domain.ledger import partition_for
 from shared.domain.limit_changes import LIMIT_TRIES_MAX, budgets_after, check_allocation, check_open
 from shared.errors import (
     BudgetExceeded,
-    IdempotencyKeyReused,
     InvariantBroken,
     PeriodNotOpen,
     Unavailable,
@@ -129,10 +129,7 @@ class CosmosGrants:
         standing = await self.find(grant.grant_id)
         if standing is None:
             raise Unavailable("The grant could not be read back yet.")
-        if standing.request_hash != grant.request_hash:
-            raise IdempotencyKeyReused(
-                "This Idempotency-Key was used for another grant; send a new key."
-            )
+        check_same(standing, grant.request_hash)
 
     async def _check_refusal(self, grant: Grant, scope: Scope) -> None:
         """Raise what stood in the way; return if the budget has changed since it was read."""

@@ -25,7 +25,6 @@ from shared.domain.ledger import (
     Document,
     Hold,
     Operation,
-    Patch,
     Reservation,
     Resolution,
     hold_id,
@@ -38,6 +37,7 @@ from shared.domain.ledger import (
     resolve_operations,
     unknown_operations,
 )
+from shared.domain.limit_changes import LIMIT_TRIES_MAX, budgets_after
 from shared.errors import (
     BudgetExceeded,
     Conflict,
@@ -85,7 +85,7 @@ class CosmosLedger:
                 raise InvariantBroken("A reservation was refused in an unforeseen way.") from None
             await self._check_open(partition)
             raise await self._budget_exceeded(partition, scope, hold.amount_micros) from None
-        return _budgets_after(operations, answers)
+        return budgets_after(operations, answers)
 
     async def _same_request(self, hold: Hold) -> None:
         standing = await self._read_back(hold.document_id, partition_for(hold.operation_id))
@@ -140,7 +140,7 @@ class CosmosLedger:
                 raise Conflict("No more can be given back than was spent.") from None
             needed_micros = adjustment.amount_micros
             raise await self._budget_exceeded(partition, scope, needed_micros) from None
-        return _budgets_after(operations, answers)
+        return budgets_after(operations, answers)
 
     async def begin_attempt(self, marker: AttemptMarker) -> AttemptMarker:
         partition = partition_for(marker.generation_id)
@@ -173,12 +173,17 @@ class CosmosLedger:
         hold = await self.hold(operation_id)
         if hold is None:  # nothing is resolved without one (I8); a replica may lag behind
             raise Unavailable("The hold could not be read yet.")
-        rows = list(resolutions)
-        while rows:  # each turn ends, drops a row, or learns that a record exists: it terminates
-            operations = resolve_operations(operation_id, hold.scopes, rows)
+        rows, tries_left = list(resolutions), LIMIT_TRIES_MAX
+        # Each turn ends, drops a row, learns that a record exists, or uses a try: it terminates.
+        while rows:
+            raised = {scope: await self._must_budget(partition, scope) for scope in hold.raised}
+            operations = resolve_operations(operation_id, hold.scopes, rows, raised)
             try:
                 await commit(await self._container(), partition.key, operations)
             except BatchRefused as refusal:
+                if refusal.status == _PRECONDITION_FAILED and raised and tries_left:
+                    tries_left -= 1  # a policy may have changed a limit since it was read
+                    continue
                 if refusal.status != _CONFLICT:
                     raise InvariantBroken("A settlement was refused: counters differ.") from None
                 if refusal.index < len(rows):
@@ -217,6 +222,12 @@ class CosmosLedger:
         document = await read_or_none(await self._container(), scope.document_id, partition.key)
         return read_budget(document) if document else None
 
+    async def _must_budget(self, partition: Partition, scope: Scope) -> Budget:
+        budget = await self.budget(partition, scope)
+        if budget is None:
+            raise Unavailable("A budget could not be read yet.", retry_after_s=1)
+        return budget
+
     async def bar(self, operation_id: str, barred_at: str) -> bool:
         barrier = barrier_document(operation_id, barred_at)
         if await create_once(await self._container(), barrier):
@@ -236,17 +247,6 @@ class CosmosLedger:
                 return document
             await asyncio.sleep(READ_BACK_PAUSE_S)
         raise Unavailable("A document that exists could not be read back yet.")
-
-
-def _budgets_after(
-    operations: Sequence[Operation], answers: Sequence[Mapping[str, Any]]
-) -> tuple[Budget, ...]:
-    """The charged budgets as the transaction left them, from its own answer."""
-    return tuple(
-        read_budget(answer["resourceBody"])
-        for operation, answer in zip(operations, answers, strict=True)
-        if isinstance(operation, Patch) and operation.item_id.startswith("budget:")
-    )
 
 
 def _with_existing_record(rows: Sequence[Resolution], refused: Operation) -> list[Resolution]:

@@ -24,6 +24,7 @@ from shared.domain.approvals import (
     vote_operations,
 )
 from shared.domain.audit_events import AuditEvent, outbox_document
+from shared.domain.barriers import is_barrier
 from shared.domain.budgets import CURRENCY, Budget, Scope, read_budget
 from shared.domain.ids import Partition
 from shared.domain.ledger import (
@@ -59,7 +60,7 @@ if TYPE_CHECKING:
     from azure.cosmos.aio import ContainerProxy
 
 APPROVALS_LISTED_MAX = 100  # of one department and period; the oldest are not waiting any more
-WAITING_MAX = 500  # of one department and period in one run of the sweep
+WAITING_PER_PAGE = 500  # of one department and period; the sweep asks for page after page
 _CONFLICT, _PRECONDITION_FAILED, _NOT_FOUND = 409, 412, 404
 
 
@@ -130,12 +131,12 @@ class CosmosParkedWork:
         return refusal is None or self._has_changed(refusal)
 
     async def conclude(
-        self, approval: Approval, concluded_at: str, event: AuditEvent
+        self, approval: Approval, work: Parked, changes: Mapping[str, Any], event: AuditEvent
     ) -> tuple[Budget, ...] | None:
-        partition, hold = approval.partition, approval.hold
+        partition, hold = approval.partition, work.hold
         for _ in range(LIMIT_TRIES_MAX):
             raised = {scope: await self._budget(partition, scope) for scope in approval.raised}
-            operations = conclude_operations(approval, raised, concluded_at, event)
+            operations = conclude_operations(approval, work, raised, changes, event)
             try:
                 answers = await commit(await self._container(), partition.key, operations)
             except BatchRefused as refusal:
@@ -223,14 +224,18 @@ class CosmosParkedWork:
         refusal = await self._refusal(work.partition, operations)
         return refusal is None or self._has_changed(refusal)
 
-    async def waiting(self, partition: Partition) -> Sequence[Mapping[str, Any]]:
+    async def waiting(
+        self, partition: Partition, now: str, after: str
+    ) -> Sequence[Mapping[str, Any]]:
         return await self._query(
             partition,
-            "(STARTSWITH(c.id, 'approval:') AND c.status IN ('pending', 'approved'))"
+            "((STARTSWITH(c.id, 'approval:') AND (c.status = 'approved'"
+            " OR (c.status = 'pending' AND (c.expires_at <= @now"
+            " OR (c.escalations = 0 AND c.escalates_at <= @now)))))"
             " OR (STARTSWITH(c.id, 'h:') AND (c.status = 'moved'"
-            " OR (c.status = 'parked' AND c.waits_for = 'deferred')))"
-            f" OFFSET 0 LIMIT {WAITING_MAX}",
-            {},
+            " OR (c.status = 'parked' AND c.waits_for = 'deferred'))))"
+            f" AND c.id > @after ORDER BY c.id OFFSET 0 LIMIT {WAITING_PER_PAGE}",
+            {"@now": now, "@after": after},
         )
 
     async def _take_place(self, hold: Hold, operations: Sequence[Operation]) -> bool:
@@ -247,6 +252,8 @@ class CosmosParkedWork:
         standing = await self._read(place.document["operation_id"], place.document["id"])
         if standing is None:
             raise Unavailable("A request that stands could not be read back yet.")
+        if is_barrier(standing):
+            raise Unavailable("The budget period has just ended; send it again.", retry_after_s=1)
         if standing["request_hash"] != hold.request_hash:
             raise IdempotencyKeyReused(
                 "This Idempotency-Key was used for another request; send a new key."

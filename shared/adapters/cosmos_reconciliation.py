@@ -1,7 +1,7 @@
 """Entries to compare, cases and runs in Cosmos DB; every query stays inside one partition."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from shared.adapters.cosmos import (
     LEDGER_CONTAINER,
@@ -11,8 +11,9 @@ from shared.adapters.cosmos import (
     commit,
     read_or_none,
 )
+from shared.domain.adjustments import adjustment_document_id
 from shared.domain.audit_events import AuditEvent, outbox_document
-from shared.domain.cases import Case, case_operation, read_case
+from shared.domain.cases import Adjusting, Case, CaseFilter, case_operation, read_case
 from shared.domain.ids import Partition
 from shared.domain.ledger import Create, Document, Operation, partition_for, resolution_id
 from shared.errors import InvariantBroken
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
 
 JOBS_PER_QUERY = 100  # a query's text and parameters stay far below its 512 KB
 _CONFLICT, _PRECONDITION_FAILED = 409, 412
+_SHOWN: Final[Mapping[CaseFilter, str]] = {
+    "open": " AND c.open = true",
+    "closed": " AND c.open = false",
+    "all": "",
+}
 
 
 class CosmosReconciliations:
@@ -79,6 +85,35 @@ class CosmosReconciliations:
     async def cases(self, partition: Partition, limit: int) -> Sequence[Case]:
         newest = f"c.type = 'case' ORDER BY c.opened_at DESC OFFSET 0 LIMIT {int(limit)}"
         return [read_case(document) for document in await self._query(partition, newest, {})]
+
+    async def cases_page(
+        self, partition: Partition, shown: CaseFilter, after: str, limit: int
+    ) -> Sequence[Case]:
+        found = await self._query(
+            partition,
+            f"c.type = 'case'{_SHOWN[shown]} AND c.id > @after"
+            f" ORDER BY c.id OFFSET 0 LIMIT {int(limit)}",
+            {"@after": f"case:{after}"},
+        )
+        return [read_case(document) for document in found]
+
+    async def cases_about(self, partition: Partition, provider: str, day: str) -> Sequence[Case]:
+        found = await self._query(
+            partition,
+            "c.type = 'case' AND c.facts.provider = @provider"
+            " AND (c.open = true OR c.facts.day = @day)",
+            {"@provider": provider, "@day": day},
+        )
+        return [read_case(document) for document in found]
+
+    async def adjusting_cases(self, partition: Partition) -> Sequence[Case]:
+        found = await self._query(partition, "c.type = 'case' AND c.status = 'adjusting'", {})
+        return [read_case(document) for document in found]
+
+    async def is_booked(self, adjusting: Adjusting) -> bool:
+        entry_id = adjustment_document_id(adjusting.adjustment_id)
+        key = adjusting.partition.key
+        return await read_or_none(await self._container(), entry_id, key) is not None
 
     async def change_case(self, case: Case, event: AuditEvent) -> bool:
         if await self._committed(case.partition, case_operation(case), event):

@@ -1,7 +1,7 @@
 """Approvals: somebody else decides whether a request may pass a limit; four eyes, or six.
 
     pending ──► approved ──► concluded   reserved, with the limits raised by exactly the amount
-       │            └──────► failed      another budget, or a higher price, stood in the way
+       │            └──────► failed      another budget, a higher price or a retired model
        ├──► rejected   ├──► expired   └──► canceled
 
 Each step is one transaction with its audit event. Votes are documents that can be created once
@@ -36,6 +36,7 @@ from shared.domain.parked_work import (
     unpark_operations,
 )
 from shared.domain.predicates import equal, every, has_status
+from shared.errors import Conflict
 
 COMMENT_CHARS_MAX: Final = 500
 ApprovalStatus = Literal[
@@ -122,6 +123,53 @@ def voted(approval: Approval, vote: Vote) -> Approval:
     return replace(approval, approvals=count, status="approved", decided_at=vote.voted_at)
 
 
+def check_price(approval: Approval, work: Parked) -> None:
+    """Raise Conflict if work at the prices of now is dearer, or less, than what was approved."""
+    if work.hold.rows < approval.hold.rows:
+        raise Conflict("Some rows can no longer be carried out: ask again.", code="rows_unpriced")
+    if work.hold.amount_micros > approval.hold.amount_micros:
+        raise Conflict("It costs more by now than was approved: ask again.", code="price_rose")
+
+
+def vote_event(approval: Approval, vote: Vote) -> AuditEvent:
+    """What the audit log says of a vote: not its comment, which may name people."""
+    approves = vote.decision == "approve"
+    number = approval.approvals + 1
+    return AuditEvent(
+        action=f"approval.approved.{number}" if approves else "approval.rejected",
+        object_id=approval.operation_id,
+        actor=vote.approver,
+        actor_role=vote.approver_role,
+        outcome="success" if approves else "denied",
+        occurred_at=vote.voted_at,
+        correlation_id=approval.correlation_id,
+        details={
+            "required": approval.required,
+            "amount_micros": approval.hold.amount_micros,
+            "comment": bool(vote.comment),
+        },
+    )
+
+
+def admitted_event(approval: Approval, work: Parked, admitted_at: str) -> AuditEvent:
+    """What the audit log says when approved work is reserved."""
+    return AuditEvent(
+        action=f"{approval.kind}.admitted",
+        object_id=approval.operation_id,
+        actor=approval.requester,
+        actor_role="approved",
+        outcome="success",
+        occurred_at=admitted_at,
+        correlation_id=approval.correlation_id,
+        details={
+            "reserved_micros": work.hold.amount_micros,
+            "approved_micros": approval.hold.amount_micros,
+            "approvals": approval.approvals,
+            "raised": " ".join(scope.name for scope in approval.raised),
+        },
+    )
+
+
 def request_operations(approval: Approval, work: Parked, event: AuditEvent) -> list[Operation]:
     """Ask: operation 0 takes the id of the work, so that it waits or is reserved, never both."""
     return [
@@ -172,12 +220,19 @@ def close_operations(
 
 
 def conclude_operations(
-    approval: Approval, raised: Mapping[Scope, Budget], concluded_at: str, event: AuditEvent
+    approval: Approval,
+    work: Parked,
+    raised: Mapping[Scope, Budget],
+    changes: Mapping[str, Any],
+    event: AuditEvent,
 ) -> list[Operation]:
-    """Carry an approval out: reserve, raise, start, all or nothing; operation 0 is the approval."""
+    """Carry an approval out: reserve, raise, start, all or nothing; operation 0 is the approval.
+
+    `work` is what was approved at the prices of now, `changes` what that changes in its record.
+    """
     return [
         _step(approval, replace(approval, status="concluded")),
-        *unpark_operations(_work_of(approval), raised, concluded_at, {}),
+        *unpark_operations(work, raised, event.occurred_at, changes),
         Create(outbox_document(approval.partition, event)),
     ]
 

@@ -1,28 +1,31 @@
 """Reconciliation cases: something about money that a person has to look at, and what they decided.
 
-    open        nobody has decided
+    open        nobody has decided; it learns what later exports say
     adjusting   adjust was decided; its entry is being booked, under the id and in the partition
                 that were fixed with the decision, so that it is booked once whatever is repeated
-    closed      accepted as it is, or adjusted
+    closed      accepted as it is, adjusted, or found to match after all
 
-A case's id says where it lies: it begins with a generation id (a department's partition) or with a
-provider's name (the organisation's).
+A case's id is its subject and a number. The subject says where it lies: a generation id (a
+department's partition), or what begins with a provider's name (the organisation's). A generation's
+settlement may open a case itself: its id is the subject alone. Number n + 1 is opened only when n
+is closed, so one subject never has two cases to decide, and what a closed one booked is final.
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import Any, Final, Literal
 
 from shared.domain.budgets import Charge
 from shared.domain.ids import Partition, partition_of
 from shared.domain.ledger import Create, Document, Operation, Patch
-from shared.domain.money import aud_micros
 from shared.domain.predicates import equal
 
 CASES: Final = "cases"  # in place of a period: the partition of an organisation's cases
 REASON_CHARS_MAX: Final = 500
+CASE_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,120}")  # nothing that ends a document's path
 _REFERENCE_DIGITS: Final = 16  # of a hash: enough to tell the lines of one day apart
 
 CaseKind = Literal[
@@ -35,18 +38,29 @@ CaseKind = Literal[
     "drift",  # a model's day is off by more than the threshold
 ]
 CaseStatus = Literal["open", "adjusting", "closed"]
-Decision = Literal["accept", "adjust"]
+Decision = Literal["accept", "adjust", "matched"]  # matched: by the system
+CaseFilter = Literal["open", "closed", "all"]
+SUMS: Final[frozenset[CaseKind]] = frozenset({"drift", "unpriced"})  # of requests with their own
 
 
 @dataclass(frozen=True)
 class Adjusting:
-    """The entry that an adjust decision books: its partition and amounts never change again."""
+    """The entry that an adjust decision books; only a period that was closed gives way to another.
 
-    department_id: str
+    Amounts are signed; `billed_usd_micros` is what the provider bills in all, as it was decided.
+    """
+
+    adjustment_id: str
+    charge: Charge
     period: str
     kind: Literal["reconciliation", "late"]
     amount_micros: int
     usd_micros: int
+    billed_usd_micros: int
+
+    @property
+    def partition(self) -> Partition:
+        return Partition(self.charge.department_id, self.period)
 
 
 @dataclass(frozen=True)
@@ -84,6 +98,7 @@ class Case:
     detail: str | None = None
     status: CaseStatus = "open"
     ruling: Ruling | None = None
+    refused: tuple[Adjusting, ...] = ()  # what a budget refused to book for this case
     revision: int = 1
 
     @property
@@ -91,23 +106,109 @@ class Case:
         return f"case:{self.case_id}"
 
     @property
+    def subject(self) -> str:
+        """What the case is about: its id without the number."""
+        return self.case_id.rpartition(":")[0] or self.case_id
+
+    @property
     def excess_usd_micros(self) -> int:
         """What the provider bills above what was booked; 0 if it is less or not known."""
         return max(0, (self.billed_usd_micros or 0) - (self.booked_usd_micros or 0))
 
-    def learned(self, billed_usd_micros: int, request_id: str | None, day: str) -> "Case":
-        """The next revision, once the provider's export says what it billed."""
+    @property
+    def matches(self) -> bool:
+        """Whether the request behind it is booked as it is billed."""
+        return self.kind not in SUMS and self.billed_usd_micros == self.booked_usd_micros
+
+    def learned(self, found: "Case") -> "Case":
+        """The next revision, once a later comparison says more; itself if that says the same."""
+        told = replace(
+            self,
+            # How a settlement ended does not change; a comparison may turn out otherwise.
+            kind=self.kind if self.case_id == self.subject else found.kind,
+            day=found.day,
+            request_id=self.request_id or found.request_id,
+            job_id=self.job_id or found.job_id,
+            tenant_id=self.tenant_id or found.tenant_id,
+            charge=self.charge or found.charge,
+            aud_per_usd_micros=self.aud_per_usd_micros or found.aud_per_usd_micros,
+            billed_usd_micros=found.billed_usd_micros,
+            booked_usd_micros=found.booked_usd_micros,
+            booked_micros=found.booked_micros,
+            detail=found.detail,
+        )
+        return self if told == self else replace(told, revision=self.revision + 1)
+
+    def ruled(self, status: CaseStatus, ruling: Ruling) -> "Case":
+        """The next revision."""
+        return replace(self, status=status, ruling=ruling, revision=self.revision + 1)
+
+    def refused_by_budget(self, adjusting: Adjusting) -> "Case":
+        """The next revision, as it was before the decision; what was refused is remembered."""
         return replace(
             self,
-            billed_usd_micros=billed_usd_micros,
-            request_id=self.request_id or request_id,
-            day=day,
+            status="open",
+            ruling=None,
+            refused=tuple(dict.fromkeys((*self.refused, adjusting))),
             revision=self.revision + 1,
         )
 
-    def ruled(self, status: CaseStatus, ruling: Ruling | None) -> "Case":
-        """The next revision."""
-        return replace(self, status=status, ruling=ruling, revision=self.revision + 1)
+    def closed(self, ruling: Ruling) -> "Case":
+        """The next and last revision; it says who paid, and for which amount."""
+        adjusting = ruling.adjusting
+        made = self.ruled("closed", ruling)
+        if adjusting is None:
+            return made
+        return replace(made, charge=adjusting.charge, billed_usd_micros=adjusting.billed_usd_micros)
+
+
+@dataclass(frozen=True)
+class CaseChain:
+    """All cases of one subject, oldest first, and what was booked for them so far."""
+
+    subject: str
+    cases: tuple[Case, ...]
+    corrections: tuple[Adjusting, ...]
+
+    @property
+    def last(self) -> Case | None:
+        return self.cases[-1] if self.cases else None
+
+    @property
+    def payer(self) -> Charge | None:
+        """Who paid for, or got back, what was corrected last."""
+        return self.corrections[-1].charge if self.corrections else None
+
+    @property
+    def corrected_micros(self) -> int:
+        return sum(each.amount_micros for each in self.corrections)
+
+    @property
+    def corrected_usd_micros(self) -> int:
+        return sum(each.usd_micros for each in self.corrections)
+
+    def found(self, case: Case) -> Case:
+        """What was found, as the next case: `case` has what its entry booked, without corrections.
+
+        Sums of others have figures of their own.
+        """
+        numbered = [each for each in self.cases if each.case_id != self.subject]
+        case = replace(case, case_id=numbered_case_id(self.subject, len(numbered) + 1))
+        if case.kind in SUMS:
+            return case
+        return replace(
+            case,
+            booked_usd_micros=(case.booked_usd_micros or 0) + self.corrected_usd_micros,
+            booked_micros=(case.booked_micros or 0) + self.corrected_micros,
+        )
+
+    def says_nothing_new(self, found: Case) -> bool:
+        """Whether no case is needed: it matches, or was decided just so, or names no amount."""
+        if found.matches:
+            return True
+        if self.last is None:
+            return False
+        return found.billed_usd_micros in (None, self.last.billed_usd_micros)
 
 
 def organisation_cases(tenant_id: str) -> Partition:
@@ -115,8 +216,9 @@ def organisation_cases(tenant_id: str) -> Partition:
     return Partition(f"organisation.{tenant_id}", CASES)
 
 
-def generation_case_id(generation_id: str, kind: CaseKind) -> str:
-    return f"{generation_id}:{kind}"
+def numbered_case_id(subject: str, number: int) -> str:
+    """Of a case that reconciliation opens; numbers begin with 1."""
+    return f"{subject}:{number}"
 
 
 def settlement_case_id(generation_id: str) -> str:
@@ -124,7 +226,8 @@ def settlement_case_id(generation_id: str) -> str:
     return generation_id
 
 
-def organisation_case_id(provider: str, day: date, kind: CaseKind, reference: str) -> str:
+def organisation_subject(provider: str, day: date, kind: CaseKind, reference: str) -> str:
+    """What a case of the organisation is about: something that a provider billed on a day."""
     digest = hashlib.sha256(reference.encode()).hexdigest()[:_REFERENCE_DIGITS]
     return f"{provider}:{day:%Y%m%d}:{kind}:{digest}"
 
@@ -134,25 +237,12 @@ def partition_of_case(case_id: str, tenant_id: str) -> Partition:
     return partition_of(case_id.partition(":")[0]) or organisation_cases(tenant_id)
 
 
-def correction_of(case: Case, billed_usd_micros: int, aud_per_usd_micros: int) -> tuple[int, int]:
-    """Micro-AUD and micro-USD, signed, that bring what is booked to what is billed."""
-    booked_usd = case.booked_usd_micros or 0
-    booked = case.booked_micros
-    if booked is None:
-        booked = aud_micros(booked_usd, aud_per_usd_micros)
-    return (
-        aud_micros(billed_usd_micros, aud_per_usd_micros) - booked,
-        billed_usd_micros - booked_usd,
-    )
-
-
 def case_document(case: Case) -> Document:
     """The document of a new case, and the fields that a later revision replaces."""
     return {
         "id": case.document_id,
         "pk": case.partition.key,
         "type": "case",
-        "kind": case.kind,
         "opened_at": case.opened_at,
         **_state(case),
     }
@@ -178,17 +268,15 @@ def read_case(document: Mapping[str, Any]) -> Case:
         charge=Charge(**charge) if charge else None,
         status=document["status"],
         ruling=_read_ruling(document["ruling"]),
+        refused=tuple(_read_adjusting(each) for each in document["refused"]),
         revision=int(document["revision"]),
         **facts,
     )
 
 
 def _state(case: Case) -> dict[str, Any]:
-    ruling = None
-    if case.ruling is not None:
-        adjusting = case.ruling.adjusting
-        ruling = {**vars(case.ruling), "adjusting": vars(adjusting) if adjusting else None}
     return {
+        "kind": case.kind,
         "facts": {
             "provider": case.provider,
             "model": case.model,
@@ -207,7 +295,8 @@ def _state(case: Case) -> dict[str, Any]:
         "excess_usd_micros": case.excess_usd_micros,
         "open": case.status != "closed",
         "status": case.status,
-        "ruling": ruling,
+        "ruling": asdict(case.ruling) if case.ruling else None,
+        "refused": [asdict(adjusting) for adjusting in case.refused],
         "revision": case.revision,
     }
 
@@ -216,4 +305,8 @@ def _read_ruling(stored: Mapping[str, Any] | None) -> Ruling | None:
     if stored is None:
         return None
     adjusting = stored["adjusting"]
-    return Ruling(**{**stored, "adjusting": Adjusting(**adjusting) if adjusting else None})
+    return Ruling(**{**stored, "adjusting": _read_adjusting(adjusting) if adjusting else None})
+
+
+def _read_adjusting(stored: Mapping[str, Any]) -> Adjusting:
+    return Adjusting(**{**stored, "charge": Charge(**stored["charge"])})

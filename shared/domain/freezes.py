@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
 from shared.domain.budgets import Scope
+from shared.domain.identity import CLAIM_BY_ROLE, ROLE_BY_CLAIM, Caller, Role
 from shared.domain.ids import DEPARTMENT_ID_PATTERN, Partition
 from shared.domain.ledger import Create, Document, Operation, Patch
 from shared.domain.models import MODELS
@@ -20,6 +21,7 @@ from shared.domain.predicates import equal
 FREEZES: Final = "freezes"  # in place of a period: the partition of a tenant's freezes
 GLOBAL: Final = "global"
 REASON_CHARS_MAX: Final = 500
+SYSTEM_ROLE: Final = "system"  # its freezes are lifted by an Org Admin
 WAIT_S_MIN: Final = 2.0  # paused work that is asked again at once would only be paused again
 WAIT_S_MAX: Final = 3_600.0
 WAIT_SHARE: Final = 4  # paused work waits a quarter of the time it has been frozen for already
@@ -71,6 +73,7 @@ class Freeze:
     since: str
     ends_at: str | None = None
     lifted: bool = False
+    role: str = CLAIM_BY_ROLE[Role.ORG_ADMIN]  # of the actor; SYSTEM_ROLE for the system's own
     revision: int = 1
     change_id: str = ""  # of the request that wrote this revision: tells a repeat from a rival
 
@@ -79,6 +82,14 @@ class Freeze:
         if self.lifted:
             return False
         return self.ends_at is None or now < datetime.fromisoformat(self.ends_at)
+
+    def yields_to(self, caller: Caller, now: datetime) -> bool:
+        """Whether somebody may lift or replace it: nobody their own, nor one of a higher role."""
+        if not self.stands(now):
+            return True
+        if self.target == Target("user", caller.principal.object_id):
+            return False
+        return caller.role >= ROLE_BY_CLAIM.get(self.role, Role.ORG_ADMIN)
 
     def wait_s(self, now: datetime) -> float:
         """How long paused work waits before it asks again: longer the longer this has stood."""
@@ -100,6 +111,7 @@ class Freeze:
             "since": self.since,
             "ends_at": self.ends_at,
             "lifted": self.lifted,
+            "role": self.role,
         }
 
 

@@ -18,7 +18,7 @@ from shared.domain.ledger import Create, Document, Operation, Patch, partition_f
 from shared.domain.limit_changes import lower_limit, raise_limit
 from shared.domain.money import checked_micros
 from shared.domain.predicates import has_status
-from shared.errors import InvariantBroken
+from shared.errors import IdempotencyKeyReused, InvariantBroken
 
 GRANT_MICROS_MAX: Final = 10**13  # ten million AUD: far below where a JSON double loses digits
 GRANT_SCOPES_MAX: Final = 10  # budgets in one transaction; people name one or two
@@ -89,6 +89,14 @@ def grant_document_id(grant_id: str) -> str:
 def surcharge_micros(amount_micros: int, percent: int) -> int:
     """So many percent of an amount, rounded up to a whole micro."""
     return -(-checked_micros(amount_micros, "amount_micros") * percent // 100)
+
+
+def check_same(standing: Grant, request_hash: str) -> None:
+    """Raise IdempotencyKeyReused if a key stands for another grant."""
+    if standing.request_hash != request_hash:
+        raise IdempotencyKeyReused(
+            "This Idempotency-Key was used for another grant; send a new key."
+        )
 
 
 def grant_operations(

@@ -15,8 +15,9 @@ from typing import Any, Literal
 
 from shared.domain.attempts import Failure
 from shared.domain.audit_events import AuditEvent, outbox_document
-from shared.domain.budgets import Scope
+from shared.domain.budgets import Budget, Scope
 from shared.domain.ids import Partition, partition_of, row_of
+from shared.domain.limit_steps import settling
 from shared.domain.money import checked_micros
 from shared.domain.predicates import Sum, at_least, compare, every, has_status, takes_holds
 from shared.errors import InvariantBroken
@@ -71,6 +72,7 @@ class Hold:
     tenant_id: str
     user_key: str
     created_at: str
+    raised: tuple[Scope, ...] = ()  # whose limits an approval has raised by the amount
 
     @property
     def document_id(self) -> str:
@@ -180,9 +182,15 @@ def reserve_operations(reservation: Reservation) -> list[Operation]:
 
 
 def resolve_operations(
-    operation_id: str, scopes: Sequence[Scope], resolutions: Sequence[Resolution]
+    operation_id: str,
+    scopes: Sequence[Scope],
+    resolutions: Sequence[Resolution],
+    raised: Mapping[Scope, Budget],
 ) -> list[Operation]:
-    """The transaction that ends generations of the same hold, each exactly once (I5)."""
+    """The transaction that ends generations of the same hold, each exactly once (I5).
+
+    The budgets `raised` for this hold, as they were read, give back what was raised and not spent.
+    """
     if not 1 <= len(resolutions) <= RESOLVE_ROWS_MAX:
         raise InvariantBroken("One transaction resolves between 1 and RESOLVE_ROWS_MAX rows.")
     partition = partition_for(operation_id)
@@ -202,12 +210,7 @@ def resolve_operations(
         )
     )
     operations += [
-        Patch(
-            scope.document_id,
-            (_incr("reserved_micros", -held), _incr("spent_micros", spent)),
-            at_least({"reserved_micros": held, "spent_micros": 0}),
-        )
-        for scope in scopes
+        Patch(scope.document_id, *settling(held, spent, raised.get(scope))) for scope in scopes
     ]
     for resolution in resolutions:
         operations += _record_operations(partition, resolution)
@@ -285,6 +288,7 @@ def read_hold(document: Mapping[str, Any]) -> Hold:
         tenant_id=document["tenant_id"],
         user_key=document["user_key"],
         created_at=document["created_at"],
+        raised=tuple(Scope(s["kind"], s["scope_id"]) for s in document["raised"]),
     )
 
 
@@ -300,6 +304,7 @@ def hold_document(partition: Partition, hold: Hold) -> Document:
         "remaining_micros": hold.amount_micros,
         "open_rows": hold.rows,
         "scopes": [{"kind": s.kind, "scope_id": s.scope_id} for s in hold.scopes],
+        "raised": [{"kind": s.kind, "scope_id": s.scope_id} for s in hold.raised],
         "request_hash": hold.request_hash,
         "tenant_id": hold.tenant_id,
         "user_key": hold.user_key,
@@ -364,6 +369,7 @@ def _record_patch(record: Document, predicate: str | None = None) -> Patch:
         "completed_at",
         "unknown_since",
         "provider_refs",
+        "prompt_salt",
     )
     sets = tuple({"op": "set", "path": f"/{name}", "value": record[name]} for name in changed)
     return Patch(record["id"], sets, predicate)

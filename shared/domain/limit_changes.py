@@ -9,12 +9,12 @@ from typing import Any, Final
 
 from shared.domain.budgets import CEILING_OF_WARN, Budget, read_budget
 from shared.domain.ledger import Operation, Patch
+from shared.domain.limit_steps import WARNS, below, increments, lowering
 from shared.domain.money import checked_micros
-from shared.domain.predicates import Sum, at_least, compare, every, has_no, unsealed
-from shared.errors import AllocationTooSmall, PeriodClosed
+from shared.domain.predicates import Sum, compare, every, has_no, takes_holds
+from shared.errors import AllocationTooSmall, Conflict, PeriodClosed
 
 LIMIT_TRIES_MAX: Final = 8  # of a change whose budget was changed between the read and the write
-_WARNS: Final = at_least({"ceiling_micros": CEILING_OF_WARN})
 
 
 def raise_limit(
@@ -27,35 +27,26 @@ def raise_limit(
     raised = checked_micros(raised_micros, "raised_micros")
     steps = {"limit_micros": raised, "granted_micros": raised}
     if budget.mode == "warn":
-        allowed = _WARNS
+        allowed = WARNS
     else:
         steps |= {"ceiling_micros": raised, "high_micros": raised}
-        allowed = every(_below(CEILING_OF_WARN - 1, raised), _inside_allocation(budget, raised))
+        allowed = every(below(CEILING_OF_WARN - 1, raised), _inside_allocation(budget, raised))
     steps |= {"reserved_micros": reserved_micros, "spent_micros": spent_micros}
-    return Patch(budget.scope.document_id, _increments(steps), every(allowed, unsealed()))
+    return Patch(budget.scope.document_id, increments(steps), every(allowed, takes_holds()))
 
 
 def lower_limit(budget: Budget, lowered_micros: int) -> Patch:
     """Take a raise back, also if that leaves less than is committed; new holds are refused then."""
-    lowered = checked_micros(lowered_micros, "lowered_micros")
-    taken = min(lowered, budget.limit_micros)  # less only if a policy has cut the limit meanwhile
-    steps = {"limit_micros": -taken, "granted_micros": -lowered}
-    left = {"limit_micros": taken}
-    if budget.mode == "warn":
-        allowed = every(_WARNS, at_least(left))
-    else:
-        steps |= {"ceiling_micros": -taken}
-        left |= {"ceiling_micros": taken}
-        allowed = every(_below(CEILING_OF_WARN - 1, 0), at_least(left))
-    if taken < lowered:
-        allowed = every(allowed, compare(Sum(("limit_micros",)), "<=", Sum((), taken)))
-    return Patch(budget.scope.document_id, _increments(steps), allowed)
+    changes, allowed = lowering(budget, lowered_micros)
+    return Patch(budget.scope.document_id, increments(changes), allowed)
 
 
 def check_open(budget: Budget) -> None:
-    """Raise PeriodClosed if the period of a budget takes no entries any more."""
+    """Raise PeriodClosed or Conflict if a budget takes no holds any more, and so no raise."""
     if budget.sealed:
         raise PeriodClosed(f"The period {budget.period} is closed: nothing is booked in it.")
+    if budget.ended:
+        raise Conflict(f"The budget {budget.scope.name} was ended.", code="budget_ended")
 
 
 def check_allocation(budget: Budget, raised_micros: int) -> None:
@@ -74,20 +65,10 @@ def check_allocation(budget: Budget, raised_micros: int) -> None:
         )
 
 
-def _below(ceiling_micros: int, raised: int) -> str:
-    return compare(Sum(("ceiling_micros",), raised), "<=", Sum((), ceiling_micros))
-
-
 def _inside_allocation(budget: Budget, raised: int) -> str:
     if budget.allocated_micros is None:
         return has_no("allocated_micros")
     return compare(Sum(("ceiling_micros",), raised), "<=", Sum(("allocated_micros",)))
-
-
-def _increments(steps: Mapping[str, int]) -> tuple[Mapping[str, Any], ...]:
-    return tuple(
-        {"op": "incr", "path": f"/{name}", "value": value} for name, value in steps.items() if value
-    )
 
 
 def budgets_after(

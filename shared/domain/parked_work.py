@@ -118,8 +118,9 @@ def unpark_operations(
 ) -> list[Operation]:
     """Reserve for work that waited: operation 0 makes its place a hold, then one per scope.
 
-    The limits of `raised` rise by exactly what is reserved; all others must cover it (I1). The
-    record leaves its waiting status and takes `changes`.
+    The limits of `raised` rise by exactly what is reserved, and the hold names them, so that its
+    settlement takes the rest back; all others must cover it (I1). The record leaves its waiting
+    status and takes `changes`.
     """
     hold = work.hold
     amount = hold.amount_micros
@@ -128,9 +129,10 @@ def unpark_operations(
     committed = Sum(("reserved_micros", "spent_micros"), constant=amount)
     fits = every(compare(committed, "<=", Sum(("ceiling_micros",))), takes_holds())
     step = {"op": "incr", "path": "/reserved_micros", "value": amount}
+    lifted = [s for s in hold.scopes if s in raised and raised[s].mode != "warn"]
     budgets = [
         raise_limit(raised[scope], amount, reserved_micros=amount)
-        if scope in raised and raised[scope].mode != "warn"
+        if scope in lifted
         else Patch(scope.document_id, (step,), fits)
         for scope in hold.scopes
     ]
@@ -142,6 +144,7 @@ def unpark_operations(
         "remaining_micros": amount,
         "rows": hold.rows,
         "open_rows": hold.rows,
+        "raised": [{"kind": s.kind, "scope_id": s.scope_id} for s in lifted],
         "created_at": started_at,
     }
     record = {"status": _STARTED[work.kind], **changes}

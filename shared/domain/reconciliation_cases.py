@@ -1,19 +1,20 @@
-"""From a comparison to the cases it opens, and to the models it stops. Pure."""
+"""From a comparison to what its cases must say, and to the models it stops. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Final
 
 from shared.domain.budgets import Charge
 from shared.domain.cases import (
+    SUMS,
     Case,
     CaseKind,
-    generation_case_id,
-    organisation_case_id,
+    numbered_case_id,
     organisation_cases,
+    organisation_subject,
 )
-from shared.domain.ids import partition_of
+from shared.domain.ids import Partition, partition_of
 from shared.domain.ledger import Document
 from shared.domain.reconciliation import (
     BookedEntry,
@@ -33,7 +34,10 @@ _OPENS: Final[Mapping[str, CaseKind]] = {
 
 @dataclass(frozen=True)
 class Finding:
-    """A case to open, and the model that must stop with it, if any."""
+    """What the case about something must say, and the model that must stop with it, if any.
+
+    The case is as if it were the first about its subject, and booked is what its entry booked.
+    """
 
     case: Case
     quarantine: str | None = None
@@ -46,7 +50,6 @@ class Books:
 
     resolutions: Mapping[str, Document]
     corrected_usd_micros: Mapping[str, int]
-    corrected_micros: Mapping[str, int]
 
     def entries(self) -> list[BookedEntry]:
         """The ledger's side of a comparison."""
@@ -75,12 +78,27 @@ class FindingTerms:
     opened_at: str
 
 
-def findings(comparison: Comparison, books: Books, terms: FindingTerms) -> Iterator[Finding]:
-    """Every case that a comparison calls for, in a fixed order."""
+def findings(
+    comparison: Comparison, books: Books, known: Iterable[Case], terms: FindingTerms
+) -> Iterator[Finding]:
+    """Everything that a comparison says about cases, in a fixed order.
+
+    `known` are the open cases of the provider, and all of its cases about this day: what matches
+    by now, or is not billed any more, is told to them as well.
+    """
+    by_age = sorted(known, key=lambda case: (case.opened_at, case.case_id))
+    standing = {case.subject: case for case in by_age}
     for item in comparison.items:
+        subject, partition = _subject(comparison, item, terms)
         kind = _OPENS.get(item.standing)
+        case = standing.pop(subject, None)
+        if kind is None and case is not None and item.standing == "matched":
+            kind = case.kind
         if kind is not None:
-            yield Finding(_item_case(comparison, item, kind, books, terms))
+            yield Finding(_item_case(comparison, item, (subject, partition, kind), books, terms))
+    for case in standing.values():
+        if _has_vanished(case, comparison):
+            yield Finding(_vanished(case, terms))
     for unpriced in comparison.unpriced:
         yield _unpriced_finding(comparison, unpriced, terms)
     for figures in comparison.models:
@@ -88,26 +106,32 @@ def findings(comparison: Comparison, books: Books, terms: FindingTerms) -> Itera
             yield _drift_finding(comparison, figures, terms)
 
 
-def _item_case(
-    comparison: Comparison,
-    item: Item,
-    kind: CaseKind,
-    books: Books,
-    terms: FindingTerms,
-) -> Case:
+def _subject(comparison: Comparison, item: Item, terms: FindingTerms) -> tuple[str, Partition]:
+    """What a case about an item is about, and where it lies."""
     partition = partition_of(item.generation_id or "")
     if (
         item.generation_id is None
         or partition is None
         or partition.department_id not in terms.departments
     ):
-        case_id = organisation_case_id(comparison.provider, comparison.day, kind, item.key)
-        partition = organisation_cases(terms.tenant_id)
-    else:
-        case_id = generation_case_id(item.generation_id, kind)
+        subject = organisation_subject(
+            comparison.provider, comparison.day, "billed_not_booked", item.key
+        )
+        return subject, organisation_cases(terms.tenant_id)
+    return item.generation_id, partition
+
+
+def _item_case(
+    comparison: Comparison,
+    item: Item,
+    about: tuple[str, Partition, CaseKind],
+    books: Books,
+    terms: FindingTerms,
+) -> Case:
+    subject, partition, kind = about
     entry = books.resolutions.get(item.generation_id or "")
     return Case(
-        case_id=case_id,
+        case_id=numbered_case_id(subject, 1),
         partition=partition,
         kind=kind,
         opened_at=terms.opened_at,
@@ -118,20 +142,45 @@ def _item_case(
         request_id=item.request_id,
         job_id=item.job_id,
         billed_usd_micros=item.billed_usd_micros if item.is_billed_known else None,
-        booked_usd_micros=item.booked_usd_micros,
-        **(_charged(entry, books) if entry else {}),
+        booked_usd_micros=entry["usd_micros"] if entry else 0,
+        booked_micros=entry["amount_micros"] if entry else 0,
+        **(_charged(entry) if entry else {}),
     )
 
 
-def _charged(entry: Document, books: Books) -> dict[str, Any]:
+def _charged(entry: Document) -> dict[str, Any]:
     """Who paid for an entry, and at which rate."""
-    corrected = books.corrected_micros.get(entry["generation_id"], 0)
     return {
         "tenant_id": entry["tenant_id"],
         "charge": charge_of(entry),
-        "booked_micros": entry["amount_micros"] + corrected,
         "aud_per_usd_micros": entry["aud_per_usd_micros"],
     }
+
+
+def _has_vanished(case: Case, comparison: Comparison) -> bool:
+    """Whether a line without an entry stood in this day's export before, and does no more.
+
+    What has an entry (and so a rate) is on its entry's day now: that comparison speaks of it.
+    """
+    return (
+        case.kind not in SUMS
+        and case.aud_per_usd_micros is None
+        and case.day == comparison.day.isoformat()
+    )
+
+
+def _vanished(case: Case, terms: FindingTerms) -> Case:
+    return replace(
+        case,
+        opened_at=terms.opened_at,
+        billed_usd_micros=0,
+        booked_usd_micros=0,
+        booked_micros=0,
+        status="open",
+        ruling=None,
+        refused=(),
+        revision=1,
+    )
 
 
 def charge_of(document: Mapping[str, Any]) -> Charge:
@@ -181,8 +230,9 @@ def _organisation_case(
     model: str | None,
     terms: FindingTerms,
 ) -> Case:
+    subject = organisation_subject(comparison.provider, comparison.day, kind, reference)
     return Case(
-        case_id=organisation_case_id(comparison.provider, comparison.day, kind, reference),
+        case_id=numbered_case_id(subject, 1),
         partition=organisation_cases(terms.tenant_id),
         kind=kind,
         opened_at=terms.opened_at,

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field
 
@@ -126,13 +126,10 @@ class CaseView(View):
 
 
 class CaseList(View):
-    """Cases, newest first; `complete` is false if there are more than were listed."""
+    """A page of cases: the organisation's, then the departments', newest period first."""
 
     items: tuple[CaseView, ...]
-    complete: bool
-
-
-CaseFilter = Literal["open", "closed", "all"]
+    continuation: str | None
 
 
 def run_document(

@@ -10,7 +10,7 @@ import binascii
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from shared.errors import InvariantBroken
 
@@ -49,7 +49,7 @@ class SealedField:
         }
 
 
-def is_sealed(value: object) -> bool:
+def is_sealed(value: object) -> TypeGuard[Mapping[str, Any]]:
     """Whether a stored value is an envelope and not a text."""
     return isinstance(value, Mapping)
 

@@ -82,6 +82,7 @@ class WorkItem:
             "completed_at": None,
             "unknown_since": None,
             "provider_refs": None,
+            "prompt_salt": None,
         }
 
 

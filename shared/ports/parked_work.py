@@ -51,11 +51,12 @@ class ParkedWork(Protocol):
         ...
 
     async def conclude(
-        self, approval: Approval, concluded_at: str, event: AuditEvent
+        self, approval: Approval, work: Parked, changes: Mapping[str, Any], event: AuditEvent
     ) -> tuple[Budget, ...] | None:
         """Reserve what was approved; the budgets afterwards, None if it is no longer as read.
 
-        Raises BudgetExceeded (another budget does not cover it) or Conflict (allocation).
+        `work` is at the prices of now. Raises BudgetExceeded (another budget does not cover it),
+        Conflict (allocation, closed period, ended budget) or PeriodNotOpen.
         """
         ...
 
@@ -89,6 +90,12 @@ class ParkedWork(Protocol):
         """End deferred work that was not reserved; False if it waits no more."""
         ...
 
-    async def waiting(self, partition: Partition) -> Sequence[Mapping[str, Any]]:
-        """Approvals to be decided or carried out, moves and deferred work, for the sweep."""
+    async def waiting(
+        self, partition: Partition, now: str, after: str
+    ) -> Sequence[Mapping[str, Any]]:
+        """One page of what the sweep looks after, by id, from behind `after` on; empty at the end.
+
+        Approvals whose next step is due, or that were approved; moves that have not landed; work
+        that was deferred into this period.
+        """
         ...

@@ -5,7 +5,7 @@ from datetime import date
 from typing import Protocol
 
 from shared.domain.audit_events import AuditEvent
-from shared.domain.cases import Case
+from shared.domain.cases import Adjusting, Case, CaseFilter
 from shared.domain.ids import Partition
 from shared.domain.ledger import Document
 from shared.domain.reconciliation import BilledLine
@@ -56,6 +56,24 @@ class Reconciliations(Protocol):
 
     async def cases(self, partition: Partition, limit: int) -> Sequence[Case]:
         """The newest cases of a partition."""
+        ...
+
+    async def cases_page(
+        self, partition: Partition, shown: CaseFilter, after: str, limit: int
+    ) -> Sequence[Case]:
+        """Cases of a partition in the order of their ids, from the one that follows `after` on."""
+        ...
+
+    async def cases_about(self, partition: Partition, provider: str, day: str) -> Sequence[Case]:
+        """A provider's cases that are not closed, and all of its cases about a day."""
+        ...
+
+    async def adjusting_cases(self, partition: Partition) -> Sequence[Case]:
+        """Cases that were decided and whose entry is not known to be booked."""
+        ...
+
+    async def is_booked(self, adjusting: Adjusting) -> bool:
+        """Whether the entry of a decision stands in the ledger."""
         ...
 
     async def change_case(self, case: Case, event: AuditEvent) -> bool:

@@ -4,22 +4,25 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 
 from shared.domain.approval_views import ApprovalList, ApprovalView, approval_view
 from shared.domain.approvals import (
     Approval,
     Decision,
     Vote,
+    admitted_event,
+    check_price,
     may_decide,
+    vote_event,
     voted,
 )
 from shared.domain.audit_events import AuditEvent
-from shared.domain.budgets import Scope
+from shared.domain.budgets import Budget, Scope
 from shared.domain.identity import CLAIM_BY_ROLE, Caller, Role, require_sight
 from shared.domain.ids import Partition, partition_of
 from shared.domain.parked_work import Parked, ended_record
 from shared.errors import (
-    BudgetExceeded,
     Conflict,
     NotFound,
     PeriodNotOpen,
@@ -32,6 +35,7 @@ from shared.ports.parked_work import ParkedWork
 from shared.services.alerts import Alerts
 from shared.services.budget_periods import BudgetPeriods
 from shared.services.calendars import Calendars
+from shared.services.repricing import Repricing
 
 VOTE_TRIES_MAX = 5  # votes of other people that may come in between
 SYSTEM_ACTOR = "system:approvals"
@@ -75,6 +79,7 @@ class Approvals:
     periods: BudgetPeriods
     clock: Clock
     terms: ApprovalTerms
+    repricing: Repricing
     alerts: Alerts | None = None  # told of every reservation
 
     async def request(
@@ -87,12 +92,17 @@ class Approvals:
         admins_only: bool,
         correlation_id: str,
         orchestrations: Orchestrations,
-    ) -> None:
-        """Let work wait for an approval; the same work is asked for once."""
+    ) -> bool:
+        """Let work wait for an approval, the same work once; False if its period has ended.
+
+        Nobody could decide on it any more: its id was made just before the end.
+        """
         now = self.clock.now()
         calendar = await self.calendars.of(caller.department_id)
         # An approval belongs to the budgets of its period and ends with it at the latest.
         period_end = calendar.end(work.partition.period).isoformat() + "T00:00:00+00:00"
+        if now.isoformat() >= period_end:
+            return False
         expires_at = min((now + self.terms.expiry).isoformat(), period_end)
         amount = work.hold.amount_micros
         approval = Approval(
@@ -126,6 +136,7 @@ class Approvals:
         )
         if await self.store.request(approval, work, event):
             await self.watch(approval, orchestrations)
+        return True
 
     async def watch(self, approval: Approval, orchestrations: Orchestrations) -> None:
         """Start the durable watch, or leave that to the sweep."""
@@ -188,7 +199,7 @@ class Approvals:
             record = None
             if decision == "reject":
                 record = ended_record(approval.kind, *_ENDED["rejected"], vote.voted_at)
-            if await self.store.vote(approval, vote, record, _vote_event(approval, vote)):
+            if await self.store.vote(approval, vote, record, vote_event(approval, vote)):
                 if voted(approval, vote).status != "pending":
                     await self._wake(operation_id, orchestrations)
                 return await self.get(caller, operation_id)
@@ -230,37 +241,44 @@ class Approvals:
         return await self._ending(approval, await self._close(approval, "expired", event))
 
     async def conclude(self, operation_id: str) -> Ending:
-        """Reserve what was approved, once; says whether the work may start now."""
+        """Reserve what was approved at the prices of now, once; says if the work may start now."""
         approval = await self._standing(operation_id)
         if approval.status != "approved":
             return await self._ending(approval, approval.status)
-        now = self.clock.now().isoformat()
-        event = AuditEvent(
-            action=f"{approval.kind}.admitted",
-            object_id=operation_id,
-            actor=approval.requester,
-            actor_role="approved",
-            outcome="success",
-            occurred_at=now,
-            correlation_id=approval.correlation_id,
-            details={
-                "reserved_micros": approval.hold.amount_micros,
-                "approvals": approval.approvals,
-                "raised": " ".join(scope.name for scope in approval.raised),
-            },
-        )
+        work = await self.store.parked(operation_id)
+        if work is None:  # an earlier delivery did it, or it was canceled
+            return await self._ending(approval, await self._decided(operation_id))
+        now = self.clock.now()
         try:
-            budgets = await self.store.conclude(approval, now, event)
-        except PeriodNotOpen as unopened:  # opened now, and met by the next try
-            await self.periods.open(approval.partition, approval.hold.scopes)
+            priced, changes = await self.repricing.priced(work, now)
+            check_price(approval, priced)
+            event = admitted_event(approval, priced, now.isoformat())
+            budgets = await self._reserve(approval, priced, changes, event)
+        except PeriodNotOpen as unopened:
             raise Unavailable("A budget was not open yet.", retry_after_s=1) from unopened
-        except (BudgetExceeded, Conflict) as refusal:
+        except Rejected as refusal:
             return await self._ending(approval, await self._fail(approval, refusal))
-        if budgets is None:  # an earlier delivery did it, or it was canceled
-            return await self._ending(approval, (await self._standing(operation_id)).status)
+        if budgets is None:
+            return await self._ending(approval, await self._decided(operation_id))
         if self.alerts is not None:
             await self.alerts.note(approval.partition, budgets)
         return await self._ending(approval, "concluded")
+
+    async def _reserve(
+        self, approval: Approval, work: Parked, changes: Mapping[str, Any], event: AuditEvent
+    ) -> tuple[Budget, ...] | None:
+        try:
+            return await self.store.conclude(approval, work, changes, event)
+        except PeriodNotOpen:
+            await self.periods.open(work.partition, work.hold.scopes)
+            return await self.store.conclude(approval, work, changes, event)
+
+    async def _decided(self, operation_id: str) -> str:
+        """How an approval stands that somebody else has just carried out or ended."""
+        standing = await self._standing(operation_id)
+        if standing.status == "approved":
+            raise Unavailable("The approval could not be read yet.", retry_after_s=1)
+        return standing.status
 
     async def _ending(self, approval: Approval, status: str) -> Ending:
         if approval.kind != "batch" or status != "concluded":
@@ -360,25 +378,6 @@ class Approvals:
             correlation_id=approval.correlation_id,
             reason=reason,
         )
-
-
-def _vote_event(approval: Approval, vote: Vote) -> AuditEvent:
-    approves = vote.decision == "approve"
-    number = approval.approvals + 1
-    return AuditEvent(
-        action=f"approval.approved.{number}" if approves else "approval.rejected",
-        object_id=approval.operation_id,
-        actor=vote.approver,
-        actor_role=vote.approver_role,
-        outcome="success" if approves else "denied",
-        occurred_at=vote.voted_at,
-        correlation_id=approval.correlation_id,
-        details={
-            "required": approval.required,
-            "amount_micros": approval.hold.amount_micros,
-            "comment": bool(vote.comment),  # its text stays with the vote: it may name people
-        },
-    )
 
 
 def _extra(operation_id: str) -> dict[str, str]:

@@ -1,8 +1,9 @@
-"""Cases: what people see of them, and how they are decided: accepted, or adjusted exactly once.
+"""Cases: how they are decided: accepted, or adjusted exactly once.
 
-An adjustment is booked under the case's id, in a partition that is written down with the decision
-before anything is booked: a repetition finds the same partition and there the same entry. Only when
-that period has been closed without the entry is another partition written down.
+What is missing is computed from the entry and from what closed cases booked, none of which changes
+any more. It is written down with an id and a partition before anything is booked: a repetition
+finds the same partition and there the same entry. Only when that period has been closed without the
+entry is another partition written down. What a budget refuses is decided anew, from the beginning.
 """
 
 import logging
@@ -13,21 +14,22 @@ from shared.domain.adjustments import Adjustment
 from shared.domain.audit_events import AuditEvent
 from shared.domain.budgets import Budget, Charge
 from shared.domain.cases import (
+    CASE_ID,
+    SUMS,
     Adjusting,
     Case,
+    CaseChain,
     Decision,
     Ruling,
-    correction_of,
     organisation_cases,
     partition_of_case,
 )
 from shared.domain.identity import CLAIM_BY_ROLE, Caller, Role
-from shared.domain.ids import Partition
+from shared.domain.money import aud_micros
 from shared.domain.price_catalogues import PriceCatalogues
 from shared.domain.reconciliation_cases import charge_of
-from shared.domain.reconciliation_views import CaseFilter, CaseList, CaseView
+from shared.domain.reconciliation_views import CaseView
 from shared.errors import (
-    BudgetExceeded,
     Conflict,
     EigError,
     Invalid,
@@ -35,16 +37,18 @@ from shared.errors import (
     PeriodClosed,
     PeriodNotOpen,
     PolicyDenied,
+    Rejected,
 )
 from shared.ports import Clock, Directory, Ledger, Records
 from shared.ports.reconciliation import Reconciliations
 from shared.services.alerts import Alerts
 from shared.services.budget_periods import BudgetPeriods
 from shared.services.calendars import Calendars
+from shared.services.case_chains import CaseChains
+from shared.services.case_pages import CasePages
 
-CASES_PER_PARTITION_MAX = 200  # newest first; who has more open cases has another problem
 MOVES_MAX = 3  # of one adjustment, when period after period is closed under it
-NOT_ADJUSTABLE = frozenset({"drift", "unpriced"})  # the requests behind them have their own cases
+DECIDED_BY_OTHERS = "Somebody else is deciding this case; look at it again."
 NO_SUCH = "There is no such case."
 
 logger = logging.getLogger("eig.cases")
@@ -75,28 +79,13 @@ class Cases:
     tenant_id: str
     alerts: Alerts | None = None  # told of every adjustment; nobody is in proofs of money alone
 
-    async def listing(self, caller: Caller, shown: CaseFilter) -> CaseList:
-        """Cases of the present period and the one before; a manager sees their department's."""
-        partitions = [
-            partition
-            for partition in await self.calendars.open_partitions()
-            if self._may_see(caller, partition)
-        ]
-        if caller.role >= Role.ORG_ADMIN:
-            partitions.append(organisation_cases(self.tenant_id))
-        elif not partitions or caller.role < Role.DEPT_MANAGER:
-            raise PolicyDenied("Only managers and administrators see cases.")
-        found: list[Case] = []
-        complete = True
-        for partition in partitions:
-            newest = await self.store.cases(partition, CASES_PER_PARTITION_MAX)
-            complete = complete and len(newest) < CASES_PER_PARTITION_MAX
-            found += newest
-        wanted = [
-            c for c in found if shown == "all" or (c.status == "closed") == (shown == "closed")
-        ]
-        wanted.sort(key=lambda case: (case.opened_at, case.case_id), reverse=True)
-        return CaseList(items=tuple(CaseView.of(case) for case in wanted), complete=complete)
+    @property
+    def chains(self) -> CaseChains:
+        return CaseChains(self.store)
+
+    @property
+    def pages(self) -> CasePages:
+        return CasePages(self.store, self.directory, self.calendars, self.clock, self.tenant_id)
 
     async def get(self, caller: Caller, case_id: str) -> CaseView:
         """One case; NotFound for those the caller may not see."""
@@ -125,38 +114,36 @@ class Cases:
     async def finish(self, correlation_id: str) -> int:
         """Book what was decided and not booked, because a worker died in between."""
         finished = 0
-        partitions = [*await self.calendars.open_partitions(), organisation_cases(self.tenant_id)]
-        for partition in partitions:
-            for case in await self.store.cases(partition, CASES_PER_PARTITION_MAX):
-                if case.status == "adjusting":
-                    try:
-                        await self._booked(case, correlation_id)
-                        finished += 1
-                    except EigError:  # a full budget, for instance: the case is open again
-                        logger.warning("a decided case could not be booked", exc_info=True)
+        for partition in await self.pages.partitions():
+            for case in await self.store.adjusting_cases(partition):
+                try:
+                    await self._booked(case, correlation_id)
+                    finished += 1
+                except EigError:  # a full budget, for instance: the case is open again
+                    logger.warning("a decided case could not be booked", exc_info=True)
         return finished
 
     async def _decided(
         self, caller: Caller, case: Case, closing: Closing, correlation_id: str
     ) -> Case:
-        adjusting = None
-        if closing.decision == "adjust":
-            case = await self._completed(caller, case, closing)
-            adjusting = await self._adjusting(case)
         ruling = Ruling(
             decision=closing.decision,
             reason=closing.reason,
             by=caller.key,
             role=CLAIM_BY_ROLE[caller.role],
             at=self.clock.now().isoformat(),
-            adjusting=adjusting,
         )
-        decided = case.ruled("adjusting" if adjusting else "closed", ruling)
-        return await self._changed(decided, "decided" if adjusting else "closed", correlation_id)
+        if closing.decision == "adjust":
+            adjusting = await self._adjusting(caller, case, closing)
+            if adjusting.amount_micros != 0:
+                decided = case.ruled("adjusting", replace(ruling, adjusting=adjusting))
+                return await self._changed(decided, "decided", correlation_id)
+            case = replace(case, billed_usd_micros=adjusting.billed_usd_micros)
+        return await self._changed(case.closed(ruling), "closed", correlation_id)
 
-    async def _completed(self, caller: Caller, case: Case, closing: Closing) -> Case:
-        """The case with all that an adjustment needs: payer, rate and what was billed."""
-        if case.kind in NOT_ADJUSTABLE:
+    async def _adjusting(self, caller: Caller, case: Case, closing: Closing) -> Adjusting:
+        """What brings the books to the invoice: from the entry, and all that corrected it since."""
+        if case.kind in SUMS:
             raise Invalid(
                 "This case sums up others; adjust those and accept this one.",
                 code="not_adjustable",
@@ -168,29 +155,55 @@ class Cases:
             raise Invalid(
                 "Nobody knows yet what was billed: send billed_usd_micros.", code="amount_needed"
             )
-        charge, rate = case.charge, case.aud_per_usd_micros
+        chain = await self.chains.of(case)
+        if chain.last != case:
+            raise Conflict(DECIDED_BY_OTHERS)
+        booked, booked_usd = await self._booked_so_far(case, chain)
+        charge, rate = await self._payer(caller, case, chain, closing)
+        adjusting = Adjusting(
+            adjustment_id=f"{case.case_id}:r{case.revision + 1}",  # of this decision alone
+            charge=charge,
+            period=await self._period(case, charge),
+            kind="reconciliation",
+            amount_micros=aud_micros(billed, rate) - booked,
+            usd_micros=billed - booked_usd,
+            billed_usd_micros=billed,
+        )
+        same = (replace(adjusting, adjustment_id=each.adjustment_id) for each in case.refused)
+        return next((each for each in same if each in case.refused), adjusting)
+
+    async def _booked_so_far(self, case: Case, chain: CaseChain) -> tuple[int, int]:
+        """Micro-AUD and micro-USD of the entry and all its corrections."""
+        entry = None
+        if case.partition != organisation_cases(self.tenant_id):
+            entry = await self.store.entry(case.subject)
+        amount, usd = (entry["amount_micros"], entry["usd_micros"]) if entry else (0, 0)
+        return amount + chain.corrected_micros, usd + chain.corrected_usd_micros
+
+    async def _payer(
+        self, caller: Caller, case: Case, chain: CaseChain, closing: Closing
+    ) -> tuple[Charge, int]:
+        """Who is charged, and at which rate: as with the entry, else as with the last correction.
+
+        Without either: who asked for the generation, its department, or the one that is named.
+        """
+        charge, rate = case.charge or chain.payer, case.aud_per_usd_micros
         if charge is None and case.partition != organisation_cases(self.tenant_id):
             charge, rate = await self._payer_of_record(case)
         if charge is None:
-            charge = await self._payer(caller, closing)
+            charge = await self._named_payer(caller, closing)
         if rate is None:
             rate = self.catalogues.at(self.clock.now()).exchange_rate.aud_per_usd_micros
-        return replace(
-            case,
-            billed_usd_micros=billed,
-            charge=charge,
-            tenant_id=case.tenant_id or self.tenant_id,
-            aud_per_usd_micros=rate,
-        )
+        return charge, rate
 
     async def _payer_of_record(self, case: Case) -> tuple[Charge, int | None]:
         """Who asked for a generation that has no entry; else its department alone."""
-        record = await self.records.generation(case.generation_id or "")
+        record = await self.records.generation(case.subject)
         if record is None:
             return Charge(case.partition.department_id, None), None
         return charge_of(record), record["quote"]["aud_per_usd_micros"]
 
-    async def _payer(self, caller: Caller, closing: Closing) -> Charge:
+    async def _named_payer(self, caller: Caller, closing: Closing) -> Charge:
         department_id = closing.department_id
         if department_id is None or not await self.directory.has_department(
             caller.tenant_id, department_id
@@ -200,87 +213,71 @@ class Cases:
             )
         return Charge(department_id, None)
 
-    async def _adjusting(self, case: Case) -> Adjusting | None:
-        """Where and what to book; None if nothing is to be corrected.
-
-        A case that was decided before and refused by a budget keeps its partition: an entry whose
-        booking was given up too early can only be there.
-        """
-        if case.charge is None or case.billed_usd_micros is None or not case.aud_per_usd_micros:
-            raise Invalid("This case cannot be adjusted.", code="not_adjustable")
-        amount, usd = correction_of(case, case.billed_usd_micros, case.aud_per_usd_micros)
-        if amount == 0:
-            return None
-        before = case.ruling.adjusting if case.ruling else None
-        if before is not None:
-            return before
-        department_id = case.charge.department_id
-        if case.partition == organisation_cases(self.tenant_id):
-            period = (await self.calendars.partition(department_id)).period
-        else:
-            period = case.partition.period
-        return Adjusting(department_id, period, "reconciliation", amount, usd)
+    async def _period(self, case: Case, charge: Charge) -> str:
+        if case.partition != organisation_cases(self.tenant_id):
+            return case.partition.period
+        return (await self.calendars.partition(charge.department_id)).period
 
     async def _booked(self, case: Case, correlation_id: str) -> Case:
-        """Book the decided adjustment and close; a budget that refuses opens the case again."""
+        """Book the decided adjustment and close; what is refused opens the case as it was."""
         for _ in range(MOVES_MAX):
             ruling = case.ruling
-            if ruling is None or ruling.adjusting is None or case.charge is None:
+            if ruling is None or ruling.adjusting is None:
                 raise Conflict("The case holds no decision to carry out.")
-            partition = Partition(ruling.adjusting.department_id, ruling.adjusting.period)
+            adjusting = ruling.adjusting
             try:
-                budgets = await self._adjust(case, ruling, partition, correlation_id)
+                budgets = await self._adjust(case, ruling, adjusting, correlation_id)
             except PeriodClosed:
-                present = await self.calendars.partition(ruling.adjusting.department_id)
-                late = replace(ruling.adjusting, period=present.period, kind="late")
+                present = await self.calendars.partition(adjusting.charge.department_id)
+                late = replace(adjusting, period=present.period, kind="late")
                 moved = case.ruled("adjusting", replace(ruling, adjusting=late))
                 case = await self._changed(moved, "moved", correlation_id)
                 continue
-            except (BudgetExceeded, Conflict):
-                await self._changed(case.ruled("open", ruling), "refused", correlation_id)
+            except Rejected:
+                again = case.refused_by_budget(adjusting)
+                await self._changed(again, "refused", correlation_id, denied=ruling)
                 raise
             if budgets and self.alerts is not None:
-                await self.alerts.note(partition, budgets)
-            return await self._changed(case.ruled("closed", ruling), "closed", correlation_id)
+                await self.alerts.note(adjusting.partition, budgets)
+            return await self._changed(case.closed(ruling), "closed", correlation_id)
         raise Conflict("Periods are being closed at this moment; try again.")
 
     async def _adjust(
-        self, case: Case, ruling: Ruling, partition: Partition, correlation_id: str
+        self, case: Case, ruling: Ruling, adjusting: Adjusting, correlation_id: str
     ) -> Sequence[Budget] | None:
-        """Book in the partition, which is opened if need be; None if it was booked before."""
-        adjustment = self._adjustment(case, ruling, partition, correlation_id)
+        """Book in its partition, which is opened if need be; None if it was booked before."""
+        adjustment = self._adjustment(case, ruling, adjusting, correlation_id)
         try:
             return await self.ledger.adjust(adjustment)
         except PeriodNotOpen:
             try:
-                await self.periods.open(partition, adjustment.charge.scopes())
+                await self.periods.open(adjusting.partition, adjustment.charge.scopes())
             except (PolicyDenied, Invalid):  # who was charged has no budget any more
-                adjustment = replace(adjustment, charge=Charge(partition.department_id, None))
-                await self.periods.open(partition, adjustment.charge.scopes())
+                department = Charge(adjusting.charge.department_id, None)
+                adjustment = replace(adjustment, charge=department)
+                await self.periods.open(adjusting.partition, department.scopes())
             return await self.ledger.adjust(adjustment)
 
     def _adjustment(
-        self, case: Case, ruling: Ruling, partition: Partition, correlation_id: str
+        self, case: Case, ruling: Ruling, adjusting: Adjusting, correlation_id: str
     ) -> Adjustment:
-        adjusting, charge = ruling.adjusting, case.charge
-        if adjusting is None or charge is None:
-            raise Conflict("The case holds no decision to carry out.")
         now = self.clock.now().isoformat()
+        decision = adjusting.adjustment_id.rpartition(":")[2]
         return Adjustment(
-            adjustment_id=case.case_id,
-            partition=partition,
+            adjustment_id=adjusting.adjustment_id,
+            partition=adjusting.partition,
             kind=adjusting.kind,
             amount_micros=adjusting.amount_micros,
             usd_micros=adjusting.usd_micros,
             tenant_id=case.tenant_id or self.tenant_id,
-            charge=charge,
+            charge=adjusting.charge,
             reason=ruling.reason,
             actor=ruling.by,
             booked_at=now,
             event=_event(
                 case,
-                "case.adjusted",
-                (ruling.by, ruling.role),
+                f"case.adjusted.{decision}",
+                ruling,
                 now=now,
                 correlation_id=correlation_id,
             ),
@@ -289,52 +286,53 @@ class Cases:
             refers_to=case.generation_id,
         )
 
-    async def _changed(self, case: Case, verb: str, correlation_id: str) -> Case:
+    async def _changed(
+        self, case: Case, verb: str, correlation_id: str, denied: Ruling | None = None
+    ) -> Case:
         """Write a revision with its event; Conflict if somebody else decided meanwhile."""
-        ruling = case.ruling
-        actor = (ruling.by, ruling.role) if ruling else ("system:cases", "system")
         now = self.clock.now().isoformat()
         action = f"case.{verb}.{case.revision}"
-        event = _event(case, action, actor, now=now, correlation_id=correlation_id)
+        event = _event(case, action, denied or case.ruling, now=now, correlation_id=correlation_id)
+        event = replace(event, outcome="denied" if denied else "success")
         if not await self.store.change_case(case, event):
-            raise Conflict("Somebody else is deciding this case; look at it again.")
+            raise Conflict(DECIDED_BY_OTHERS)
         return case
 
     async def _visible(self, caller: Caller, case_id: str) -> Case:
+        if CASE_ID.fullmatch(case_id) is None:
+            raise NotFound(NO_SUCH)
         partition = partition_of_case(case_id, self.tenant_id)
-        if not self._may_see(caller, partition):
+        if not self.pages.may_see(caller, partition):
             raise NotFound(NO_SUCH)
         case = await self.store.case(partition, case_id)
         if case is None:
             raise NotFound(NO_SUCH)
         return case
 
-    def _may_see(self, caller: Caller, partition: Partition) -> bool:
-        if caller.tenant_id != self.tenant_id:
-            return False
-        if caller.role >= Role.ORG_ADMIN:
-            return True
-        return caller.role >= Role.DEPT_MANAGER and partition.department_id == caller.department_id
-
     async def _note_denial(self, caller: Caller, case: Case, correlation_id: str) -> None:
-        now = self.clock.now().isoformat()
-        action = f"case.denied.{self.clock.new_id()}"
-        actor = (caller.key, CLAIM_BY_ROLE[caller.role])
-        event = _event(case, action, actor, now=now, correlation_id=correlation_id)
-        await self.ledger.note_event(case.partition, replace(event, outcome="denied"))
+        event = AuditEvent(
+            action=f"case.denied.{self.clock.new_id()}",
+            object_id=case.document_id,
+            actor=caller.key,
+            actor_role=CLAIM_BY_ROLE[caller.role],
+            outcome="denied",
+            occurred_at=self.clock.now().isoformat(),
+            correlation_id=correlation_id,
+            details={"status": case.status},
+        )
+        await self.ledger.note_event(case.partition, event)
 
 
 def _event(
-    case: Case, action: str, actor: tuple[str, str], *, now: str, correlation_id: str
+    case: Case, action: str, ruling: Ruling | None, *, now: str, correlation_id: str
 ) -> AuditEvent:
-    """An event about a case; `actor` is who and in which role."""
-    ruling = case.ruling
+    """An event about a case, by whoever decided it."""
     adjusting = ruling.adjusting if ruling else None
     return AuditEvent(
         action=action,
         object_id=case.document_id,
-        actor=actor[0],
-        actor_role=actor[1],
+        actor=ruling.by if ruling else "system:cases",
+        actor_role=ruling.role if ruling else "system",
         outcome="success",
         occurred_at=now,
         correlation_id=correlation_id,
@@ -343,6 +341,7 @@ def _event(
             "decision": ruling.decision if ruling else None,
             "reason": ruling.reason if ruling else None,
             "amount_micros": adjusting.amount_micros if adjusting else None,
+            "department_id": adjusting.charge.department_id if adjusting else None,
             "period": adjusting.period if adjusting else None,
         },
     )

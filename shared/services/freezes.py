@@ -3,12 +3,13 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.domain.audit_events import AuditEvent
 from shared.domain.freezes import (
+    SYSTEM_ROLE,
     Freeze,
     Target,
     freeze_partition,
@@ -140,10 +141,10 @@ class Freezes:
             actor=caller.key,
             since=now.isoformat(),
             ends_at=ends_at.isoformat() if ends_at else None,
+            role=CLAIM_BY_ROLE[caller.role],
             change_id=self.clock.new_id(),
         )
-        role = CLAIM_BY_ROLE[caller.role]
-        return FreezeView.of(await self._put(caller.tenant_id, wanted, role, correlation_id))
+        return await self._switch(caller, wanted, correlation_id)
 
     async def lift(
         self, caller: Caller, target_text: str, reason: str, correlation_id: str
@@ -160,37 +161,65 @@ class Freezes:
             actor=caller.key,
             since=now.isoformat(),
             lifted=True,
+            role=CLAIM_BY_ROLE[caller.role],
             change_id=self.clock.new_id(),
         )
-        role = CLAIM_BY_ROLE[caller.role]
-        return FreezeView.of(await self._put(caller.tenant_id, wanted, role, correlation_id))
+        return await self._switch(caller, wanted, correlation_id)
 
     async def quarantine(
         self, tenant_id: str, target: Target, reason: str, actor: str, correlation_id: str
-    ) -> None:
-        """Freeze a target on the system's own account; a freeze that stands is left alone."""
-        now = self.clock.now()
-        standing = await self.store.freeze(tenant_id, target)
-        if standing is not None and standing.stands(now):
-            return
+    ) -> bool:
+        """Freeze a target without an end on the system's own account; False if it is already."""
         wanted = Freeze(
             target=target,
             reason=reason,
             actor=actor,
-            since=now.isoformat(),
+            since=self.clock.now().isoformat(),
+            role=SYSTEM_ROLE,
             change_id=self.clock.new_id(),
         )
-        await self._put(tenant_id, wanted, "system", correlation_id)
+
+        def is_to_be(standing: Freeze | None) -> bool:
+            """One that ends by itself is replaced: what drifts stays stopped."""
+            if standing is None or standing.ends_at is not None:
+                return True
+            return not standing.stands(self.clock.now())
+
+        return await self._put(tenant_id, wanted, is_to_be, correlation_id) is not None
+
+    async def _switch(self, caller: Caller, wanted: Freeze, correlation_id: str) -> FreezeView:
+        """Put a caller's change, unless what stands does not yield to them: that is denied."""
+
+        def may_change(standing: Freeze | None) -> bool:
+            return standing is None or standing.yields_to(caller, self.clock.now())
+
+        freeze = await self._put(caller.tenant_id, wanted, may_change, correlation_id)
+        if freeze is None:
+            await self._note_denial(caller, wanted.target, correlation_id)
+            raise PolicyDenied(
+                "Somebody else has to change this freeze: nobody changes one on themself,"
+                " nor one that was set in a higher role."
+            )
+        return FreezeView.of(freeze)
 
     async def _standing(self, tenant_id: str, targets: Sequence[Target]) -> Freeze | None:
         freezes = await self.watch.current(tenant_id)
         return standing_freeze(freezes, targets, self.clock.now())
 
-    async def _put(self, tenant_id: str, wanted: Freeze, role: str, correlation_id: str) -> Freeze:
+    async def _put(
+        self,
+        tenant_id: str,
+        wanted: Freeze,
+        is_to_be: Callable[[Freeze | None], bool],
+        correlation_id: str,
+    ) -> Freeze | None:
+        """The next revision, as it was put; None if it is not to follow what stands."""
         for _ in range(PUTS_MAX):
             standing = await self.store.freeze(tenant_id, wanted.target)
+            if not is_to_be(standing):
+                return None
             freeze = standing.followed_by(wanted, self.clock.now()) if standing else wanted
-            event = _change_event(standing, freeze, role, correlation_id, self.clock.now())
+            event = _change_event(standing, freeze, correlation_id, self.clock.now())
             if await self.store.put(tenant_id, freeze, event):
                 self.watch.forget()
                 return freeze
@@ -203,6 +232,10 @@ class Freezes:
             raise NotFound("There is no such target to freeze.")
         if await self._may_switch(caller, target):
             return target
+        await self._note_denial(caller, target, correlation_id)
+        raise PolicyDenied("This switch is not yours: ask an Org Admin.")
+
+    async def _note_denial(self, caller: Caller, target: Target, correlation_id: str) -> None:
         event = AuditEvent(
             action=f"freeze.denied.{self.clock.new_id()}",
             object_id=target.document_id,
@@ -213,7 +246,6 @@ class Freezes:
             correlation_id=correlation_id,
         )
         await self.ledger.note_event(freeze_partition(caller.tenant_id), event)
-        raise PolicyDenied("This switch is not yours: ask an Org Admin.")
 
     async def _may_switch(self, caller: Caller, target: Target) -> bool:
         if caller.role >= Role.ORG_ADMIN:
@@ -258,7 +290,7 @@ def _refusal(freeze: Freeze, now: datetime) -> Frozen:
 
 
 def _change_event(
-    before: Freeze | None, after: Freeze, role: str, correlation_id: str, now: datetime
+    before: Freeze | None, after: Freeze, correlation_id: str, now: datetime
 ) -> AuditEvent:
     details: dict[str, str | int | bool | None] = {"revision": after.revision}
     if before is not None:
@@ -268,7 +300,7 @@ def _change_event(
         action=f"freeze.{'lifted' if after.lifted else 'set'}.{after.revision}",
         object_id=after.target.document_id,
         actor=after.actor,
-        actor_role=role,
+        actor_role=after.role,
         outcome="success",
         occurred_at=now.isoformat(),
         correlation_id=correlation_id,

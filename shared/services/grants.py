@@ -4,7 +4,7 @@ import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from shared.domain.audit_events import AuditEvent
 from shared.domain.budgets import Budget, Scope
@@ -15,6 +15,7 @@ from shared.domain.grants import (
     OVERRIDE_TIME_MAX,
     Grant,
     GrantKind,
+    check_same,
     surcharge_micros,
 )
 from shared.domain.identity import CLAIM_BY_ROLE, Caller, Ownership, Principal, Role, require_sight
@@ -34,6 +35,7 @@ from shared.services.alerts import Alerts
 from shared.services.budget_periods import BudgetPeriods
 from shared.services.calendars import Calendars
 
+IDEMPOTENCY_CARRY_OVER = timedelta(days=1)  # a key from the last day of the period before
 SYSTEM_ACTOR = "system:grants"
 NO_SUCH = "There is no such grant."
 NO_SUCH_SCOPE = "There is no such budget."
@@ -77,14 +79,19 @@ class Grants:
     ) -> GrantView:
         """Raise the limits at once; the same key and order raise them once."""
         scopes, department_id = await self._scopes(caller, order)
-        partition = await self.calendars.partition(department_id)
         seed = (caller.tenant_id, caller.principal.object_id, "grant", key or self.clock.new_id())
+        partition = await self.calendars.partition(department_id)
         grant_id = operation_id(partition, *seed)
         try:
             self._check_may_grant(caller, order, scopes, department_id)
         except PolicyDenied as refusal:
             await self._note_denial(caller, partition, grant_id, refusal, correlation_id)
             raise
+        if key:
+            standing = await self._standing(partition, seed)
+            if standing is not None:
+                check_same(standing, _hash_of(order))
+                return grant_view(standing)
         surcharge = surcharge_micros(order.amount_micros, order.surcharge_percent)
         grant = Grant(
             grant_id=grant_id,
@@ -142,6 +149,16 @@ class Grants:
         for grant in await self.store.due(partition, now):
             ended += await self._end(grant, SYSTEM_ACTOR, "system", grant.grant_id)
         return ended
+
+    async def _standing(self, partition: Partition, seed: tuple[str, ...]) -> Grant | None:
+        """What this key stood for before: in this period, or just before it began."""
+        standing = await self.store.find(operation_id(partition, *seed))
+        calendar = await self.calendars.of(partition.department_id)
+        age = self.clock.now().date() - calendar.start(partition.period)
+        if standing is not None or age >= IDEMPOTENCY_CARRY_OVER:
+            return standing
+        before = Partition(partition.department_id, calendar.previous(partition.period))
+        return await self.store.find(operation_id(before, *seed))
 
     async def _commit(self, caller: Caller, grant: Grant, correlation_id: str) -> None:
         events = [self._created_event(caller, grant, correlation_id)]

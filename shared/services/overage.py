@@ -78,15 +78,16 @@ class Overage:
         orchestrations: Orchestrations,
         *,
         raised: Sequence[Scope],
-    ) -> str:
+    ) -> str | None:
         """Let a request wait until others approve that the limits of `raised` rise for it.
 
-        Returns the id it waits under, which is its own; the same request waits once.
+        Returns the id it waits under, which is its own; the same request waits once. None if its
+        period has ended meanwhile: sent again, it is one of the next period.
         """
         work = parked(
             wanted.kind, wanted.reservation(wanted.operation_id), "awaiting_approval", None
         )
-        await self.approvals.request(
+        waits = await self.approvals.request(
             caller,
             work,
             raised,
@@ -95,7 +96,7 @@ class Overage:
             correlation_id=wanted.correlation_id,
             orchestrations=orchestrations,
         )
-        return wanted.operation_id
+        return wanted.operation_id if waits else None
 
     async def _needs_admin(self, partition: Partition, raised: Sequence[Scope]) -> bool:
         """Whether this would raise a department that was not meant to be raised by approvals.

@@ -43,13 +43,21 @@ class OverageSweep:
     clock: Clock
 
     async def run(self, orchestrations: Orchestrations) -> OverageReport:
-        """Look at everything that waits in every open period once."""
+        """Look once at everything that is due in every open period."""
         report = OverageReport()
         for partition in await self.calendars.open_partitions():
             await self._guarded(report, self._end_grants(partition, report))
-            for document in await self.store.waiting(partition):
-                await self._guarded(report, self._revive(document, orchestrations, report))
+            await self._revive_all(partition, orchestrations, report)
         return report
+
+    async def _revive_all(
+        self, partition: Partition, orchestrations: Orchestrations, report: OverageReport
+    ) -> None:
+        now, after = self.clock.now().isoformat(), ""
+        while page := await self.store.waiting(partition, now, after):
+            for document in page:
+                await self._guarded(report, self._revive(document, orchestrations, report))
+            after = str(page[-1]["id"])
 
     async def _guarded(self, report: OverageReport, step: Coroutine[Any, Any, None]) -> None:
         try:

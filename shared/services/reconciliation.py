@@ -1,20 +1,21 @@
 """Reconciliation: what providers bill, against what the ledger booked, a day at a time.
 
-Every step is safe to repeat: unknown outcomes are settled through the one settlement path, cases
-are created under ids that follow from what they are about, and a model is stopped before the case
-that says so is opened. A run that dies leaves nothing that its repetition does not find.
+Every step is safe to repeat: unknown outcomes are settled through the one settlement path, what is
+found is told to the one case about it that is not closed, or opens the next one, and a model is
+stopped before the case that says so is opened. A run that dies leaves nothing that its repetition
+does not find.
 """
 
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Any
 
 from shared.domain.attempts import AttemptReport, Failure
 from shared.domain.audit_events import AuditEvent
-from shared.domain.cases import Case, organisation_cases, settlement_case_id
+from shared.domain.cases import Case, Ruling, organisation_cases
 from shared.domain.freezes import Target, freeze_partition
 from shared.domain.identity import CLAIM_BY_ROLE, Caller, Role
 from shared.domain.ids import Partition
@@ -26,19 +27,25 @@ from shared.domain.reconciliation_views import (
     run_document,
 )
 from shared.domain.work import read_work_item
-from shared.errors import EigError, FieldFault, Invalid, NotFound, PolicyDenied
+from shared.errors import Conflict, EigError, FieldFault, Invalid, NotFound, PolicyDenied
 from shared.ports import Clock, Directory, Records
 from shared.ports.reconciliation import Reconciliations
 from shared.services.attempts import Attempts
+from shared.services.case_chains import CaseChains
 from shared.services.freezes import Freezes
-from shared.services.reconciliation_gathering import GatheredDay, ReconciliationGathering
+from shared.services.reconciliation_gathering import (
+    DAY_AGE_MAX,
+    GatheredDay,
+    ReconciliationGathering,
+)
 from shared.services.settlements import Settlements
 
 ACTOR = "system:reconciliation"
-DAY_AGE_MAX = timedelta(days=400)  # every period since is read for what corrected it
 CATCH_UP_DAYS = 7  # days the timer looks back for what was missed
 RUNS_SHOWN_MAX = 100
+TELLS_MAX = 5  # of one finding, when others change its cases at the same time
 FOUND_IN_EXPORT = "found_in_usage_export"
+MATCHED = "The provider bills what is booked."
 
 logger = logging.getLogger("eig.reconciliation")
 
@@ -50,6 +57,15 @@ class ReconciliationTerms:
     tenant_id: str
     drift_bp_max: int
     lag_days: int
+
+
+@dataclass
+class _Tally:
+    """What a run did to cases and models so far."""
+
+    opened: Counter[str] = field(default_factory=Counter)
+    stopped: set[str] = field(default_factory=set)
+    too_late: int = 0  # findings that a case in the middle of its booking did not know
 
 
 @dataclass(frozen=True)
@@ -65,6 +81,10 @@ class Reconciliation:
     freezes: Freezes
     clock: Clock
     terms: ReconciliationTerms
+
+    @property
+    def chains(self) -> CaseChains:
+        return CaseChains(self.store)
 
     def outbox_partitions(self) -> Sequence[Partition]:
         """Where the audit events of freezes, organisation-wide cases and runs wait to be copied."""
@@ -129,21 +149,24 @@ class Reconciliation:
             drift_bp_max=self.terms.drift_bp_max,
             opened_at=self.clock.now().isoformat(),
         )
-        opened: Counter[str] = Counter()
-        stopped: set[str] = set()
-        for finding in findings(comparison, gathered.books, terms):
-            if await self._open(finding, correlation_id):
-                opened[finding.case.kind] += 1
-                stopped |= {finding.quarantine} & MODELS.keys() if finding.quarantine else set()
+        known = await self._known_cases(gathered)
+        tally = _Tally()
+        for finding in findings(comparison, gathered.books, known, terms):
+            await self._tell(finding, tally, correlation_id)
+        if tally.too_late:  # no run is kept, so that the timer does this day again
+            raise Conflict(
+                "A case is being booked at another amount than is billed now; run the day again.",
+                code="case_being_booked",
+            )
         run = run_document(
             comparison,
             partition=organisation_cases(self.terms.tenant_id),
             run_id=self.clock.new_id(),
             ran_at=self.clock.now().isoformat(),
             actor=actor,
-            opened=opened,
+            opened=tally.opened,
             resolved=resolved,
-            quarantined=sorted(stopped),
+            quarantined=sorted(tally.stopped),
         )
         await self._keep(run, actor, role, correlation_id)
         return ReconciliationView.of(run)
@@ -176,37 +199,60 @@ class Reconciliation:
             resolved += 1
         return resolved
 
-    async def _open(self, finding: Finding, correlation_id: str) -> bool:
-        """Open a case once; a model is stopped first, so that no case is without its freeze."""
-        case = finding.case
-        if await self.store.case(case.partition, case.case_id) is not None:
-            return False
-        if case.generation_id is not None and await self._is_told(case, correlation_id):
-            return False
-        if finding.quarantine in MODELS and finding.reason:
-            await self.freezes.quarantine(
-                self.terms.tenant_id,
-                Target("model", finding.quarantine or ""),
-                finding.reason,
-                ACTOR,
-                correlation_id,
-            )
-        return await self.store.open_case(case, _opened(case, correlation_id))
+    async def _known_cases(self, gathered: GatheredDay) -> list[Case]:
+        """What stands open about this provider, and all that was opened about this day."""
+        day = gathered.day.isoformat()
+        return [
+            case
+            for partition in (*gathered.partitions, organisation_cases(self.terms.tenant_id))
+            for case in await self.store.cases_about(partition, gathered.provider, day)
+        ]
 
-    async def _is_told(self, case: Case, correlation_id: str) -> bool:
-        """Whether the settlement opened a case that still stands: then it learns what was billed.
+    async def _tell(self, finding: Finding, tally: _Tally, correlation_id: str) -> None:
+        """Make the one case about something say what was found; open it if none stands.
 
         Two cases about one amount could be adjusted twice.
         """
-        settled = settlement_case_id(case.generation_id or "")
-        standing = await self.store.case(case.partition, settled)
-        if standing is None or standing.status == "closed":
-            return False
-        if standing.status == "open" and standing.billed_usd_micros != case.billed_usd_micros:
-            learned = standing.learned(case.billed_usd_micros or 0, case.request_id, case.day or "")
-            now = self.clock.now().isoformat()
-            await self.store.change_case(learned, _learned(learned, now, correlation_id))
-        return True
+        for _ in range(TELLS_MAX):
+            chain = await self.chains.of(finding.case)
+            found, last = chain.found(finding.case), chain.last
+            if last is not None and last.status == "adjusting":
+                tally.too_late += last.billed_usd_micros != found.billed_usd_micros
+                return
+            if last is not None and last.status == "open":
+                await self._stop_model(finding, tally, correlation_id)
+                if await self._learn(last, found, correlation_id):
+                    return
+                continue
+            if chain.says_nothing_new(found):
+                return
+            # The model first, so that no case is without its freeze.
+            await self._stop_model(finding, tally, correlation_id)
+            if await self.store.open_case(found, _opened(found, correlation_id)):
+                tally.opened[found.kind] += 1
+                return
+        raise Conflict("Others are deciding cases of this day; run it again.")
+
+    async def _stop_model(self, finding: Finding, tally: _Tally, correlation_id: str) -> None:
+        model = finding.quarantine
+        if model is None or model not in MODELS or finding.reason is None:
+            return
+        tenant_id, target = self.terms.tenant_id, Target("model", model)
+        if await self.freezes.quarantine(tenant_id, target, finding.reason, ACTOR, correlation_id):
+            tally.stopped.add(model)
+
+    async def _learn(self, last: Case, found: Case, correlation_id: str) -> bool:
+        """Write down what the open case did not know, or close it; False if others changed it."""
+        now = self.clock.now().isoformat()
+        learned = last.learned(found)
+        if found.matches:
+            ruling = Ruling("matched", MATCHED, ACTOR, "system", now)
+            learned = replace(learned.ruled("closed", ruling), revision=last.revision + 1)
+        if learned == last:
+            return True
+        verb = "matched" if found.matches else "learned"
+        event = _case_event(learned, f"case.{verb}.{learned.revision}", now, correlation_id)
+        return await self.store.change_case(learned, event)
 
     async def _days_done(self) -> set[tuple[str, str]]:
         runs = await self.store.runs(organisation_cases(self.terms.tenant_id), RUNS_SHOWN_MAX)
@@ -241,10 +287,6 @@ def _require_admin(caller: Caller) -> None:
 
 def _opened(case: Case, correlation_id: str) -> AuditEvent:
     return _case_event(case, "case.opened", case.opened_at, correlation_id)
-
-
-def _learned(case: Case, now: str, correlation_id: str) -> AuditEvent:
-    return _case_event(case, f"case.learned.{case.revision}", now, correlation_id)
 
 
 def _case_event(case: Case, action: str, now: str, correlation_id: str) -> AuditEvent:

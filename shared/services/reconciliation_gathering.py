@@ -16,7 +16,9 @@ from shared.errors import Conflict
 from shared.ports import Clock, Directory, Ledger, Records
 from shared.ports.reconciliation import Reconciliations, UsageExport
 from shared.services.calendars import Calendars
+from shared.services.past_partitions import partitions_since
 
+DAY_AGE_MAX = timedelta(days=400)  # every period since is read for what corrected it
 AROUND = timedelta(days=1)  # a run near midnight: its line and its entry lie on neighbouring days
 
 
@@ -26,6 +28,7 @@ class GatheredDay:
 
     provider: str
     day: date
+    partitions: tuple[Partition, ...]  # where entries and cases of the day may lie
     lines: tuple[BilledLine, ...]
     books: Books
     open_work: tuple[OpenWork, ...]
@@ -53,22 +56,22 @@ class ReconciliationGathering:
         if day not in days:
             raise Conflict("The provider has not exported this day yet.", code="export_not_ready")
         lines = [self._priced(line) for each in days.values() for line in each]
-        partitions = await self._partitions(day)
+        since = day - AROUND  # the period before as well: admitted there, closed after its end
+        partitions = await partitions_since(since, self.clock.now(), self.directory, self.calendars)
         resolutions = await self._resolutions(partitions, provider, day)
         lines = await self._attributed(partitions, lines)
         work = await self._open_work(partitions, provider)
         await self._look_up(lines, resolutions, work)
         corrected_usd: Counter[str] = Counter()
-        corrected: Counter[str] = Counter()
         for partition in partitions:
             for entry in await self.store.corrections(partition, provider):
                 corrected_usd[entry["refers_to"]] += entry["usd_micros"]
-                corrected[entry["refers_to"]] += entry["amount_micros"]
         return GatheredDay(
             provider=provider,
             day=day,
+            partitions=tuple(partitions),
             lines=tuple(lines),
-            books=Books(resolutions, corrected_usd, corrected),
+            books=Books(resolutions, corrected_usd),
             open_work=tuple(work.values()),
         )
 
@@ -82,20 +85,6 @@ class ReconciliationGathering:
         request = GenerationRequest(model=line.model, prompt=line.item)
         usd_micros = catalogue.billed_usd_micros(request, Billed.USAGE, line.usage)
         return replace(line, usd_micros=usd_micros)
-
-    async def _partitions(self, day: date) -> list[Partition]:
-        """Where entries of this day, and what corrected them since, may lie."""
-        found = []
-        for department_id in await self.directory.departments():
-            calendar = await self.calendars.of(department_id)
-            newest = calendar.period_at(self.clock.now())
-            period = calendar.period_at(day - AROUND)
-            periods = [calendar.previous(period)]  # admitted before, closed in the new period
-            while period <= newest:
-                periods.append(period)
-                period = calendar.following(period)
-            found += [Partition(department_id, each) for each in periods]
-        return found
 
     async def _resolutions(
         self, partitions: Sequence[Partition], provider: str, day: date

@@ -12,7 +12,9 @@ from shared.services.prompt_vault import LiveKey, PromptVault
 
 # Of a request; the rest says no more than what was bought, and reports and receipts need it.
 SEALED_FIELDS: Final = ("prompt", "negative_prompt")
+SALT: Final = "prompt_salt"  # whoever has it can check a guess against the commitment in the log
 SEALED_PLACE: Final = "[sealed]"  # in a stored plan, whose rows keep their envelopes beside
+_REQUEST: Final = "request."
 _HASH: Final = "request_hash"
 _HASH_PREFIX: Final = "siv1:"
 
@@ -25,15 +27,25 @@ class SealedDocuments:
 
     async def sealed(self, record: Document) -> Document:
         """A generation record without its texts; other records as they are."""
-        request = record.get("request")
-        if request is None or not _clear_texts(request):
+        if "request" not in record:
+            return record
+        texts = _clear_fields(record)
+        if record["request"]["prompt"] == ERASED:
+            record = record | {SALT: None}  # nothing is left to which it could be a salt
+        if not texts:
             return record
         key = await self.vault.sealing_key(_subject_of(record))
-        return record | {"request": {**request, **self._envelopes(key, record["id"], request)}}
+        return _with_fields(
+            record,
+            {
+                name: dict(self.vault.seal(key, record["id"], name, text))
+                for name, text in texts.items()
+            },
+        )
 
     async def opened(self, records: Sequence[Document]) -> list[Document]:
         """Records as they were sealed, with one look-up of keys for all of them."""
-        envelopes = [_envelopes_of(record.get("request") or {}) for record in records]
+        envelopes = [_sealed_fields(record) for record in records]
         wanted: dict[Subject, int] = {}
         for record, sealed in zip(records, envelopes, strict=True):
             for each in sealed.values():
@@ -41,9 +53,7 @@ class SealedDocuments:
                 wanted[subject] = max(wanted.get(subject, 1), each.key_number)
         keys = await self.vault.opening_keys(wanted)
         return [
-            record | {"request": record["request"] | self._texts(keys, record, sealed)}
-            if sealed
-            else record
+            _with_fields(record, self._texts(keys, record, sealed)) if sealed else record
             for record, sealed in zip(records, envelopes, strict=True)
         ]
 
@@ -96,30 +106,28 @@ class SealedDocuments:
         )
         return chunk.model_copy(update={"rows": rows}), key
 
-    def _envelopes(
-        self, key: LiveKey, place: str, request: Mapping[str, Any], row: str = ""
-    ) -> dict[str, Any]:
-        return {
-            name: dict(self.vault.seal(key, place, f"{row}request.{name}", text))
-            for name, text in _clear_texts(request).items()
-        }
-
     def _texts(
         self,
         keys: Mapping[Subject, LiveKey],
         record: Document,
         envelopes: Mapping[str, SealedField],
-    ) -> dict[str, str]:
+    ) -> dict[str, str | None]:
         key = keys[_subject_of(record)]
-        return {
-            name: self.vault.open(key, record["id"], f"request.{name}", sealed)
+        texts: dict[str, str | None] = {
+            name: self.vault.open(key, record["id"], name, sealed)
             for name, sealed in envelopes.items()
         }
+        if texts.get(SALT) == ERASED:
+            texts[SALT] = None
+        return texts
 
     def _sealed_row(self, key: LiveKey, place: str, row: PlannedRow) -> PlannedRow:
         if row.request is None:
             return row
-        sealed = self._envelopes(key, place, vars(row.request), f"rows.{row.row}.")
+        sealed = {
+            name: dict(self.vault.seal(key, place, f"rows.{row.row}.request.{name}", text))
+            for name, text in _clear_texts(vars(row.request)).items()
+        }
         request = row.request.model_copy(update=dict.fromkeys(sealed, SEALED_PLACE))
         return row.model_copy(update={"request": request, "sealed": sealed or None})
 
@@ -146,10 +154,32 @@ def _clear_texts(request: Mapping[str, Any]) -> dict[str, str]:
     return {name: text for name, text in texts.items() if isinstance(text, str) and text != ERASED}
 
 
-def _envelopes_of(request: Mapping[str, Any]) -> dict[str, SealedField]:
-    return {
-        name: read_sealed(request[name]) for name in SEALED_FIELDS if is_sealed(request.get(name))
+def _clear_fields(record: Document) -> dict[str, str]:
+    """What is to be sealed of a record, by the path of each field."""
+    fields = {f"{_REQUEST}{name}": t for name, t in _clear_texts(record["request"]).items()}
+    salt = record.get(SALT)
+    if isinstance(salt, str) and record["request"]["prompt"] != ERASED:
+        fields[SALT] = salt
+    return fields
+
+
+def _sealed_fields(record: Document) -> dict[str, SealedField]:
+    """The envelopes in a record, by the path of each field."""
+    request = record.get("request") or {}
+    values = {f"{_REQUEST}{name}": request.get(name) for name in SEALED_FIELDS}
+    values[SALT] = record.get(SALT)
+    return {name: read_sealed(value) for name, value in values.items() if is_sealed(value)}
+
+
+def _with_fields(record: Document, values: Mapping[str, Any]) -> Document:
+    """A copy of a record with other values at these paths."""
+    inner = {
+        name.removeprefix(_REQUEST): value
+        for name, value in values.items()
+        if name.startswith(_REQUEST)
     }
+    outer = {name: value for name, value in values.items() if not name.startswith(_REQUEST)}
+    return record | outer | {"request": record["request"] | inner}
 
 
 def _place_of(chunk: BatchChunk, number: int) -> str:

@@ -39,9 +39,11 @@ class SealedParkedWork:
         found = await self._store.parked(operation_id)
         return await self._opened(found) if found else None
 
-    async def waiting(self, partition: Partition) -> Sequence[Mapping[str, Any]]:
+    async def waiting(
+        self, partition: Partition, now: str, after: str
+    ) -> Sequence[Mapping[str, Any]]:
         """As they are stored: the texts of a move are opened when `land` seals them again."""
-        return await self._store.waiting(partition)
+        return await self._store.waiting(partition, now, after)
 
     async def approval(self, operation_id: str) -> Approval | None:
         """Its hold keeps its sealed request hash: an approval is compared by its revision."""
@@ -69,9 +71,9 @@ class SealedParkedWork:
         return await self._store.close(approval, after, record, event)
 
     async def conclude(
-        self, approval: Approval, concluded_at: str, event: AuditEvent
+        self, approval: Approval, work: Parked, changes: Mapping[str, Any], event: AuditEvent
     ) -> tuple[Budget, ...] | None:
-        return await self._store.conclude(approval, concluded_at, event)
+        return await self._store.conclude(approval, work, changes, event)
 
     async def release(
         self, work: Parked, changes: Mapping[str, Any], started_at: str, event: AuditEvent

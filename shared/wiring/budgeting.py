@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from shared.services.grants import Grants
     from shared.services.organisation_budgets import OrganisationBudgets
     from shared.services.overage import Overage
+    from shared.services.repricing import Repricing
 
 
 class Budgeting(Alerting):
@@ -96,6 +97,13 @@ class Budgeting(Alerting):
         )
 
     @cached_property
+    def repricing(self) -> "Repricing":
+        from shared.services.batch_planning import BatchPlanning
+        from shared.services.repricing import Repricing
+
+        return Repricing(BatchPlanning(self.batch_files), self.catalogues)
+
+    @cached_property
     def approvals(self) -> "Approvals":
         from shared.services.approvals import Approvals, ApprovalTerms
 
@@ -110,6 +118,7 @@ class Budgeting(Alerting):
             terms=ApprovalTerms(
                 s.approval_escalation, s.approval_expiry, s.approval_dual_above_micros
             ),
+            repricing=self.repricing,
             alerts=self.alerts,
         )
 

@@ -207,10 +207,8 @@ class Generating(Screening):
         return Deferrals(
             store=self.parked_work,
             records=self.records,
-            files=self.batch_files,
-            planning=self.batch_planning,
+            repricing=self.repricing,
             periods=self.budget_periods,
-            catalogues=self.catalogues,
             clock=self.clock,
             alerts=self.alerts,
         )

@@ -8,7 +8,19 @@ from tests.bicep.deployments import Deployment
 from tests.bicep.evaluation import evaluate, parameters_of
 
 BICEP: Final = Path(__file__).parents[2] / "bicep"
-STAGES: Final = ("dev", "prod")
+PARAMETER_FILES: Final = ("dev", "prod")
+# full: prod with every switch on. moved: prod after its region and its ledger were lost.
+STAGES: Final = (*PARAMETER_FILES, "full", "moved")
+MOVED: Final = {
+    "location": "australiasoutheast",
+    "secondLocation": "australiaeast",
+    "zoneRedundant": False,
+    "cosmosAccountName": "cosmos-restored",
+}
+CHANGES: Final = {
+    "full": {"ddosPlan": True, "costExport": True},
+    "moved": MOVED,
+}
 VARIABLES: Final = {
     "EIG_TOKEN_TENANT_ID": "11111111-aaaa-4bbb-8ccc-000000000001",
     "EIG_TOKEN_AUDIENCE": "7d0a2f4e-5b1c-4c39-9e57-0c6f1a2b3d40",
@@ -29,8 +41,9 @@ def templates() -> list[Path]:
 @cache
 def estate(stage: str) -> Deployment:
     """What the parameters of a stage would deploy."""
-    template, parameters = parameters_of(BICEP / "params" / f"{stage}.bicepparam", VARIABLES)
-    return evaluate(template, parameters, VARIABLES)
+    name = stage if stage in PARAMETER_FILES else "prod"
+    template, parameters = parameters_of(BICEP / "params" / f"{name}.bicepparam", VARIABLES)
+    return evaluate(template, parameters | CHANGES.get(stage, {}), VARIABLES)
 
 
 @cache

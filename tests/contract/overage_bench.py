@@ -1,7 +1,7 @@
 """Grants and waiting work on trial: over the fake container, and over the SDK with an account."""
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -144,9 +144,23 @@ class OverageBench:
         assert await self.vote(approval)
         return await self.must_find(approval)
 
-    async def conclude(self, approval: Approval) -> tuple[Budget, ...] | None:
+    async def approved_batch(
+        self, batch_id: str, work: Sequence[WorkItem], *raised: Scope
+    ) -> Approval:
+        """A batch that waits and was approved."""
+        reservation = builders.batch_reservation(batch_id, work)
+        waiting = parked("batch", reservation, "awaiting_approval", None)
+        approval = replace(self.approval_of(work[0], *raised), kind="batch", hold=reservation.hold)
+        asked = builders.event(batch_id, "approval.requested")
+        assert await self.parked.request(approval, waiting, asked)
+        assert await self.vote(approval)
+        return await self.must_find(approval)
+
+    async def conclude(self, approval: Approval, **cheaper: Any) -> tuple[Budget, ...] | None:
+        """Carry it out at the price that was approved, or at a cheaper one."""
         event = builders.event(approval.operation_id, "generation.admitted")
-        return await self.parked.conclude(approval, builders.CREATED_AT, event)
+        work = Parked(approval.kind, replace(approval.hold, **cheaper), {})
+        return await self.parked.conclude(approval, work, {}, event)
 
     def move_of(self, work: WorkItem, price_micros: int | None = None) -> Move:
         """The same request in the month after."""

@@ -17,7 +17,7 @@ from shared.adapters.cosmos_freezes import CosmosFreezes
 from shared.adapters.cosmos_ledger import CosmosLedger
 from shared.adapters.system_clock import SystemClock
 from shared.domain.freezes import Freeze, Target, freeze_partition
-from shared.domain.identity import Role
+from shared.domain.identity import Caller, Role
 from shared.errors import Conflict, Frozen, Invalid, NotFound, PolicyDenied, Unavailable
 from shared.ports import Clock
 from shared.ports.freezes import FreezeStore
@@ -138,6 +138,7 @@ class Switchable(ScriptedFaults):
 
 def desk(faults: Faults | None = None) -> Desk:
     connection = FakeConnection(faults)
+    connection.container("ledger").partitions[freeze_partition("t").key] = {}  # worth a look
     store, clock = FakeFreezes(connection), FakeClock()
     directory = CosmosDirectory(connection.as_connection())
     ledger = CosmosLedger(connection.as_connection())
@@ -265,20 +266,94 @@ async def test_freeze_that_has_ended_already_is_refused() -> None:
         await at.freezes.set(admin, "global", "why", datetime(2020, 1, 1, tzinfo=UTC), "c")
 
 
-async def test_quarantine_leaves_a_standing_freeze_alone() -> None:
+async def quarantine(at: Desk) -> bool:
+    return await at.freezes.quarantine(builders.TENANT, SDXL, "drift", "system:reconciliation", "c")
+
+
+async def test_quarantine_leaves_a_freeze_without_end_alone() -> None:
     at = desk()
     admin = builders.caller(1, role=Role.ORG_ADMIN)
     await at.freezes.set(admin, "model:sdxl", "by hand", None, "c")
-    for _ in range(2):
-        await at.freezes.quarantine(admin.tenant_id, SDXL, "drift", "system:reconciliation", "c")
+    assert [await quarantine(at) for _ in range(2)] == [False, False]
     assert (await at.store.freeze(admin.tenant_id, SDXL) or freeze()).reason == "by hand"
     await at.freezes.lift(admin, "model:sdxl", "fine", "c")
-    await at.freezes.quarantine(admin.tenant_id, SDXL, "drift", "system:reconciliation", "c")
+    assert [await quarantine(at) for _ in range(2)] == [True, False]
     standing = await at.store.freeze(admin.tenant_id, SDXL)
     assert standing is not None and (standing.actor, standing.lifted) == (
         "system:reconciliation",
         False,
     )
+
+
+async def test_quarantine_outlives_a_freeze_that_ends_by_itself() -> None:
+    at = desk()
+    admin = builders.caller(1, role=Role.ORG_ADMIN)
+    ends_at = at.clock.now() + timedelta(minutes=1)
+    await at.freezes.set(admin, "model:sdxl", "by hand", ends_at, "c")
+    at.clock.advance(30)
+    assert [await quarantine(at) for _ in range(2)] == [True, False]
+    at.clock.advance(60)
+    (standing,) = (await at.freezes.list(admin)).items
+    assert (standing.reason, standing.ends_at) == ("drift", None)
+    assert standing.since == (at.clock.now() - timedelta(seconds=90)).isoformat()
+    await at.freezes.lift(admin, "model:sdxl", "fine", "c")
+
+
+def denied(at: Desk) -> list[str]:
+    stored = at.connection.container("ledger").partitions[freeze_partition(builders.TENANT).key]
+    events = [each["event"] for each in stored.values() if each["type"] == "outbox"]
+    return [event["object_id"] for event in events if event["outcome"] == "denied"]
+
+
+MANAGER = builders.caller(1, role=Role.DEPT_MANAGER)
+ADMIN = builders.caller(2, role=Role.ORG_ADMIN)
+MYSELF = f"user:{MANAGER.principal.object_id}"
+
+
+async def manage(at: Desk, caller: Caller, target: str, how: str) -> None:
+    if how == "lift":
+        await at.freezes.lift(caller, target, "nah", "c")
+    else:
+        ends_at = at.clock.now() + timedelta(seconds=1) if how == "shorten" else None
+        await at.freezes.set(caller, target, "nah", ends_at, "c")
+
+
+@pytest.mark.parametrize("how", ["lift", "replace", "shorten"])
+async def test_freeze_of_a_higher_role_does_not_yield(how: str) -> None:
+    at = desk()
+    await at.freezes.set(ADMIN, "department:marketing", "stop it", None, "c")
+    with pytest.raises(PolicyDenied):
+        await manage(at, MANAGER, "department:marketing", how)
+    standing = await at.store.freeze(builders.TENANT, Target("department", "marketing"))
+    assert standing is not None and (standing.revision, standing.role) == (1, "OrgAdmin")
+    assert denied(at) == ["freeze:department:marketing"]
+    superior = builders.caller(3, role=Role.SUPER_ADMIN)
+    await manage(at, superior, "department:marketing", how)
+
+
+async def test_freeze_that_has_ended_binds_nobody() -> None:
+    at = desk()
+    ends_at = at.clock.now() + timedelta(minutes=1)
+    await at.freezes.set(ADMIN, "department:marketing", "stop it", ends_at, "c")
+    with pytest.raises(PolicyDenied):
+        await at.freezes.lift(MANAGER, "department:marketing", "nah", "c")
+    at.clock.advance(60)
+    await at.freezes.set(MANAGER, "department:marketing", "ours", None, "c")
+    await at.freezes.lift(MANAGER, "department:marketing", "ours", "c")
+
+
+@pytest.mark.parametrize("how", ["lift", "replace", "shorten"])
+@pytest.mark.parametrize("role", [Role.DEPT_MANAGER, Role.ORG_ADMIN, Role.SUPER_ADMIN])
+async def test_nobody_changes_a_freeze_on_themself(role: Role, how: str) -> None:
+    at = desk()
+    myself = builders.caller(1, role=role)
+    user = {"id": MYSELF, "pk": builders.TENANT, "department_id": "marketing"}
+    await at.freezes.directory.put([user | {"cost_centre_id": None}])
+    await at.freezes.set(myself, MYSELF, "fraud", None, "c")
+    with pytest.raises(PolicyDenied):
+        await manage(at, myself, MYSELF, how)
+    assert denied(at) == [f"freeze:{MYSELF}"]
+    await manage(at, builders.caller(2, role=Role.SUPER_ADMIN), MYSELF, how)
 
 
 @pytest.mark.parametrize("fault", [Fault.LOST, Fault.REFUSED])

@@ -5,7 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from shared.adapters import cosmos_parked_work
 from shared.domain.budget_policies import BudgetPolicy
+from shared.domain.ids import Partition
 from shared.errors import (
     AllocationTooSmall,
     BudgetExceeded,
@@ -15,12 +17,14 @@ from shared.errors import (
 )
 from tests import builders
 from tests.contract import overage_bench
-from tests.contract.overage_bench import OverageBench
+from tests.contract.overage_bench import LATER, OverageBench
+from tests.fakes import parked_work as fake_parked_work
 
 stores, bench = overage_bench.stores, overage_bench.bench  # fixtures, found by their names
 
 LIMIT, PRICE = 1_000_000, 60_000
 RACERS = 8
+MUCH_LATER = "2026-11-25T00:00:00+00:00"
 
 
 async def status_of(bench: OverageBench, operation_id: str) -> str:
@@ -198,14 +202,31 @@ async def test_two_approvals_of_one_budget_at_once_raise_it_twice(bench: Overage
     assert (await bench.budget()).limit_micros == RACERS * PRICE
 
 
+async def test_budget_that_was_ended_is_not_raised(bench: OverageBench) -> None:
+    await bench.money.open()
+    approval = await bench.approved(bench.work(), bench.department)
+    ended = BudgetPolicy(bench.department, 0, revision=5, deleted=True)
+    event = builders.event(bench.department.name, "budget.applied.5")
+    await bench.policies.apply(bench.money.partition, ended, event)
+    with pytest.raises(Conflict) as refusal:
+        await bench.conclude(approval)
+    assert refusal.value.problem_code == "budget_ended"
+    with pytest.raises(Conflict):
+        await bench.grant(bench.grant_of())
+    assert (await bench.budget()).granted_micros == 0
+
+
 async def test_budget_that_warns_by_now_is_not_raised(bench: OverageBench) -> None:
     await bench.money.open(department_micros=0)
-    approval = await bench.approved(bench.work(), bench.department)
+    work = bench.work()
+    approval = await bench.approved(work, bench.department)
     warns = BudgetPolicy(bench.department, 0, mode="warn", revision=5)
     event = builders.event(bench.department.name, "budget.applied.5")
     await bench.policies.apply(bench.money.partition, warns, event)
     assert await bench.conclude(approval) is not None
     assert (await bench.budget()).limit_micros == 0
+    await bench.money.resolve(work.operation_id, builders.resolution(work, "canceled"))
+    assert (await bench.budget()).granted_micros == 0
 
 
 # --- ends without a decision --------------------------------------------------------------------
@@ -324,10 +345,23 @@ async def test_listing_narrows_by_requester_and_status(bench: OverageBench) -> N
     assert await ids(builders.caller(7).key, pending=False) == set()
 
 
-async def test_sweep_finds_what_waits_and_nothing_else(bench: OverageBench) -> None:
+async def due(bench: OverageBench, partition: Partition, now: str) -> list[tuple[str, str]]:
+    """Type and operation of everything that the sweep is shown, page after page."""
+    found: list[tuple[str, str]] = []
+    after = ""
+    while page := await bench.parked.waiting(partition, now, after):
+        found += [(each["type"], each["operation_id"]) for each in page]
+        after = page[-1]["id"]
+    return found
+
+
+async def test_sweep_finds_what_is_due_and_nothing_else(bench: OverageBench) -> None:
     await bench.money.open()
     await bench.open_december()
     pending = await bench.ask(bench.work("pending"), bench.department)
+    escalated = await bench.ask(
+        bench.work("escalated"), bench.department, escalations=1, expires_at=MUCH_LATER
+    )
     approved = await bench.approved(bench.work("approved"), bench.department)
     done = await bench.approved(bench.work("done"), bench.department)
     await bench.conclude(done)
@@ -336,11 +370,24 @@ async def test_sweep_finds_what_waits_and_nothing_else(bench: OverageBench) -> N
     for move in (moved, landed):
         await bench.move(move)
     await bench.parked.land(landed)
-    found = await bench.parked.waiting(bench.money.partition)
-    assert {(each["type"], each["operation_id"]) for each in found} == {
-        ("approval", pending.operation_id),
-        ("approval", approved.operation_id),
-        ("moved_hold", moved.operation_id),
-    }
-    there = await bench.parked.waiting(landed.parked.partition)
-    assert {each["operation_id"] for each in there} == {landed.parked.operation_id}
+    here = bench.money.partition
+    always = {("approval", approved.operation_id), ("moved_hold", moved.operation_id)}
+    later = always | {("approval", pending.operation_id)}
+    assert set(await due(bench, here, builders.CREATED_AT)) == always
+    assert set(await due(bench, here, LATER)) == later
+    assert set(await due(bench, here, MUCH_LATER)) == later | {("approval", escalated.operation_id)}
+    there = await due(bench, landed.parked.partition, LATER)
+    assert there == [("parked_hold", landed.parked.operation_id)]
+
+
+async def test_sweep_is_shown_page_after_page(
+    bench: OverageBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (cosmos_parked_work, fake_parked_work):
+        monkeypatch.setattr(module, "WAITING_PER_PAGE", 2)
+    await bench.money.open()
+    moves = [bench.move_of(bench.work(f"w-{n}")) for n in range(5)]
+    for move in moves:
+        await bench.move(move)
+    found = await due(bench, bench.money.partition, LATER)
+    assert sorted(found) == sorted(("moved_hold", move.operation_id) for move in moves)

@@ -30,7 +30,7 @@ async def store(stores: Stores) -> AsyncIterator[Reconciliations]:
 
 def case(bench: RecordsBench, name: str = "a", **values: object) -> Case:
     made = Case(
-        case_id=f"{bench.id_of(name)}:amount_differs",
+        case_id=f"{bench.id_of(name)}:1",
         partition=bench.partition,
         kind="amount_differs",
         opened_at="2026-11-16T05:00:00+00:00",
@@ -131,15 +131,20 @@ async def test_decision_replaces_the_revision_it_was_made_for(
 ) -> None:
     wanted = case(bench)
     await opened(store, wanted)
-    adjusting = Adjusting(bench.partition.department_id, "202611", "reconciliation", 3, 2)
+    charge = bench.money.owner.charge("apollo")
+    adjusting = Adjusting("a:1:r2", charge, "202611", "reconciliation", 3, 2, 5)
     ruling = Ruling("adjust", "as billed", "t.o", "OrgAdmin", "2026-11-17", adjusting)
     decided = wanted.ruled("adjusting", ruling)
     assert await changed(store, decided)
     assert await changed(store, decided), "the same change again has been made"
     assert not await changed(store, wanted.ruled("closed", ruling))
     assert await store.case(bench.partition, wanted.case_id) == decided
-    assert await changed(store, decided.ruled("closed", ruling))
-    assert not await changed(store, decided.ruled("open", ruling))
+    assert not await store.is_booked(adjusting)
+    assert await changed(store, decided.refused_by_budget(adjusting))
+    again = await store.case(bench.partition, wanted.case_id)
+    assert again == replace(wanted, refused=(adjusting,), revision=3)
+    assert await changed(store, again.closed(ruling))
+    assert not await changed(store, again.ruled("adjusting", ruling))
 
 
 async def test_newest_cases_come_first(store: Reconciliations, bench: RecordsBench) -> None:
@@ -162,7 +167,7 @@ async def test_case_that_a_settlement_opens_is_one_of_them(
         work.generation_id,
     )
     assert found.booked_micros == work.quote.amount_micros
-    assert await changed(store, found.learned(7, "r", "2026-11-15"))
+    assert await changed(store, found.learned(replace(found, billed_usd_micros=7)))
     learned = await store.case(bench.partition, work.generation_id)
     assert learned is not None and learned.billed_usd_micros == 7
 

@@ -22,7 +22,7 @@ from shared.services.sealed_stores import SealedLedger, SealedRecords
 from tests import builders
 from tests.contract import test_ledger, test_ledger_ends, test_parked_work
 from tests.contract.ledger_bench import Bench
-from tests.contract.overage_bench import OverageBench
+from tests.contract.overage_bench import LATER, OverageBench
 from tests.fakes.field_keys import Sealing
 from tests.fakes.grants import FakeGrants
 from tests.fakes.parked_work import FakeParkedWork
@@ -133,7 +133,7 @@ async def test_sweep_lands_a_move_as_it_is_stored(parked: OverageBench) -> None:
     await parked.money.open()
     move = parked.move_of(parked.work())
     await parked.move(move)
-    (document,) = await parked.parked.waiting(parked.money.partition)
+    (document,) = await parked.parked.waiting(parked.money.partition, LATER, "")
     await parked.parked.land(read_move(document))
     waiting = await parked.waiting_there(move)
     assert waiting.record["request"]["prompt"] == PROMPT

@@ -4,18 +4,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from shared.adapters.cosmos import answered
-from shared.adapters.cosmos_parked_work import APPROVALS_LISTED_MAX, CosmosParkedWork
+from shared.adapters.cosmos_parked_work import (
+    APPROVALS_LISTED_MAX,
+    WAITING_PER_PAGE,
+    CosmosParkedWork,
+)
 from shared.domain.approvals import Approval, Vote, read_approval, read_vote
 from shared.domain.ids import Partition
 from shared.domain.ledger import partition_for
 from tests.fakes.cosmos_container import FakeConnection, Item
-
-TO_SWEEP = {
-    ("approval", "pending"),
-    ("approval", "approved"),
-    ("moved_hold", "moved"),
-    ("parked_hold", "parked"),
-}
 
 
 class FakeParkedWork(CosmosParkedWork):
@@ -47,16 +44,24 @@ class FakeParkedWork(CosmosParkedWork):
         found.sort(key=lambda d: str(d["created_at"]), reverse=True)
         return [read_approval(each) for each in found[:APPROVALS_LISTED_MAX]]
 
-    async def waiting(self, partition: Partition) -> Sequence[Mapping[str, Any]]:
-        return await self._scan(
-            partition,
-            lambda d: (
-                (d["type"], d.get("status")) in TO_SWEEP
-                and (d["type"] != "parked_hold" or d["waits_for"] == "deferred")
-            ),
-        )
+    async def waiting(
+        self, partition: Partition, now: str, after: str
+    ) -> Sequence[Mapping[str, Any]]:
+        found = await self._scan(partition, lambda d: d["id"] > after and _is_due(d, now))
+        return sorted(found, key=lambda d: str(d["id"]))[:WAITING_PER_PAGE]
 
     async def _scan(self, partition: Partition, wanted: Callable[[Item], bool]) -> list[Item]:
         if partition.key not in self._fake.partitions:
             return []  # no call, so that no fault is spent on periods that never were
         return await answered(lambda: self._fake.scan(partition.key, wanted))
+
+
+def _is_due(document: Item, now: str) -> bool:
+    """What the sweep looks after: see CosmosParkedWork.waiting."""
+    kind, status = document["type"], document.get("status")
+    if kind == "approval" and status == "pending":
+        escalates = document["escalations"] == 0 and document["escalates_at"] <= now
+        return bool(document["expires_at"] <= now or escalates)
+    if kind == "parked_hold":
+        return bool(status == "parked" and document["waits_for"] == "deferred")
+    return (kind, status) in {("approval", "approved"), ("moved_hold", "moved")}

@@ -45,7 +45,8 @@ class FakePictureStorage:
                 self.blobs[name] = replace(blob, tier="cold", rehydrating=False, tier_changed=now)
 
     async def state(self, picture: PictureName) -> StoredBlob | None:
-        return await self._do("state", lambda: self.blobs.get(picture))
+        found: StoredBlob | None = await self._do("state", lambda: self.blobs.get(picture))
+        return found
 
     async def rehydrate(self, picture: PictureName, priority: Priority) -> None:
         def start() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from shared.adapters.cosmos import answered
 from shared.adapters.cosmos_reconciliation import CosmosReconciliations
-from shared.domain.cases import Case, read_case
+from shared.domain.cases import Case, CaseFilter, read_case
 from shared.domain.ids import Partition
 from shared.domain.ledger import Document
 from tests.fakes.cosmos_container import FakeConnection
@@ -51,6 +51,37 @@ class FakeReconciliations(CosmosReconciliations):
         found = await self._scan(partition, lambda d: d["type"] == "case")
         found.sort(key=lambda d: str(d["opened_at"]), reverse=True)
         return [read_case(document) for document in found[:limit]]
+
+    async def cases_page(
+        self, partition: Partition, shown: CaseFilter, after: str, limit: int
+    ) -> Sequence[Case]:
+        found = await self._scan(
+            partition,
+            lambda d: (
+                d["type"] == "case"
+                and (shown == "all" or d["open"] == (shown == "open"))
+                and d["id"] > f"case:{after}"
+            ),
+        )
+        found.sort(key=lambda d: str(d["id"]))
+        return [read_case(document) for document in found[:limit]]
+
+    async def cases_about(self, partition: Partition, provider: str, day: str) -> Sequence[Case]:
+        found = await self._scan(
+            partition,
+            lambda d: (
+                d["type"] == "case"
+                and d["facts"]["provider"] == provider
+                and (d["open"] or d["facts"]["day"] == day)
+            ),
+        )
+        return [read_case(document) for document in found]
+
+    async def adjusting_cases(self, partition: Partition) -> Sequence[Case]:
+        found = await self._scan(
+            partition, lambda d: d["type"] == "case" and d["status"] == "adjusting"
+        )
+        return [read_case(document) for document in found]
 
     async def runs(self, partition: Partition, limit: int) -> Sequence[Document]:
         found = await self._scan(partition, lambda d: d["type"] == "reconciliation")

@@ -34,6 +34,7 @@ ALSO_ALLOWED = (
     "grant.",
     "hold.",
     "override.",
+    "privacy",
     "provider_batch.",
     "reconciliation.",
     "rehydration.",

@@ -24,18 +24,21 @@ def key_file(cloud: Cloud) -> Path:
 
 
 def wrapping_keys(cloud: Cloud) -> dict[str, bytes]:
-    """The versions in the local key file, by the name that wrapped keys give."""
-    lines = [line.split() for line in key_file(cloud).read_text("ascii").splitlines()]
+    """The versions in the local key file, by the name that wrapped keys give; none without it."""
+    path = key_file(cloud)
+    text = path.read_text("ascii") if path.exists() else ""
+    lines = [line.split() for line in text.splitlines()]
     return {f"local:{version}": b64decode(key) for version, key in lines}
 
 
 async def open_prompts(cloud: Cloud, records: list[Json]) -> None:
-    """Puts texts in the place of envelopes; where the key was destroyed, the envelope stays."""
+    """Puts texts in the place of envelopes; without their key, envelopes stay."""
     versions = wrapping_keys(cloud)
     secrets: dict[tuple[str, str], bytes] = {}
     for key in await cloud.documents("keys", "c.type = 'data_key' AND c.status = 'active'"):
-        secret = aes_key_unwrap(versions[key["kek"]], b64decode(key["wrapped"]))
-        secrets[key["user_key"], str(key["number"])] = secret
+        if key["kek"] in versions:
+            secret = aes_key_unwrap(versions[key["kek"]], b64decode(key["wrapped"]))
+            secrets[key["user_key"], str(key["number"])] = secret
     for record in records:
         for name in FIELDS:
             envelope = record["request"][name]

@@ -44,6 +44,8 @@ class LimitChecker:
             kind = document["type"]
             if kind == "budget":
                 self._check_limits(partition_key, item_id, document)
+                if document["granted_micros"]:
+                    self._check_granted(document, self._raises(partition_key))
             elif kind == "carry_over":
                 self._check_carried(partition_key, document)
             elif kind == "alert":
@@ -59,7 +61,7 @@ class LimitChecker:
         """Grants are in their limits, policies in force, alerts raised."""
         for partition_key, partition in self._container.partitions.items():
             budgets = [d for d in partition.values() if d["type"] == "budget"]
-            raises = [raised for d in partition.values() for raised in _raises_of(d)]
+            raises = self._raises(partition_key)
             for budget in budgets:
                 self._check_granted(budget, raises)
                 self._check_made_up(partition_key, budget)
@@ -123,6 +125,10 @@ class LimitChecker:
             taken == entry["amount_micros"],
             lambda: f"{entry['id']} carries {entry['amount_micros']}, {taken} was taken",
         )
+
+    def _raises(self, partition_key: str) -> list[tuple[Item, int]]:
+        partition = self._container.partitions[partition_key]
+        return [raised for d in partition.values() for raised in _raises_of(d, partition)]
 
     def _check_granted(self, budget: Item, raises: Sequence[tuple[Item, int]]) -> None:
         """What stands in a limit for this period only is the sum of grants and approvals."""
@@ -200,13 +206,20 @@ class LimitChecker:
         return read_freeze(found) if found else None
 
 
-def _raises_of(document: Item) -> list[tuple[Item, int]]:
-    """The scopes whose limit this document raises as it stands, and by how much."""
+def _raises_of(document: Item, partition: Mapping[str, Item]) -> list[tuple[Item, int]]:
+    """The scopes whose limit this document raises as it stands, and by how much.
+
+    An approval pays for its own work only: for what is open of it, and for what it has cost.
+    """
     if document["type"] == "grant":
         stays = document["amount_micros"] if document["status"] == "active" else 0
         amount = document["surcharge_micros"] + stays
         return [(scope, amount) for scope in document["scopes"]]
-    if document["type"] == "approval" and document["status"] == "concluded":
-        amount = document["hold"]["amount_micros"]
-        return [(scope, amount) for scope in document["raised"]]
+    if document["type"] == "hold" and document["raised"]:
+        spent = sum(
+            each["amount_micros"]
+            for each in partition.values()
+            if each["type"] == "resolution" and each["operation_id"] == document["operation_id"]
+        )
+        return [(scope, document["remaining_micros"] + spent) for scope in document["raised"]]
     return []

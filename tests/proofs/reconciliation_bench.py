@@ -196,8 +196,30 @@ class ReconciliationBench:
             )
         )
 
+    def rebill(self, work: WorkItem, usd_micros: int | None) -> None:
+        """A later export: it names another amount, or, with None, not this generation any more."""
+        for day, lines in self.export.days.items():
+            self.export.days[day] = [
+                line for line in lines if line.generation_id != work.generation_id
+            ]
+        if usd_micros is not None:
+            self.bill(work, usd_micros)
+
     async def run(self, day: date = DAY) -> ReconciliationView:
         return await self.reconciliation.run_now(ADMIN, self.provider, day, "c")
+
+    def scopes(self, department_id: str) -> tuple[Scope, ...]:
+        return (Scope("department", department_id),)
+
+    def set_limit(self, partition: Partition, limit_micros: int) -> int:
+        """Give every budget of a partition another limit; the one before."""
+        before = 0
+        for document in self.container.partitions[partition.key].values():
+            if document["type"] == "budget":
+                before = document["ceiling_micros"]
+                for name in ("limit_micros", "ceiling_micros"):
+                    document[name] = limit_micros
+        return before
 
     def later(self, days: int) -> None:
         self.clock.advance(timedelta(days=days).total_seconds())

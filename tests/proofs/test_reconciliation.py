@@ -71,8 +71,9 @@ async def test_each_difference_opens_its_case_once() -> None:
     runs = [await at.run() for _ in range(3)]
     assert runs[0].opened == {"amount_differs": 1, "booked_not_billed": 1, "billed_not_booked": 1}
     assert [run.opened for run in runs[1:]] == [{}, {}]
-    assert f"{dearer.generation_id}:amount_differs" in at.case_kinds()
-    assert f"{only_booked.generation_id}:booked_not_billed" in at.case_kinds()
+    kinds = {d["id"]: d["kind"] for d in at.documents("case")}
+    assert kinds[f"case:{dearer.generation_id}:1"] == "amount_differs"
+    assert kinds[f"case:{only_booked.generation_id}:1"] == "booked_not_billed"
     assert len(at.events("case.opened")) == 3
     at.check()
 
@@ -87,10 +88,29 @@ async def test_drifting_model_is_stopped_until_an_admin_lifts_the_freeze() -> No
     assert isinstance(refusal, Frozen) and refusal.extra["target"] == "model:gpt-image-2"
     assert (await at.attempts.run(work, 1)).reason == "frozen"
     assert at.documents("attempt") == [], "a frozen attempt leaves no marker"
+    assert (await at.run()).quarantined == (), "it stands frozen"
     await at.freezes.lift(ADMIN, "model:gpt-image-2", "understood", "c")
     assert await at.freezes.refusal(builders.reservation(work)) is None
-    assert (await at.run()).quarantined == (), "the same day stops the same model once"
+    assert (await at.run()).quarantined == ("gpt-image-2",), "its case is open"
+    (drift,) = [each for each in at.case_kinds() if ":drift:" in each]
+    await close(at, drift, ACCEPT)
+    await at.freezes.lift(ADMIN, "model:gpt-image-2", "understood", "c")
+    assert (await at.run()).quarantined == (), "what was accepted stops the model once"
     assert await at.freezes.refusal(builders.reservation(work)) is None
+
+
+async def test_drift_that_grows_after_its_case_was_closed_stops_the_model_again() -> None:
+    at = await bench()
+    work = await at.booked("a")
+    at.bill(work, 7_000)
+    await at.run()
+    (drift,) = [each for each in at.case_kinds() if ":drift:" in each]
+    await close(at, drift, ACCEPT)
+    await at.freezes.lift(ADMIN, "model:gpt-image-2", "understood", "c")
+    at.rebill(work, 9_000)
+    run = await at.run()
+    assert (run.opened, run.quarantined) == ({"drift": 1}, ("gpt-image-2",))
+    assert at.case_kinds()[drift.removesuffix("1") + "2"] == "open"
 
 
 async def test_unpriced_line_stops_its_model() -> None:
@@ -171,7 +191,7 @@ async def test_adjustment_brings_the_books_to_the_invoice() -> None:
     work = await at.booked("a")
     at.bill(work, 7_000)
     await at.run()
-    case_id = f"{work.generation_id}:amount_differs"
+    case_id = f"{work.generation_id}:1"
     assert await close(at, case_id) == "closed"
     assert await close(at, case_id) == "closed", "the same decision again"
     with pytest.raises(Conflict):
@@ -191,7 +211,7 @@ async def test_what_was_never_billed_is_given_back() -> None:
     at = await bench(drift_bp_max=10**6)
     work = await at.booked("a")
     await at.run()
-    await close(at, f"{work.generation_id}:booked_not_billed")
+    await close(at, f"{work.generation_id}:1")
     assert (await at.budget()).spent_micros == 0
     at.check()
 
@@ -200,7 +220,7 @@ async def test_accepted_case_changes_no_money() -> None:
     at = await bench(drift_bp_max=10**6)
     work = await at.booked("a")
     await at.run()
-    assert await close(at, f"{work.generation_id}:booked_not_billed", ACCEPT) == "closed"
+    assert await close(at, f"{work.generation_id}:1", ACCEPT) == "closed"
     assert at.documents("adjustment") == []
     assert len(at.events("case.closed")) == 1
 
@@ -241,7 +261,7 @@ async def test_closed_period_is_corrected_in_the_present_one() -> None:
         user = f"budget:{name}:{work.owner.user_key}"
         at.container.partitions[PARTITION.key][user]["sealed"] = True
     at.later(20)
-    assert await close(at, f"{work.generation_id}:amount_differs") == "closed"
+    assert await close(at, f"{work.generation_id}:1") == "closed"
     (adjustment,) = at.documents("adjustment")
     assert (adjustment["kind"], adjustment["pk"]) == ("late", "marketing|202612")
     at.check()
@@ -252,7 +272,7 @@ async def test_budget_that_is_full_refuses_the_correction_and_leaves_the_case_op
     work = await at.booked("a")
     at.bill(work, 2 * LIMIT_MICROS)
     await at.run()
-    case_id = f"{work.generation_id}:amount_differs"
+    case_id = f"{work.generation_id}:1"
     with pytest.raises(BudgetExceeded):
         await close(at, case_id)
     assert at.case_kinds()[case_id] == "open"
@@ -270,14 +290,14 @@ async def test_cases_are_seen_by_those_they_concern(shown: str) -> None:
     work = await at.booked("a")
     at.bill(work, 7_000)
     await at.run()
-    case_id = f"{work.generation_id}:amount_differs"
+    case_id = f"{work.generation_id}:1"
     await close(at, case_id, ACCEPT)
-    everything = await at.cases.listing(ADMIN, shown)  # type: ignore[arg-type]
-    ours = await at.cases.listing(MANAGER, shown)  # type: ignore[arg-type]
+    everything = await at.cases.pages.page(ADMIN, shown)  # type: ignore[arg-type]
+    ours = await at.cases.pages.page(MANAGER, shown)  # type: ignore[arg-type]
     assert len(everything.items) == {"open": 1, "closed": 1, "all": 2}[shown]
     assert [case.id for case in ours.items] == ([] if shown == "open" else [case_id])
     with pytest.raises(PolicyDenied):
-        await at.cases.listing(builders.caller(), shown)  # type: ignore[arg-type]
+        await at.cases.pages.page(builders.caller(), shown)  # type: ignore[arg-type]
 
 
 async def test_case_of_another_department_does_not_exist() -> None:
@@ -285,7 +305,7 @@ async def test_case_of_another_department_does_not_exist() -> None:
     work = await at.booked("a")
     at.bill(work, 7_000)
     await at.run()
-    case_id = f"{work.generation_id}:amount_differs"
+    case_id = f"{work.generation_id}:1"
     with pytest.raises(NotFound):
         await at.cases.get(builders.caller(7, "design", MANAGER.role), case_id)
     with pytest.raises(NotFound):
@@ -377,8 +397,8 @@ async def test_every_interruption_ends_in_the_same_books(
 async def test_decided_case_is_booked_by_the_timer_if_its_worker_died() -> None:
     at = await troubled()
     await reconcile(at)
-    case_id = next(c for c in at.case_kinds() if c.endswith(":amount_differs"))
-    at.faults.plan(3, Fault.CRASH_BEFORE)
+    case_id = next(d["id"][5:] for d in at.documents("case") if d["kind"] == "amount_differs")
+    at.faults.plan(6, Fault.CRASH_BEFORE)
     with pytest.raises(Crashed):
         await close(at, case_id)
     at.faults.heal()

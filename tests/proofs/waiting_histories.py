@@ -15,7 +15,7 @@ from tests.fakes.faults import Crashed
 from tests.proofs.chaos import PROCESS, Chaos, Process
 from tests.proofs.clients import GaveUp
 from tests.proofs.histories import settle_down
-from tests.proofs.provider_scripts import steady_script
+from tests.proofs.provider_scripts import thrifty_script
 from tests.proofs.virtual_loop import VirtualLoop
 from tests.proofs.waiting_stories import ASKER, PEOPLE, SETTINGS, Setting, Story
 from tests.proofs.waiting_world import WaitingWorld
@@ -47,7 +47,7 @@ def played(setting: Setting, chaos: Chaos) -> Verdict:
         chaos,
         FakeDirectory(people, ["marketing"]),
         catalogue(),
-        steady_script(catalogue(), 0),
+        thrifty_script(catalogue()),
         policies,
     )
     if setting.start is not None:

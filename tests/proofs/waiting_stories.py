@@ -10,11 +10,14 @@ from typing import TypeVar
 from shared.domain.approvals import Decision
 from shared.domain.batch_files import BatchRow
 from shared.domain.batch_plans import BatchSource
-from shared.domain.budgets import Overage
-from shared.domain.generations import request_hash
+from shared.domain.budget_policies import BudgetPolicy
+from shared.domain.budgets import BudgetMode, Overage
+from shared.domain.generations import GenerationRequest, request_hash
 from shared.domain.identity import Caller, Role
+from shared.domain.parked_work import WAITING
 from shared.errors import Conflict, PolicyDenied
 from shared.services.batch_admission import BatchOrder
+from shared.services.budgets import BudgetChange
 from shared.services.grants import GrantOrder
 from tests.builders import caller, request
 from tests.fakes.faults import Crashed
@@ -69,8 +72,7 @@ async def submitted(world: WaitingWorld) -> str:
     return view.id
 
 
-async def submitted_batch(world: WaitingWorld) -> str:
-    rows = (PICTURE, DEAR)
+async def submitted_batch(world: WaitingWorld, *rows: GenerationRequest) -> str:
     batch_id = await sent(world, lambda: world.admission.operation_id(ASKER, "batch", "key-1"))
     order = BatchOrder(
         caller=ASKER,
@@ -112,6 +114,27 @@ async def canceled(world: WaitingWorld, generation_id: str) -> None:
         await sent(world, lambda: world.generations.cancel(ASKER, generation_id, "c-3"))
 
 
+async def canceled_batch(world: WaitingWorld, batch_id: str) -> None:
+    with suppress(Conflict):  # it is being started, or has ended
+        await sent(world, lambda: world.batches.cancel(ASKER, batch_id, "c-3"))
+
+
+async def limited(world: WaitingWorld, mode: BudgetMode, limit_micros: int) -> None:
+    """The Org Admin changes the department's policy."""
+    policy = BudgetPolicy(ASKER.charge().scopes()[0], limit_micros, mode=mode, overage="approval")
+    await sent(
+        world,
+        lambda: world.budgets.put(
+            ADMIN,
+            policy.scope.name,
+            BudgetChange(policy),
+            expected=None,
+            department_id=None,
+            correlation_id="c-5",
+        ),
+    )
+
+
 # --- stories ------------------------------------------------------------------------------------
 
 
@@ -122,7 +145,7 @@ async def approve(world: WaitingWorld) -> None:
 
 async def approve_twice(world: WaitingWorld) -> None:
     """A batch needs two people; both decide at the same time, and the asker tries as well."""
-    batch_id = await submitted_batch(world)
+    batch_id = await submitted_batch(world, PICTURE, DEAR)
     people = (MANAGER, SECOND, ASKER)
     await asyncio.gather(*(decided(world, batch_id, person) for person in people))
 
@@ -153,6 +176,26 @@ async def cancel(world: WaitingWorld) -> None:
     await asyncio.gather(canceled(world, generation_id), decided(world, generation_id, MANAGER))
 
 
+async def cancel_batch(world: WaitingWorld) -> None:
+    """An approved batch is stopped while its first rows are under way: the others cost nothing."""
+    batch_id = await submitted_batch(world, *[PICTURE] * 5)
+    await asyncio.gather(*(decided(world, batch_id, person) for person in (MANAGER, SECOND)))
+    while (await sent(world, lambda: world.batches.get(ASKER, batch_id))).status in WAITING:
+        await asyncio.sleep(RESEND_S)
+    await canceled_batch(world, batch_id)
+
+
+async def change_limit(world: WaitingWorld) -> None:
+    """The department's limit is cut, lifted and cut again while approved work is under way."""
+    generation_id = await submitted(world)
+
+    async def changed() -> None:
+        for mode, limit_micros in (("hard", 900), ("warn", 0), ("hard", 0)):
+            await limited(world, mode, limit_micros)
+
+    await asyncio.gather(decided(world, generation_id, MANAGER), changed())
+
+
 async def repeat(world: WaitingWorld) -> None:
     """The same request twice at the same time waits once."""
     ids = await asyncio.gather(submitted(world), submitted(world))
@@ -170,7 +213,7 @@ async def defer(world: WaitingWorld) -> None:
 
 async def defer_batch(world: WaitingWorld) -> None:
     """The same for a batch with its plan."""
-    await submitted_batch(world)
+    await submitted_batch(world, PICTURE, DEAR)
 
 
 async def defer_and_cancel(world: WaitingWorld) -> None:
@@ -230,6 +273,8 @@ SETTINGS = {
     "nobody": Setting(nobody, "approval"),
     "too_late": Setting(too_late, "approval"),
     "cancel": Setting(cancel, "approval"),
+    "cancel_batch": Setting(cancel_batch, "approval"),
+    "change_limit": Setting(change_limit, "approval", department_micros=1_000),
     "repeat": Setting(repeat, "approval"),
     "defer": Setting(defer, "queue", department_micros=AMPLE, start=ALMOST_DECEMBER),
     "defer_batch": Setting(defer_batch, "queue", department_micros=AMPLE, start=ALMOST_DECEMBER),

@@ -16,6 +16,7 @@ from shared.services.generations import Generations
 from shared.services.grants import Grants
 from shared.services.overage import Overage
 from shared.services.overage_sweep import OverageSweep
+from shared.services.repricing import Repricing
 from tests.builders import catalogues
 from tests.fakes.cosmos_container import FakeContainer, Item
 from tests.fakes.faults import NOT_DONE, Fault
@@ -149,6 +150,8 @@ class WaitingWorld(World):
     def _use_cases(self) -> None:
         super()._use_cases()
         self.parked = FakeParkedWork(self.connection)
+        planning = BatchPlanning(self.files)
+        repricing = Repricing(planning, catalogues())
         self.approvals = Approvals(
             store=self.parked,
             records=self.records,
@@ -157,16 +160,14 @@ class WaitingWorld(World):
             periods=self.admission.periods,
             clock=self.clock,
             terms=TERMS,
+            repricing=repricing,
         )
         self.overage = Overage(self.parked, self.ledger, self.approvals, self.calendars, self.clock)
-        planning = BatchPlanning(self.files)
         self.deferrals = Deferrals(
             store=self.parked,
             records=self.records,
-            files=self.files,
-            planning=planning,
+            repricing=repricing,
             periods=self.admission.periods,
-            catalogues=catalogues(),
             clock=self.clock,
         )
         self.grants = Grants(

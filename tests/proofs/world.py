@@ -23,7 +23,7 @@ from shared.services.batch_planning import BatchPlanning
 from shared.services.batch_results import BatchResults
 from shared.services.batches import Batches
 from shared.services.budget_periods import BudgetPeriods
-from shared.services.budgets import CHANGED_LATELY, Budgets
+from shared.services.budgets import Budgets
 from shared.services.calendars import Calendars
 from shared.services.freezes import Freezes, FreezeWatch
 from shared.services.generations import Generations
@@ -275,8 +275,7 @@ class World:
         Endings(self.container, self.checker).check(self.audit.events)
         departments = await self.directory.departments()
         present = {each: await self.calendars.partition(each) for each in departments}
-        if all(jump.by_s < CHANGED_LATELY.total_seconds() / 2 for jump in self.clock.jumps):
-            self.limits.check_policies(present)  # the sweep looks back as far as CHANGED_LATELY
+        self.limits.check_policies(present)
         self.limits.check_the_end()
 
     def has_outbox(self) -> bool:

@@ -34,7 +34,7 @@ def test_entry_keeps_the_full_price_and_the_batch_adds_up_what_was_saved() -> No
     cheap = builders.resolution(work[0], usd_micros=400, list_usd_micros=800)
     plain = builders.resolution(work[1], usd_micros=700)
     assert (cheap.saved_micros, plain.saved_micros) == (400, 0)
-    operations = resolve_operations(batch_id, (), [cheap, plain])
+    operations = resolve_operations(batch_id, (), [cheap, plain], {})
     assert len(operations) < OPERATIONS_MAX
     entries = [op.document for op in operations[:2] if not isinstance(op, Patch)]  # type: ignore[union-attr]
     assert [entry["list_usd_micros"] for entry in entries] == [800, 700]

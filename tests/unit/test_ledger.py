@@ -89,7 +89,9 @@ def test_a_hold_reads_back_as_it_was_written() -> None:
 
 
 def test_resolve_begins_with_the_entries_and_moves_held_to_spent() -> None:
-    operations = resolve_operations(WORK.operation_id, SCOPES, [resolution(WORK, usd_micros=300)])
+    operations = resolve_operations(
+        WORK.operation_id, SCOPES, [resolution(WORK, usd_micros=300)], {}
+    )
     first, held, department, user, record, event = operations
     assert isinstance(first, Create) and first.document["id"] == f"x:{WORK.generation_id}"
     assert isinstance(held, Patch) and held.item_id == f"h:{WORK.generation_id}"
@@ -113,7 +115,7 @@ def test_resolve_of_rows_counts_them_in_their_batch() -> None:
         resolution(work[1], "ended", failure=Failure.TIMEOUT, usd_micros=20),
         replace(resolution(work[2], usd_micros=30), record_exists=True),
     ]
-    progress = resolve_operations(BATCH, SCOPES, ends)[-1]
+    progress = resolve_operations(BATCH, SCOPES, ends, {})[-1]
     assert isinstance(progress, Patch)
     assert {step["path"]: step["value"] for step in progress.operations} == {
         "/counts/failed": 1,
@@ -128,14 +130,14 @@ def test_resolve_of_rows_counts_them_in_their_batch() -> None:
 def test_resolve_above_the_hold_is_an_invariant_broken() -> None:
     end = replace(resolution(WORK, usd_micros=1_000), held_micros=999)
     with pytest.raises(InvariantBroken, match="I1"):
-        resolve_operations(WORK.operation_id, SCOPES, [end])
+        resolve_operations(WORK.operation_id, SCOPES, [end], {})
 
 
 @pytest.mark.parametrize("number", [0, RESOLVE_ROWS_MAX + 1])
 def test_resolve_of_too_few_or_too_many_rows_is_an_invariant_broken(number: int) -> None:
     ends = [resolution(each) for each in rows(BATCH, [100] * number)]
     with pytest.raises(InvariantBroken):
-        resolve_operations(BATCH, SCOPES, ends)
+        resolve_operations(BATCH, SCOPES, ends, {})
 
 
 def test_the_largest_resolve_stays_inside_the_limits_of_the_store() -> None:
@@ -147,7 +149,7 @@ def test_the_largest_resolve_stays_inside_the_limits_of_the_store() -> None:
     for each in rows(BATCH, [100] * RESOLVE_ROWS_MAX):
         dear = replace(each, request=wanted, item_id="i" * 64)
         ends.append(resolution_for(dear, expired_report(dear, 1), CLOSED_AT))
-    operations = resolve_operations(BATCH, SCOPES, ends)
+    operations = resolve_operations(BATCH, SCOPES, ends, {})
     assert len(operations) <= OPERATIONS_MAX
     size_bytes = 0
     for operation in operations:
@@ -167,7 +169,7 @@ def test_groups_keep_the_order_and_fit_one_transaction_by_number_and_size() -> N
     groups = list(resolve_groups(long_rows))
     assert [r for group in groups for r in group] == long_rows
     for group in groups:
-        operations = resolve_operations(batch_id, (), group)
+        operations = resolve_operations(batch_id, (), group, {})
         written = [op.document for op in operations if isinstance(op, Create)]
         assert len(group) <= RESOLVE_ROWS_MAX
         assert len(json.dumps(written)) < BATCH_BYTES_MAX

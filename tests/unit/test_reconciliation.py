@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.domain.cases import organisation_case_id, partition_of_case
+from shared.domain.cases import organisation_subject, partition_of_case
 from shared.domain.reconciliation import (
     DRIFT_BP_MAX,
     BilledLine,
@@ -255,34 +255,35 @@ def books(*generation_ids: str) -> Books:
         "project_id": "apollo",
         "cost_centre_id": None,
         "amount_micros": 150,
+        "usd_micros": 100,
         "aud_per_usd_micros": 1_500_000,
     }
-    return Books({g: {**resolution, "generation_id": g} for g in generation_ids}, {}, {ID: 7})
+    return Books({g: {**resolution, "generation_id": g} for g in generation_ids}, {})
 
 
 def test_case_of_an_entry_lies_with_it_and_knows_who_paid() -> None:
     comparison = compare(PROVIDER, DAY, [line(ID, 101)], [entry(ID)])
-    (finding,) = findings(comparison, books(ID), TERMS)
+    (finding,) = findings(comparison, books(ID), (), TERMS)
     case = finding.case
-    assert case.case_id == f"{ID}:amount_differs"
+    assert (case.case_id, case.kind, case.subject) == (f"{ID}:1", "amount_differs", ID)
     assert case.partition == partition_of_case(case.case_id, TENANT)
     assert case.charge is not None and case.charge.project_id == "apollo"
     assert (case.billed_usd_micros, case.booked_usd_micros) == (101, 100)
-    assert case.booked_micros == 157
+    assert case.booked_micros == 150
     assert finding.quarantine is None
 
 
 @pytest.mark.parametrize("key", ["chatcmpl-1", ID.replace("marketing", "nowhere"), "../x|y"])
 def test_line_without_an_entry_or_a_department_lies_with_the_organisation(key: str) -> None:
-    (finding,) = findings(compare(PROVIDER, DAY, [line(key)], []), books(), TERMS)
+    (finding,) = findings(compare(PROVIDER, DAY, [line(key)], []), books(), (), TERMS)
     assert finding.case.partition.key == f"organisation.{TENANT}|cases"
-    assert finding.case.case_id == organisation_case_id(PROVIDER, DAY, "billed_not_booked", key)
+    assert finding.case.subject == organisation_subject(PROVIDER, DAY, "billed_not_booked", key)
     assert partition_of_case(finding.case.case_id, TENANT) == finding.case.partition
 
 
 def test_line_that_names_no_amount_leaves_it_open_what_was_billed() -> None:
     comparison = compare(PROVIDER, DAY, [line("x", 5), line("x", None)], [])
-    (finding,) = findings(comparison, books(), TERMS)
+    (finding,) = findings(comparison, books(), (), TERMS)
     assert finding.case.kind == "billed_not_booked"
     assert finding.case.billed_usd_micros is None
 
@@ -294,9 +295,11 @@ def test_drifting_model_and_unpriced_model_are_stopped() -> None:
         [line(ID, 5_000), line(ID, 0, is_priced=False, item="hd"), line("x", 1, model=None)],
         [entry(ID, 100)],
     )
-    found = {f.case.kind: f.quarantine for f in findings(comparison, books(ID), TERMS)}
+    found = {f.case.kind: f.quarantine for f in findings(comparison, books(ID), (), TERMS)}
     assert found["drift"] == "gpt-image-2"
     stopped = [
-        f.quarantine for f in findings(comparison, books(ID), TERMS) if f.case.kind == "unpriced"
+        f.quarantine
+        for f in findings(comparison, books(ID), (), TERMS)
+        if f.case.kind == "unpriced"
     ]
     assert stopped == [None, "gpt-image-2"]

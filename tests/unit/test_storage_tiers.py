@@ -3,6 +3,7 @@
 import json
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatch
 from typing import Any
 
 import pytest
@@ -294,3 +295,10 @@ def test_the_local_run_does_what_any_rules_say(
     document: dict[str, Any], of: StoredBlob, days: int
 ) -> None:
     assert engine_way(document, of, days) == way(of, days, parse_policy(document))
+
+
+def test_rules_ship_with_the_app_and_the_rest_of_bicep_does_not() -> None:
+    lines = (LIFECYCLE_PATH.parents[1] / ".funcignore").read_text("utf-8").split()
+    ignored = {line for line in lines if fnmatch("bicep/lifecycle.json", line) or line == "bicep"}
+    assert ignored == set()
+    assert {"bicep/*.bicep", "bicep/modules", "bicep/params"} <= set(lines)

@@ -89,6 +89,7 @@ async def test_department_that_cannot_be_read_does_not_hide_the_others(
                 raise OSError("no connection")
             return list(await super().open_holds(partition, before))
 
+    bench.clock.advance(1)
     bench.vitals = Vitals(bench.ledger, Broken(bench.connection), bench.clock)
     found = await bench.measured(EMPTY, builders.PARTITION)
     assert found[vitals.HOLDS_OPEN, "marketing"] == 1

@@ -1,0 +1,104 @@
+"""The pipelines cannot run here: what can be read of them is checked."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+DEVOPS = ROOT / "azure-pipelines.yml"
+CHECKOV = ROOT / "bicep" / ".checkov.yaml"
+FILES = [*WORKFLOWS, DEVOPS, ROOT / "azure.yaml", CHECKOV]
+PATHS = re.compile(
+    r"\b((?:bicep|tests|docs|tools)/[\w./-]+|\.ci/run|local\.settings\.json\.example)"
+)
+VARIABLE = re.compile(r"readEnvironmentVariable\('(\w+)'(\s*,)?")
+
+
+def read(path: Path) -> Any:
+    return yaml.safe_load(path.read_text("utf-8"))
+
+
+def jobs(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = read(path)["jobs"]
+    return found
+
+
+def parameters(stage: str) -> dict[str, bool]:
+    """The variables that a parameter file reads; True if it must be set."""
+    text = (ROOT / "bicep" / "params" / f"{stage}.bicepparam").read_text("utf-8")
+    return {name: not comma for name, comma in VARIABLE.findall(text)}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_file_is_yaml_and_names_files_that_exist(path: Path) -> None:
+    assert read(path)
+    for name in PATHS.findall(path.read_text("utf-8")):
+        assert "$" in name or (ROOT / name.rstrip("./")).exists() or name.endswith("params/"), name
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_jobs_end_by_themselves_and_wait_for_jobs_that_exist(path: Path) -> None:
+    found = jobs(path)
+    for name, job in found.items():
+        needs = job.get("needs", [])
+        assert {needs} if isinstance(needs, str) else set(needs) <= set(found), name
+        assert "uses" in job or job["timeout-minutes"] <= 60, name
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_actions_are_pinned_to_a_version_and_may_only_read(path: Path) -> None:
+    steps = [step for job in jobs(path).values() for step in job.get("steps", [])]
+    for step in steps:
+        assert re.fullmatch(r"[\w-]+/[\w-]+@v\d+", step.get("uses", "actions/none@v1"))
+    assert read(path)["permissions"]["contents"] == "read"
+
+
+def test_both_pythons_are_tested() -> None:
+    workflow = jobs(ROOT / ".github" / "workflows" / "ci.yml")["test"]
+    assert workflow["strategy"]["matrix"]["python"] == ["3.11", "3.12"]
+    suite = read(DEVOPS)["stages"][0]["jobs"][0]
+    versions = {each["python"] for each in suite["strategy"]["matrix"].values()}
+    assert versions == {"3.11", "3.12"}
+
+
+def test_deployment_passes_tests_what_if_and_smoke_in_this_order() -> None:
+    found = jobs(ROOT / ".github" / "workflows" / "deploy.yml")
+    assert found["what-if"]["needs"] == found["build"]["needs"] == "test"
+    assert set(found["deploy"]["needs"]) == {"build", "what-if"}
+    assert found["smoke"]["needs"] == "deploy"
+
+
+def test_deployment_gives_every_variable_that_the_parameters_read() -> None:
+    given = read(ROOT / ".github" / "workflows" / "deploy.yml")["env"]
+    assert set(parameters("prod")) | set(parameters("dev")) <= set(given)
+    infra = jobs(ROOT / ".github" / "workflows" / "ci.yml")["infra"]["steps"]
+    (compiled,) = [step["env"] for step in infra if step.get("name") == "Compile"]
+    needed = {name for name, must in parameters("prod").items() if must}
+    assert needed <= set(compiled)
+
+
+def test_make_targets_of_the_pipelines_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    for path in (*WORKFLOWS, DEVOPS):
+        for target in re.findall(r"\bmake (\w+)", path.read_text("utf-8")):
+            assert f"\n{target}:" in makefile, target
+
+
+def test_azd_finds_its_template() -> None:
+    project = read(ROOT / "azure.yaml")
+    infra = project["infra"]
+    assert (ROOT / infra["path"] / f"{infra['module']}.bicepparam").exists()
+    assert project["services"]["app"] == {"project": ".", "language": "python", "host": "function"}
+    tag = "'azd-service-name': 'app'"
+    assert tag in (ROOT / "bicep" / "modules" / "function_app.bicep").read_text("utf-8")
+
+
+def test_every_skipped_check_says_why() -> None:
+    lines = [line for line in CHECKOV.read_text("utf-8").splitlines() if "CKV_" in line]
+    assert len(lines) == len(set(read(CHECKOV)["skip-check"]))
+    for line in lines:
+        assert re.fullmatch(r"  - CKV_AZURE_\d+ # \S.{10,}", line), line

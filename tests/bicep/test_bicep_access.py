@@ -1,0 +1,144 @@
+"""Who may do what, exactly; and that the code asks for nothing else."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.bicep.deployments import Resource
+from tests.bicep.estates import BICEP, STAGES, estate, templates
+
+ROOT = BICEP.parent
+ACCOUNTS = "Microsoft.DocumentDB/databaseAccounts"
+CONTAINERS = f"{ACCOUNTS}/sqlDatabases/containers"
+READS = {f"{CONTAINERS}/executeQuery", f"{CONTAINERS}/readChangeFeed"}
+METADATA = f"{ACCOUNTS}/readMetadata"
+ITEMS = f"{CONTAINERS}/items"
+ROLES = {
+    "eig-audit-writer": {METADATA, f"{ITEMS}/create"},
+    "eig-audit-reader": {METADATA, f"{ITEMS}/read"} | READS,
+    "eig-ledger": {
+        METADATA,
+        *(f"{ITEMS}/{each}" for each in ("create", "read", "replace", "delete")),
+    }
+    | READS,
+    "eig-directory": {METADATA, f"{ITEMS}/create", f"{ITEMS}/read"} | READS,
+}
+GRANTS = {
+    ("auditWriter", "eig-audit-writer", "audit"),
+    ("auditReader", "eig-audit-reader", "audit"),
+    ("auditors", "eig-audit-reader", "audit"),
+    ("app", "eig-ledger", "ledger"),
+    ("app", "eig-ledger", "keys"),
+    ("app", "eig-directory", "directory"),
+}
+SDK_ACTIONS = {  # what a call of the SDK needs
+    "create_item": {f"{ITEMS}/create"},
+    "read_item": {f"{ITEMS}/read"},
+    "patch_item": {f"{ITEMS}/replace"},
+    "execute_item_batch": {f"{ITEMS}/create", f"{ITEMS}/replace", f"{ITEMS}/delete"},
+    "query_items": READS,
+    "query_items_change_feed": {f"{CONTAINERS}/readChangeFeed"},
+}
+AUDITORS = "11111111-aaaa-4bbb-8ccc-00000000000a"
+
+
+def roles(stage: str) -> dict[str, Resource]:
+    found = estate(stage).of_type(f"{ACCOUNTS}/sqlRoleDefinitions")
+    return {each.properties["roleName"]: each for each in found}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_data_plane_roles_allow_exactly_what_their_names_say(stage: str) -> None:
+    actions = {}
+    for name, role in roles(stage).items():
+        (permission,) = role.properties["permissions"]
+        assert set(permission) == {"dataActions"}
+        actions[name] = set(permission["dataActions"])
+    assert actions == ROLES
+    assert not [each for allowed in actions.values() for each in allowed if "*" in each]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_each_role_is_given_on_one_container(stage: str) -> None:
+    named = {role.id.rpartition("/")[2]: name for name, role in roles(stage).items()}
+    found = set()
+    for each in estate(stage).of_type(f"{ACCOUNTS}/sqlRoleAssignments"):
+        principal = str(each.properties["principalId"])
+        who = "auditors" if principal == AUDITORS else principal.strip("<>").split(".")[0]
+        container = each.properties["scope"].rpartition("/colls/")[2]
+        found.add((who, named[each.properties["roleDefinitionId"].rpartition("/")[2]], container))
+    assert found == GRANTS
+
+
+def test_local_cloud_enforces_the_same_audit_roles() -> None:
+    resources = json.loads((ROOT / "devhost" / "resources.json").read_text("utf-8"))
+    local = {each["name"]: each for each in resources["cosmos_roles"]}
+    for name in ("audit-writer", "audit-reader"):
+        assert set(local[name]["actions"]) == ROLES[f"eig-{name}"]
+        assert local[name]["containers"] == ["audit"]
+    reached = {container for who, _, container in GRANTS if who == "app"}
+    assert set(local["app"]["containers"]) == reached
+
+
+def test_code_asks_for_nothing_that_the_roles_do_not_allow() -> None:
+    allowed = set().union(*ROLES.values())
+    asked = set()
+    for path in (ROOT / "shared").rglob("*.py"):
+        for call in re.findall(
+            r"container\w*\)?\.(\w+_items?\w*|execute_item_batch)\(", path.read_text()
+        ):
+            asked.add(call)
+    assert asked <= set(SDK_ACTIONS), "a call whose action nobody looked up"
+    assert {"create_item", "read_item", "execute_item_batch", "query_items"} <= asked
+    assert set().union(*(SDK_ACTIONS[each] for each in asked)) <= allowed
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_storage_roles_of_the_app_delete_nothing(stage: str) -> None:
+    for each in estate(stage).of_type("Microsoft.Authorization/roleDefinitions"):
+        (permission,) = each.properties["permissions"]
+        actions = permission["actions"] + permission["dataActions"]
+        assert not [action for action in actions if "delete" in action or "*" in action]
+
+
+def test_code_deletes_no_blob() -> None:
+    calls = [
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "shared").rglob("*.py")
+        if re.search(r"\.delete_(blob|blobs|container)\(", path.read_text())
+    ]
+    assert calls == []
+
+
+def test_permissions_stand_in_one_file() -> None:
+    kinds = ("roleAssignments@", "roleDefinitions@", "sqlRoleAssignments@", "sqlRoleDefinitions@")
+    places: set[Path] = {
+        path for path in templates() if any(kind in path.read_text("utf-8") for kind in kinds)
+    }
+    assert {path.name for path in places} == {"access.bicep"}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_nobody_owns_or_contributes(stage: str) -> None:
+    too_much = {
+        "8e3af657-a8ff-443c-a75c-2fe8c4bcb635": "Owner",
+        "b24988ac-6180-42a0-ab88-20f7382dd24c": "Contributor",
+        "18d7d88d-d35e-4fb5-a5c3-7773c20a72d9": "User Access Administrator",
+        "00482a5a-887f-4fb3-b363-3b7fe8e74483": "Key Vault Administrator",
+    }
+    for each in estate(stage).of_type("Microsoft.Authorization/roleAssignments"):
+        role = str(each.properties["roleDefinitionId"]).rpartition("/")[2]
+        assert role not in too_much
+        assert each.scope.count("/providers/") == 1, "on one resource, never on a group"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_witness_writes_where_nobody_else_does(stage: str) -> None:
+    writers = {
+        str(each.properties["principalId"])
+        for each in estate(stage).of_type("Microsoft.Authorization/roleAssignments")
+        if "/stwit" in each.scope and "2a2b9908" not in str(each.properties["roleDefinitionId"])
+    }
+    assert writers == {"<witness.properties.principalId>"}

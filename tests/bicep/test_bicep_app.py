@@ -1,0 +1,250 @@
+"""The app as it is deployed and the app as it is written: settings, containers, names, queries."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+from functions import names
+from shared.domain import vitals
+from shared.errors import InvariantBroken
+from shared.settings import load_settings
+from tests.bicep.deployments import Resource
+from tests.bicep.estates import BICEP, STAGES, estate, upload_events
+
+ROOT = BICEP.parent
+RESOURCES = json.loads((ROOT / "devhost" / "resources.json").read_text("utf-8"))
+HOST_SETTINGS = {  # read by the Functions host, its extensions and the SDKs, not by us
+    "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
+    "APPLICATIONINSIGHTS_CONNECTION_STRING",
+    "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL",
+    "AZURE_CLIENT_ID",
+    "AZURE_FUNCTIONS_DURABLE_STRICT_TYPING",
+    "AzureWebJobsStorage__blobServiceUri",
+    "AzureWebJobsStorage__clientId",
+    "AzureWebJobsStorage__credential",
+    "AzureWebJobsStorage__queueServiceUri",
+    "AzureWebJobsStorage__tableServiceUri",
+    "EIG_STORAGE__clientId",
+    "EIG_STORAGE__credential",
+    "EIG_STORAGE__queueServiceUri",
+}
+KEYS = "a key, and there are none in Azure: the app's identity is used"
+LOCAL = "only the local cloud sets it"
+DEFAULT = "the default is meant for Azure"
+LEFT_OUT = {  # settings that Azure does not get, each with the reason
+    "EIG_STORAGE": KEYS,
+    "EIG_COSMOS_KEY": KEYS,
+    "EIG_AUDIT_COSMOS_KEY": KEYS,
+    "EIG_AUDIT_READER_COSMOS_KEY": KEYS,
+    "EIG_AZURE_OPENAI_KEY": KEYS,
+    "EIG_LANGUAGE_KEY": KEYS,
+    "EIG_AUDIT_LOG_KEY_FILE": LOCAL,
+    "EIG_WITNESS_KEY_FILE": LOCAL,
+    "EIG_FIELD_KEY_FILE": LOCAL,
+    "EIG_MAIL_FOLDER": LOCAL,
+    "EIG_WEBHOOK_ALLOWED_HOSTS": LOCAL,
+    "EIG_TOKEN_SCOPE": DEFAULT,
+    "EIG_AZURE_OPENAI_TOKEN_SCOPE": DEFAULT,
+    "EIG_AZURE_OPENAI_CONCURRENT_MAX": DEFAULT,
+    "EIG_AZURE_OPENAI_TIMEOUT_S": DEFAULT,
+    "EIG_PROVIDER_BATCH_WINDOW_S": DEFAULT,
+    "EIG_PROVIDER_BATCH_POLL_S": DEFAULT,
+    "EIG_REPLICATE_ENDPOINT": DEFAULT,
+    "EIG_REPLICATE_OUTPUT_HOSTS": DEFAULT,
+    "EIG_REPLICATE_CONCURRENT_MAX": DEFAULT,
+    "EIG_REPLICATE_STARTS_PER_MINUTE": DEFAULT,
+    "EIG_REPLICATE_POLL_INTERVAL_MS": DEFAULT,
+    "EIG_LANGUAGE_TIMEOUT_S": DEFAULT,
+    "EIG_LANGUAGE_CONCURRENT_MAX": DEFAULT,
+    "EIG_LANGUAGE_CALLS_PER_MINUTE": DEFAULT,
+    "EIG_RECONCILIATION_LAG_DAYS": DEFAULT,
+    "EIG_DRIFT_BASIS_POINTS_MAX": DEFAULT,
+    "EIG_SWEEP_GRACE_S": DEFAULT,
+    "EIG_SWEEP_RESTART_UNTIL_S": DEFAULT,
+    "EIG_SWEEP_UNKNOWN_HORIZON_S": DEFAULT,
+    "EIG_APPROVAL_ESCALATION_S": DEFAULT,
+    "EIG_APPROVAL_EXPIRY_S": DEFAULT,
+    "EIG_APPROVAL_DUAL_ABOVE_MICROS": DEFAULT,
+}
+
+
+class Asked(Mapping[str, str]):
+    """An environment that remembers what it was asked for."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self.values_, self.names = values, set[str]()
+
+    def __getitem__(self, name: str) -> str:
+        self.names.add(name)
+        return self.values_[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.values_)
+
+    def __len__(self) -> int:
+        return len(self.values_)
+
+
+def one(stage: str, kind: str) -> Resource:
+    (found,) = estate(stage).of_type(kind)
+    return found
+
+
+def settings_of(stage: str) -> dict[str, str]:
+    return one(stage, "Microsoft.Web/sites/config").properties
+
+
+def read_by_the_app() -> set[str]:
+    asked = Asked({})
+    with pytest.raises(InvariantBroken):
+        load_settings(asked)
+    return asked.names
+
+
+def test_every_setting_is_deployed_or_left_out_for_a_reason() -> None:
+    deployed = set(settings_of("full"))
+    assert read_by_the_app() == (deployed - HOST_SETTINGS) | set(LEFT_OUT)
+    assert deployed & set(LEFT_OUT) == set()
+    assert deployed >= HOST_SETTINGS
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_app_accepts_the_settings_it_would_get(stage: str) -> None:
+    values = {name: str(value).strip("<>") for name, value in settings_of(stage).items()}
+    # What Azure fills in: addresses are https, and secrets come out of the vault.
+    values = {
+        name: f"secret-{name}-" + 40 * "x" if value.startswith("@Microsoft.KeyVault") else value
+        for name, value in values.items()
+    }
+    values["EIG_FIELD_KEY_URL"] = "https://vault.example/keys/prompts"
+    settings = load_settings(values)
+    assert settings.cosmos_key is None and settings.storage_connection is None
+    assert (settings.azure_openai_batch_deployment is None) is (stage == "dev")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_settings_hold_no_secret(stage: str) -> None:
+    for name, value in settings_of(stage).items():
+        assert isinstance(value, str), name
+        if re.search(r"TOKEN$|_KEYS?$|SALT|EXPORT_URL", name) and "VAULT_KEY" not in name:
+            assert value.startswith("@Microsoft.KeyVault(SecretUri="), name
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_app_runs_on_a_python_that_is_tested(stage: str) -> None:
+    config = one(stage, "Microsoft.Web/sites").properties["functionAppConfig"]
+    assert config["runtime"]["name"] == "python"
+    assert config["runtime"]["version"] in ("3.11", "3.12")
+    assert config["scaleAndConcurrency"]["triggers"]["http"]["perInstanceConcurrency"] == 16
+    always = {each["name"] for each in config["scaleAndConcurrency"]["alwaysReady"]}
+    assert always == (set() if stage == "dev" else {"durable", "http"})
+    assert config["deployment"]["storage"]["authentication"]["type"] == "UserAssignedIdentity"
+    assert set(settings_of(stage)).isdisjoint({"FUNCTIONS_WORKER_RUNTIME", "AzureWebJobsStorage"})
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_database_has_the_containers_that_the_code_names(stage: str) -> None:
+    containers = estate(stage).of_type(
+        "Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers"
+    )
+    found = {
+        each.body["name"]: each.properties["resource"]["partitionKey"]["paths"]
+        for each in containers
+    }
+    assert found == {each["id"]: [each["partition_key"]] for each in RESOURCES["containers"]}
+    assert settings_of(stage)["EIG_COSMOS_DATABASE"] == RESOURCES["database"]
+    for each in containers:
+        assert "defaultTtl" not in each.properties["resource"]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_storage_has_the_containers_that_the_code_names(stage: str) -> None:
+    found = {
+        each.body["name"]
+        for each in estate(stage).of_type(
+            "Microsoft.Storage/storageAccounts/blobServices/containers"
+        )
+    }
+    assert found - {"app-package", "undelivered-events"} == set(RESOURCES["blob_containers"])
+
+
+def test_uploads_reach_the_function_that_waits_for_them() -> None:
+    (subscription,) = upload_events().of_type("Microsoft.EventGrid/systemTopics/eventSubscriptions")
+    (local,) = RESOURCES["event_subscriptions"]
+    url = subscription.properties["destination"]["properties"]["endpointUrl"]
+    assert f"functionName=Host.Functions.{names.UPLOAD_ARRIVED}&" in url
+    assert local == {"container": "uploads", "function": names.UPLOAD_ARRIVED}
+    begins = subscription.properties["filter"]["subjectBeginsWith"]
+    assert begins == f"/blobServices/default/containers/{names.UPLOADS_PATH.split('/')[0]}/"
+
+
+# Queries
+
+FIELD = re.compile(r"\bc\.([a-z_]+(?:\.[a-z_]+)*)")
+ALWAYS_INDEXED = {"id"}
+BY_MODULE = {
+    "cosmos_audit_feed": "audit",
+    "cosmos_directory": "directory",
+    "cosmos_data_keys": "keys",
+}
+NAMED_AT_RUN_TIME = {"status", "provider", "user_key", "batch_id"}  # the filters of a listing
+
+
+def searched_by_the_code() -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {"ledger": set(NAMED_AT_RUN_TIME)}
+    for path in (ROOT / "shared" / "adapters").glob("cosmos_*.py"):
+        strings = re.findall(r'"[^"\n]*"', path.read_text("utf-8"))
+        fields = {name for text in strings for name in FIELD.findall(text)}
+        found.setdefault(BY_MODULE.get(path.stem, "ledger"), set()).update(fields - ALWAYS_INDEXED)
+    return found
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_index_has_every_path_that_is_searched_and_no_other(stage: str) -> None:
+    wanted = searched_by_the_code()
+    for each in estate(stage).of_type(
+        "Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers"
+    ):
+        policy = each.properties["resource"]["indexingPolicy"]
+        assert policy["excludedPaths"] == [{"path": "/*"}]
+        indexed = {path["path"] for path in policy["includedPaths"]}
+        fields = wanted.get(each.body["name"], set())
+        assert indexed == {"/pk/?"} | {f"/{name.replace('.', '/')}/?" for name in fields}
+
+
+# What operators look at
+
+METRIC = re.compile(r'"(eig\.[a-z_.]+)"')
+
+
+def queries() -> str:
+    texts = [(BICEP / "workbooks" / "operations.json").read_text("utf-8").replace('\\"', '"')]
+    for kind in ("Microsoft.Insights/scheduledQueryRules", "Microsoft.SecurityInsights/alertRules"):
+        texts += [
+            json.dumps(each.properties).replace('\\"', '"') for each in estate("full").of_type(kind)
+        ]
+    return "\n".join(texts)
+
+
+def test_every_metric_is_looked_at_and_every_look_finds_one() -> None:
+    assert set(METRIC.findall(queries())) - {"eig.budget."} == {*vitals.GAUGES, *vitals.COUNTERS}
+
+
+def test_queries_name_timers_that_exist() -> None:
+    timers = {name for name in vars(names) if name.endswith("_SCHEDULE")}
+    known = {getattr(names, name.removesuffix("_SCHEDULE")) for name in timers}
+    (listed,) = re.findall(r"AppRequests \| where Name in \(([^)]*)\)", queries())
+    assert set(re.findall(r'"(\w+)"', listed)) == known
+    (watched,) = re.findall(r"datatable\(Name: string\)\[([^\]]*)\]", queries())
+    assert set(re.findall(r'"(\w+)"', watched)) <= known
+
+
+def test_alerts_point_into_the_runbook() -> None:
+    runbook = (ROOT / "docs" / "operations.md").read_text("utf-8").lower()
+    for each in estate("prod").of_type("Microsoft.Insights/scheduledQueryRules"):
+        for section in re.findall(
+            r"docs/operations\.md: ([^.\"]+)", each.properties["description"]
+        ):
+            assert f"## {section}" in runbook

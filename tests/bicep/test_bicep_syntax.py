@@ -1,0 +1,161 @@
+"""Nothing here compiles Bicep: two parsers, a check of every name, and an evaluation stand in."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from pycep import BicepParser
+
+from tests.bicep.deployments import EvaluationError
+from tests.bicep.estates import (
+    BICEP,
+    PARAMETER_FILES,
+    STAGES,
+    VARIABLES,
+    estate,
+    templates,
+    upload_events,
+)
+from tests.bicep.evaluation import evaluate, parameters_of
+from tests.bicep.symbols import faults_of
+from tests.bicep.syntax import parse_file
+from tests.bicep.tokens import BicepSyntaxError
+
+KINDS = {
+    "parameters": "param",
+    "variables": "var",
+    "outputs": "output",
+    "resources": "resource",
+    "modules": "module",
+}
+
+
+@pytest.fixture(scope="module")
+def parser() -> BicepParser:
+    return BicepParser()
+
+
+@pytest.mark.parametrize("path", templates(), ids=lambda path: path.stem)
+def test_both_parsers_find_the_same_declarations(path: Path, parser: BicepParser) -> None:
+    theirs = parser.parse(text=path.read_text("utf-8"))
+    ours = parse_file(path)
+    for section, kind in KINDS.items():
+        found = {each.name for each in ours if each.kind == kind}
+        assert found == set(theirs.get(section, {})), section
+
+
+@pytest.mark.parametrize("path", templates(), ids=lambda path: path.stem)
+def test_every_name_is_declared_used_and_known_in_time(path: Path) -> None:
+    assert faults_of(path) == []
+
+
+@pytest.mark.parametrize("stage", PARAMETER_FILES)
+def test_parameters_give_every_value_that_the_template_asks_for(stage: str) -> None:
+    template, values = parameters_of(BICEP / "params" / f"{stage}.bicepparam", VARIABLES)
+    declared = {each.name: each for each in parse_file(template) if each.kind == "param"}
+    assert set(values) <= set(declared)
+    assert set(values) >= {name for name, each in declared.items() if each.value is None}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_template_evaluates(stage: str) -> None:
+    assert len(estate(stage).resources) > 100
+
+
+def test_second_template_evaluates_once_the_app_runs() -> None:
+    assert upload_events().of_type("Microsoft.EventGrid/systemTopics/eventSubscriptions")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_resources_have_one_name_each(stage: str) -> None:
+    ids = [each.id.lower() for each in estate(stage).resources if not each.existing]
+    assert sorted(ids) == sorted(set(ids))
+
+
+def test_prod_needs_to_be_told_who_it_trusts() -> None:
+    without = {key: value for key, value in VARIABLES.items() if key != "EIG_TOKEN_TENANT_ID"}
+    with pytest.raises(EvaluationError, match="EIG_TOKEN_TENANT_ID"):
+        parameters_of(BICEP / "params" / "prod.bicepparam", without)
+
+
+@pytest.mark.parametrize("path", sorted(BICEP.rglob("*.json")), ids=lambda path: path.name)
+def test_json_beside_the_templates_is_json(path: Path) -> None:
+    assert json.loads(path.read_text("utf-8"))
+
+
+# What the checks would say of a broken template
+
+BREAKAGES = {
+    "a name that nothing declares": ("main.bicep", "token: token", "token: tokens", "tokens"),
+    "an output that no module has": (
+        "main.bicep",
+        "cosmos.outputs.id",
+        "cosmos.outputs.ids",
+        "ids",
+    ),
+    "a parameter that is not given": ("main.bicep", "    zones: zones\n", "", "zones"),
+    "a parameter that is not known": (
+        "main.bicep",
+        "    zones: zones\n",
+        "    zones: zones\n    zone: zones\n",
+        "zone",
+    ),
+    "a module that does not exist": ("main.bicep", "modules/mail", "modules/post", "post"),
+    "a function that does not exist": ("main.bicep", "uniqueString(", "uniqueText(", "uniqueText"),
+    "a variable that nothing uses": (
+        "main.bicep",
+        "var databaseName = 'eig'\n",
+        "var databaseName = 'eig'\nvar spare = 1\n",
+        "spare",
+    ),
+    "a loop over what is known later": (
+        "modules/mail.bicep",
+        "name: 'acs-${token}'",
+        "name: 'acs-${emailService.properties.dataLocation}'",
+        "later",
+    ),
+}
+
+
+@pytest.mark.parametrize("breakage", BREAKAGES.values(), ids=BREAKAGES.keys())
+def test_broken_template_is_found(breakage: tuple[str, str, str, str], tmp_path: Path) -> None:
+    name, old, new, told = breakage
+    copy = tmp_path / "bicep"
+    shutil.copytree(BICEP, copy)
+    text = (copy / name).read_text("utf-8")
+    assert old in text
+    (copy / name).write_text(text.replace(old, new, 1), "utf-8")
+    assert any(told in fault for fault in faults_of(copy / name))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("param a string = 1\n", "not a string"),
+        ("var a = b\nvar b = a\n", "depends on itself"),
+        ("@allowed([\n 'x'\n])\nparam a string = 'y'\n", "allowed"),
+        ("@maxValue(3)\nparam a int = 4\n", "maxValue"),
+        ("resource a 'x.y/z/w@1' = {\n  name: 'one'\n}\n", "no name of"),
+        (
+            "resource a 'x.y/z@1' = if (false) {\n  name: 'n'\n}\noutput o string = a.id\n",
+            "not deployed",
+        ),
+    ],
+)
+def test_template_that_would_not_deploy_is_refused(text: str, told: str, tmp_path: Path) -> None:
+    file = tmp_path / "t.bicep"
+    file.write_text(text, "utf-8")
+    with pytest.raises(EvaluationError, match=told):
+        evaluate(file, {}, {})
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["param\n", "var a = {\n", "var a = 'b\n", "var a = [1 2]\n", "var a = '${b'\n", "fun x = 1\n"],
+)
+def test_text_that_is_not_bicep_is_refused(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "t.bicep"
+    file.write_text(text, "utf-8")
+    with pytest.raises(BicepSyntaxError):
+        parse_file(file)

@@ -1,0 +1,178 @@
+"""The offline verifier on a log of 1,000 events: what holds, and every forgery with its place."""
+
+import json
+import random
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.domain.merkle import root_from_leaves
+from tests.unit import forged_logs
+from tests.unit.forged_logs import DEPTHS, EVENTS, LOG_KEY, WITNESS_KEY, export, forge, signed
+from tools.eig_verify.__main__ import main
+from tools.eig_verify.faults import Fault
+from tools.eig_verify.log import Verified, verify_log
+from tools.eig_verify.notes import read_key
+
+TARGET = 700  # the entry that forgers touch: in the middle of the third bundle
+Entries = Sequence[bytes]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return export(tmp_path / "log")
+
+
+def verified(folder: Path, earlier: list[str] | None = None, *, witness: bool = True) -> Verified:
+    log_key, witness_key = map(read_key, forged_logs.keys())
+    return verify_log(folder, log_key, witness_key if witness else None, earlier)
+
+
+def fault_of(folder: Path, earlier: list[str] | None = None, *, witness: bool = True) -> Fault:
+    with pytest.raises(Fault) as found:
+        verified(folder, earlier, witness=witness)
+    return found.value
+
+
+def test_a_genuine_log_holds(folder: Path) -> None:
+    assert verified(folder).entries == EVENTS
+
+
+def fields(entry: bytes) -> Iterator[tuple[str, ...]]:
+    """The path of every field of an entry."""
+    for name, value in json.loads(entry).items():
+        if isinstance(value, dict):
+            yield from ((name, inner) for inner in value)
+        else:
+            yield (name,)
+
+
+def edited(entry: bytes, path: tuple[str, ...]) -> bytes:
+    """The entry with one field changed, in canonical form again."""
+    event: Any = json.loads(entry)
+    holder = event
+    for name in path[:-1]:
+        holder = holder[name]
+    value = holder[path[-1]]
+    holder[path[-1]] = value + 1 if isinstance(value, int) else f"{value}x"
+    return json.dumps(event, separators=(",", ":"), sort_keys=True).encode()
+
+
+FIELDS = sorted(set(fields(forged_logs.entries()[TARGET])))
+
+
+def test_the_fields_that_are_edited_are_those_of_every_event() -> None:
+    assert {path[0] for path in FIELDS} == {
+        *("v", "partition", "id", "at", "actor", "role", "action", "object", "outcome"),
+        *("reason", "policy_version", "price_version", "correlation", "details"),
+    }
+
+
+@pytest.mark.parametrize("path", FIELDS, ids=".".join)
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_an_edited_field_is_found(folder: Path, depth: str, path: tuple[str, ...]) -> None:
+    forged = list(forged_logs.entries())
+    forged[TARGET] = edited(forged[TARGET], path)
+    fault = fault_of(forge(folder, forged, depth))
+    if depth == "entries":
+        assert fault.place == f"tile/entries/002, entry {TARGET - 512} (index {TARGET})"
+
+
+FORGERIES: dict[str, Callable[[list[bytes]], list[bytes]]] = {
+    "delete": lambda e: e[:TARGET] + e[TARGET + 1 :],
+    "delete the first": lambda e: e[1:],
+    "delete the last": lambda e: e[:-1],
+    "truncate": lambda e: e[:TARGET],
+    "truncate to full tiles": lambda e: e[:768],
+    "reorder neighbours": lambda e: [*e[:TARGET], e[TARGET + 1], e[TARGET], *e[TARGET + 2 :]],
+    "reorder across bundles": lambda e: [e[600], *e[1:600], e[0], *e[601:]],
+    "insert": lambda e: [*e[:TARGET], edited(e[TARGET], ("id",)), *e[TARGET:]],
+    "insert a copy": lambda e: [*e[:TARGET], e[5], *e[TARGET:]],
+    "append": lambda e: [*e, edited(e[-1], ("id",))],
+    "replace one by another": lambda e: [*e[:TARGET], e[TARGET - 1], *e[TARGET + 1 :]],
+}
+
+
+@pytest.mark.parametrize("name", FORGERIES)
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_a_forged_log_is_found(folder: Path, depth: str, name: str) -> None:
+    forged = FORGERIES[name](list(forged_logs.entries()))
+    fault_of(forge(folder, forged, depth))
+
+
+@pytest.mark.parametrize("name", [n for n in FORGERIES if "append" not in n])
+def test_a_log_forged_with_its_own_key_is_found_by_an_earlier_checkpoint(
+    folder: Path, name: str
+) -> None:
+    earlier = (folder / "checkpoint").read_text()
+    forged = FORGERIES[name](list(forged_logs.entries()))
+    fault = fault_of(forge(folder, forged, DEPTHS[-1]), [earlier], witness=False)
+    assert fault.place == "earlier checkpoint 1" or "same event" in fault.what
+
+
+def test_a_log_that_only_grew_holds_against_an_earlier_checkpoint(folder: Path) -> None:
+    earlier = (folder / "checkpoint").read_text()
+    grown = FORGERIES["append"](list(forged_logs.entries()))
+    assert verified(forge(folder, grown, DEPTHS[-1]), [earlier], witness=False).entries == 1_001
+
+
+def test_a_fork_signed_by_the_log_for_the_same_size_lacks_the_witness(folder: Path) -> None:
+    forged = list(forged_logs.entries())
+    forged[TARGET] = edited(forged[TARGET], ("outcome",)).replace(b"successx", b"failure")
+    fault = fault_of(forge(folder, forged, DEPTHS[-1]))
+    assert fault.what == f"the witness ({WITNESS_KEY.key.name}) has not signed it"
+
+
+def test_a_checkpoint_signed_by_somebody_else_is_found(folder: Path) -> None:
+    root = root_from_leaves([])
+    (folder / "checkpoint").write_text(signed(forged_logs.STRANGER, 0, root))
+    assert fault_of(folder).what.endswith("has not signed it")
+    (folder / "checkpoint").write_text(signed(LOG_KEY, 0, root, "another.example/log"))
+    assert "it is of the log" in fault_of(folder).what
+
+
+def test_each_byte_of_the_checkpoint_counts(folder: Path) -> None:
+    note = (folder / "checkpoint").read_bytes()
+    for at in range(len(note)):
+        changed = note[:at] + bytes([note[at] ^ 1]) + note[at + 1 :]
+        (folder / "checkpoint").write_bytes(changed)
+        assert fault_of(folder).place == "checkpoint", at
+
+
+def test_a_changed_byte_in_any_file_is_found(folder: Path) -> None:
+    chance = random.Random(1)
+    for path in sorted(p for p in (folder / "tile").rglob("*") if p.is_file()):
+        content = path.read_bytes()
+        at = chance.randrange(len(content))
+        path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+        fault_of(folder)
+        path.write_bytes(content[:-1])
+        fault_of(folder)
+        path.unlink()
+        assert fault_of(folder).what == "it is missing"
+        path.write_bytes(content)
+    assert verified(folder).entries == EVENTS
+
+
+def test_a_file_too_many_is_found(folder: Path) -> None:
+    forged_logs.write(folder, "tile/entries/004", b"")
+    assert fault_of(folder).place == "tile/entries/004"
+
+
+def test_the_command_says_what_holds_and_what_does_not(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log_key, witness_key = forged_logs.keys()
+    (folder / "key").write_text(f"{log_key}\n")
+    given = ["log", str(folder), "--log-key", str(folder / "key")]
+    assert main([*given, "--witness-key", witness_key]) == 0
+    assert "The log holds: 1000 entries" in capsys.readouterr().out
+    assert main(given) == 0
+    assert "No witness key was given" in capsys.readouterr().out
+    (folder / "tile/0/001").unlink()
+    assert main(given) == 1
+    assert capsys.readouterr().err == "FAULT at tile/0/001: it is missing\n"
+    assert main(["log", str(folder), "--log-key", "nonsense"]) == 1
+    assert main([*given, "--earlier", str(folder / "nothing")]) == 2
