@@ -606,7 +606,6 @@ module policy 'modules/policy.bicep' = if (policies) {
   name: 'policy'
   scope: group
   params: {
-    location: location
     allowedLocations: [
       'australiaeast'
       'australiasoutheast'

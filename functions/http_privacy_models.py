@@ -10,7 +10,13 @@ from shared.domain.generations import PROMPT_CHARS_MAX
 from shared.domain.identifiers import DATA_CLASSES, IDENTIFIERS, DataClass
 from shared.domain.ids import DEPARTMENT_ID_PATTERN
 from shared.domain.privacy_overrides import REASON_CHARS_MAX, REASON_CHARS_MIN
-from shared.domain.privacy_policies import Action, PrivacyPolicy, Residency, ResidencyMode
+from shared.domain.privacy_policies import (
+    LANGUAGES,
+    Action,
+    PrivacyPolicy,
+    Residency,
+    ResidencyMode,
+)
 from shared.domain.privacy_rules import (
     PATTERN_CHARS_MAX,
     RULES_MAX,
@@ -22,6 +28,7 @@ from shared.domain.privacy_rules import (
 from shared.services.privacy_overrides import OverrideOrder
 
 _GUID = r"^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+_LANGUAGE = f"^({'|'.join(sorted(LANGUAGES))})$"
 Term = Annotated[str, Field(min_length=2, max_length=TERM_CHARS_MAX, pattern=r"\w")]
 REGIONS_MAX = 50
 
@@ -78,7 +85,9 @@ class PrivacyPolicyRequest(_Body):
     synonyms: dict[str, tuple[Term, ...]] = Field(
         default={}, description="more words that name a category, as in {'au_tfn': ['tax id']}"
     )
-    language: str | None = Field(default=None, pattern=r"^[a-z]{2}(-[A-Za-z]{2,8})?$")
+    language: str | None = Field(
+        default=None, pattern=_LANGUAGE, description="of the prompts, for the Language service"
+    )
     confidence_percent: Annotated[int, Field(ge=1, le=100)] | None = Field(
         default=None, description="of the Language service; what it is less sure of is left alone"
     )

@@ -1,6 +1,5 @@
 // What Azure refuses in this resource group, whoever asks.
 
-param location string
 @description('Where resources may lie.')
 param allowedLocations array
 param locationDefinitionId string
@@ -28,7 +27,6 @@ var denials = [
 
 resource places 'Microsoft.Authorization/policyAssignments@2024-04-01' = {
   name: 'places'
-  location: location
   properties: {
     displayName: 'Resources lie in Australia, Azure OpenAI where its models are'
     policyDefinitionId: locationDefinitionId
@@ -46,7 +44,6 @@ resource places 'Microsoft.Authorization/policyAssignments@2024-04-01' = {
 
 resource denial 'Microsoft.Authorization/policyAssignments@2024-04-01' = [for each in denials: {
   name: each.name
-  location: location
   properties: {
     displayName: each.title
     policyDefinitionId: tenantResourceId(definitions, each.id)

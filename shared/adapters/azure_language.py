@@ -241,13 +241,11 @@ async def _all_or_none(reads: Sequence[Coroutine[Any, Any, Read]]) -> list[Read]
 
 
 def _chunks(number: int, text: str) -> list[_Chunk]:
-    """The text cut into documents that overlap."""
+    """The text cut into documents that overlap; blank ones are none."""
     step = DOCUMENT_CHARS_MAX - OVERLAP_CHARS
     last = max(1, len(text) - OVERLAP_CHARS)
-    return [
-        _Chunk(number, start, text[start : start + DOCUMENT_CHARS_MAX])
-        for start in range(0, last, step)
-    ]
+    parts = [(start, text[start : start + DOCUMENT_CHARS_MAX]) for start in range(0, last, step)]
+    return [_Chunk(number, start, part) for start, part in parts if part.strip()]
 
 
 def _calls(chunks: Sequence[_Chunk]) -> list[Sequence[_Chunk]]:

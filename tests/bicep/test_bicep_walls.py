@@ -260,8 +260,7 @@ def test_region_can_be_left_without_moving_data_or_keys() -> None:
         for each in set(placed["moved"]) - stayed
         if placed["moved"][each].body.get("location") == "australiasoutheast"
     }
-    # Assignments of policies lie nowhere; their location is that of an identity they do not have.
-    assert went - {"Microsoft.Authorization/policyAssignments"} == MOVES
+    assert went == MOVES
     kept = {placed["prod"][each].type for each in stayed}
     assert {"Microsoft.KeyVault/vaults", "Microsoft.Cdn/profiles/afdEndpoints"} <= kept
 

@@ -138,7 +138,8 @@ class Switchable(ScriptedFaults):
 
 def desk(faults: Faults | None = None) -> Desk:
     connection = FakeConnection(faults)
-    connection.container("ledger").partitions[freeze_partition("t").key] = {}  # worth a look
+    for tenant_id in ("t", builders.TENANT):  # worth a look
+        connection.container("ledger").partitions[freeze_partition(tenant_id).key] = {}
     store, clock = FakeFreezes(connection), FakeClock()
     directory = CosmosDirectory(connection.as_connection())
     ledger = CosmosLedger(connection.as_connection())

@@ -100,8 +100,9 @@ async def test_each_text_has_its_answer_in_the_order_of_the_texts(
         assert {finding.layer for finding in answer.findings} <= {detector.layer}
 
 
-async def test_no_text_has_no_answer(detector: PrivacyDetector) -> None:
+async def test_nothing_is_found_in_nothing(detector: PrivacyDetector) -> None:
     assert list(await detector.detect([], terms())) == []
+    assert list(await detector.detect([" \n", ""], terms())) == [Detection(), Detection()]
 
 
 @pytest.mark.parametrize("shift", range(-20, 21, 4))
@@ -164,7 +165,7 @@ async def test_five_documents_go_in_one_call(
 async def test_a_language_that_the_service_lacks_is_a_failure(language: AzureLanguage) -> None:
     (answer,) = await language.detect(["ein Haus"], terms(language="de"))
     assert answer.failure is None
-    (answer,) = await language.detect(["ett hus"], terms(language="sv"))
+    (answer,) = await language.detect(["ett hus"], terms(language="xx"))
     assert answer.failure == "document_error"
 
 

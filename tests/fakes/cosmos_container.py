@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from azure.core.exceptions import ServiceRequestError, ServiceResponseError
 from azure.cosmos.exceptions import (
-    CosmosAccessConditionFailedError,
     CosmosBatchOperationError,
     CosmosHttpResponseError,
-    CosmosResourceExistsError,
     CosmosResourceNotFoundError,
 )
 from pydantic_core import from_json, to_json
 
+from tests.fakes.cosmos_errors import HttpError, Refused, batch_error, item_error
 from tests.fakes.cosmos_predicates import compile_predicate
 from tests.fakes.faults import Fault, Faults, NoFaults
 
@@ -23,25 +22,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Item = dict[str, Any]
 Commit = Callable[[str, Mapping[str, Item | None]], None]  # partition key, changed documents
-HttpError = Callable[..., CosmosHttpResponseError]
 _http_error: HttpError = CosmosHttpResponseError  # the SDK's own classes carry no type hints
 _not_found: HttpError = CosmosResourceNotFoundError
-_batch_failed: Callable[..., CosmosBatchOperationError] = CosmosBatchOperationError
 BATCH_OPERATIONS_MAX = 100
 BATCH_BYTES_MAX = 2 * 1024 * 1024
 PATCH_OPERATIONS_MAX = 10
 DOUBLE_EXACT_DIGITS = 15  # every integer with so many digits is exact as an IEEE double
 OK, CREATED, NO_CONTENT = 200, 201, 204
 BAD_REQUEST, NOT_FOUND, CONFLICT, PRECONDITION_FAILED = 400, 404, 409, 412
-FAILED_DEPENDENCY = 424
-
-
-class Refused(Exception):
-    """One operation was refused with an HTTP status."""
-
-    def __init__(self, status: int, detail: str) -> None:
-        super().__init__(detail)
-        self.status = status
 
 
 def _as_double(digits: str) -> int:
@@ -158,7 +146,7 @@ class FakeContainer:
                 try:
                     answers.append(operation(transaction))
                 except Refused as refusal:
-                    raise _batch_error(index, refusal, len(prepared)) from None
+                    raise batch_error(index, refusal, len(prepared)) from None
             self._commit(partition_key, transaction)
             return answers
 
@@ -173,7 +161,7 @@ class FakeContainer:
             try:
                 transaction.create(_decode(text))
             except Refused as refusal:
-                raise _item_error(refusal) from None
+                raise item_error(refusal) from None
             self._commit(partition_key, transaction)
             return {} if no_response else cast(Item, _decode(text))
 
@@ -217,7 +205,7 @@ class FakeContainer:
             try:
                 changed = transaction.patch(item, patch_operations, filter_predicate)
             except Refused as refusal:
-                raise _item_error(refusal) from None
+                raise item_error(refusal) from None
             self._commit(partition_key, transaction)
             return {} if no_response else _copy(changed)
 
@@ -229,7 +217,7 @@ class FakeContainer:
             try:
                 transaction.delete(item)
             except Refused as refusal:
-                raise _item_error(refusal) from None
+                raise item_error(refusal) from None
             self._commit(partition_key, transaction)
 
         await self._carried_out("delete", apply)
@@ -379,27 +367,3 @@ def _deleted(work: _Transaction, item_id: str) -> Item:
 def _answer(status: int) -> Item:
     """The result of one operation; only of a patch do our adapters read the `resourceBody`."""
     return {"statusCode": status, "requestCharge": 1.0}
-
-
-def _item_error(refusal: Refused) -> CosmosHttpResponseError:
-    kinds: dict[int, HttpError] = {
-        NOT_FOUND: CosmosResourceNotFoundError,
-        CONFLICT: CosmosResourceExistsError,
-        PRECONDITION_FAILED: CosmosAccessConditionFailedError,
-    }
-    kind = kinds.get(refusal.status, CosmosHttpResponseError)
-    return kind(status_code=refusal.status, message=str(refusal))
-
-
-def _batch_error(index: int, refusal: Refused, operations: int) -> CosmosBatchOperationError:
-    responses: list[Item] = [
-        {"statusCode": FAILED_DEPENDENCY, "requestCharge": 0.0} for _ in range(operations)
-    ]
-    responses[index] = {"statusCode": refusal.status, "requestCharge": 1.0}
-    return _batch_failed(
-        error_index=index,
-        headers={},
-        status_code=refusal.status,
-        message=str(refusal),
-        operation_responses=responses,
-    )

@@ -168,6 +168,7 @@ class AllocationWorld:
             policies=budget_policies,
             directory=directory,
             calendars=self.calendars,
+            periods=self.periods,
             clock=self.clock,
         )
         self.organisation = OrganisationBudgets(self.allocations)

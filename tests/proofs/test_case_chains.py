@@ -20,6 +20,7 @@ from shared.errors import BudgetExceeded, Conflict, EigError, Invalid, NotFound
 from shared.services import case_pages
 from shared.services.cases import Closing
 from tests import builders
+from tests.fakes.cosmos_container import Item
 from tests.fakes.faults import Crashed, Fault
 from tests.proofs.reconciliation_bench import (
     ADMIN,
@@ -52,9 +53,13 @@ async def generation(at: ReconciliationBench, outcome: str) -> WorkItem:
 
 
 def booked_usd_micros(at: ReconciliationBench, work: WorkItem) -> int:
-    entries = [*at.documents("resolution"), *at.documents("adjustment")]
-    named = [e for e in entries if work.generation_id in (e.get("refers_to"), e["generation_id"])]
-    return sum(entry["usd_micros"] for entry in named)
+    return sum(entry["usd_micros"] for entry in entries_about(at, work))
+
+
+def entries_about(at: ReconciliationBench, work: WorkItem) -> list[Item]:
+    booked = [d for d in at.documents("resolution") if d["generation_id"] == work.generation_id]
+    adjusted = [d for d in at.documents("adjustment") if d["refers_to"] == work.generation_id]
+    return [*booked, *adjusted]
 
 
 def open_cases(at: ReconciliationBench) -> list[str]:
@@ -231,7 +236,7 @@ async def test_refused_department_pays_nothing_when_another_is_named() -> None:
 async def test_refused_amount_is_forgotten_when_another_is_named() -> None:
     at = await bench()
     work = await generation(at, "unknown")
-    await refused(at, work.generation_id, Closing("adjust", "typo", None, LIMIT_MICROS))
+    await refused(at, work.generation_id, Closing("adjust", "typo", None, 2 * LIMIT_MICROS))
     closing = Closing("adjust", "corrected", None, 900)
     assert (await at.cases.close(ADMIN, work.generation_id, closing, "c")).status == "closed"
     assert booked_usd_micros(at, work) == 900

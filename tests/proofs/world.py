@@ -165,24 +165,7 @@ class World:
             self.ledger, calendars, periods, self.clock, self.alerts, self.freezes
         )
         self.calendars = calendars
-        self.grants = Grants(
-            store=FakeGrants(self.connection),
-            ledger=self.ledger,
-            directory=self.directory,
-            calendars=calendars,
-            periods=periods,
-            clock=self.clock,
-            alerts=self.alerts,
-        )
-        self.budgets = Budgets(
-            ledger=self.ledger,
-            policies=self.budget_policies,
-            directory=self.directory,
-            calendars=calendars,
-            periods=periods,
-            clock=self.clock,
-            alerts=self.alerts,
-        )
+        self._limits(calendars, periods)
         self.admission = admission
         self.generations = Generations(
             admission=admission,
@@ -218,6 +201,26 @@ class World:
         )
         self.relay = AuditRelay(self.records, self.audit)
         self.orchestrations = SimulatedOrchestrations(self)
+
+    def _limits(self, calendars: Calendars, periods: BudgetPeriods) -> None:
+        self.grants = Grants(
+            store=FakeGrants(self.connection),
+            ledger=self.ledger,
+            directory=self.directory,
+            calendars=calendars,
+            periods=periods,
+            clock=self.clock,
+            alerts=self.alerts,
+        )
+        self.budgets = Budgets(
+            ledger=self.ledger,
+            policies=self.budget_policies,
+            directory=self.directory,
+            calendars=calendars,
+            periods=periods,
+            clock=self.clock,
+            alerts=self.alerts,
+        )
 
     def _provider(self, name: str, *, jobs: bool) -> FakeProvider:
         def after_billing(order: ImageOrder) -> None:
