@@ -284,7 +284,7 @@ resource appOnImages 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   properties: {
     principalId: appPrincipalId
     principalType: 'ServicePrincipal'
-    roleDefinitionId: storageRole[0].id
+    roleDefinitionId: subscriptionResourceId(roles, storageRole[0].name)
   }
 }
 
@@ -308,7 +308,7 @@ resource appOnEvidence 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   properties: {
     principalId: appPrincipalId
     principalType: 'ServicePrincipal'
-    roleDefinitionId: storageRole[1].id
+    roleDefinitionId: subscriptionResourceId(roles, storageRole[1].name)
   }
 }
 
@@ -322,7 +322,7 @@ resource witnessOnItsOwn 'Microsoft.Authorization/roleAssignments@2022-04-01' = 
   properties: {
     principalId: witnessPrincipalId
     principalType: 'ServicePrincipal'
-    roleDefinitionId: storageRole[1].id
+    roleDefinitionId: subscriptionResourceId(roles, storageRole[1].name)
   }
 }
 

@@ -13,7 +13,14 @@ from shared.adapters.cosmos import (
 )
 from shared.domain.adjustments import adjustment_document_id
 from shared.domain.audit_events import AuditEvent, outbox_document
-from shared.domain.cases import Adjusting, Case, CaseFilter, case_operation, read_case
+from shared.domain.cases import (
+    Adjusting,
+    Case,
+    CaseFilter,
+    changing_operation,
+    opening_operations,
+    read_case,
+)
 from shared.domain.ids import Partition
 from shared.domain.ledger import Create, Document, Operation, partition_for, resolution_id
 from shared.errors import InvariantBroken
@@ -76,7 +83,7 @@ class CosmosReconciliations:
         return found
 
     async def open_case(self, case: Case, event: AuditEvent) -> bool:
-        return await self._committed(case.partition, case_operation(case), event)
+        return await self._committed(case.partition, opening_operations(case), event)
 
     async def case(self, partition: Partition, case_id: str) -> Case | None:
         document = await read_or_none(await self._container(), f"case:{case_id}", partition.key)
@@ -116,24 +123,24 @@ class CosmosReconciliations:
         return await read_or_none(await self._container(), entry_id, key) is not None
 
     async def change_case(self, case: Case, event: AuditEvent) -> bool:
-        if await self._committed(case.partition, case_operation(case), event):
+        if await self._committed(case.partition, [changing_operation(case)], event):
             return True
         # Ours, if an answer was lost and the same change was sent again.
         return await self.case(case.partition, case.case_id) == case
 
     async def keep_run(self, partition: Partition, run: Document, event: AuditEvent) -> None:
-        await self._committed(partition, Create(run), event)
+        await self._committed(partition, [Create(run)], event)
 
     async def runs(self, partition: Partition, limit: int) -> Sequence[Document]:
         newest = f"c.type = 'reconciliation' ORDER BY c.ran_at DESC OFFSET 0 LIMIT {int(limit)}"
         return await self._query(partition, newest, {})
 
     async def _committed(
-        self, partition: Partition, operation: Operation, event: AuditEvent
+        self, partition: Partition, operations: Sequence[Operation], event: AuditEvent
     ) -> bool:
-        operations = [operation, Create(outbox_document(partition, event))]
+        noted = Create(outbox_document(partition, event))
         try:
-            await commit(await self._container(), partition.key, operations)
+            await commit(await self._container(), partition.key, [*operations, noted])
         except BatchRefused as refusal:
             if refusal.status not in (_CONFLICT, _PRECONDITION_FAILED):
                 raise InvariantBroken("A case was refused in an unforeseen way.") from None

@@ -6,9 +6,10 @@
     closed      accepted as it is, adjusted, or found to match after all
 
 A case's id is its subject and a number. The subject says where it lies: a generation id (a
-department's partition), or what begins with a provider's name (the organisation's). A generation's
-settlement may open a case itself: its id is the subject alone. Number n + 1 is opened only when n
-is closed, so one subject never has two cases to decide, and what a closed one booked is final.
+department's partition), or what begins with a provider's name (the organisation's). The first case
+of a generation with an entry has no number; a settlement may have opened it, with the entry.
+Another case is opened only when the one it follows is closed, in a transaction that says so: one
+subject never has two cases to decide, and what a closed one booked is final.
 """
 
 import hashlib
@@ -21,7 +22,7 @@ from typing import Any, Final, Literal
 from shared.domain.budgets import Charge
 from shared.domain.ids import Partition, partition_of
 from shared.domain.ledger import Create, Document, Operation, Patch
-from shared.domain.predicates import equal
+from shared.domain.predicates import equal, has_status
 
 CASES: Final = "cases"  # in place of a period: the partition of an organisation's cases
 REASON_CHARS_MAX: Final = 500
@@ -40,6 +41,7 @@ CaseKind = Literal[
 CaseStatus = Literal["open", "adjusting", "closed"]
 Decision = Literal["accept", "adjust", "matched"]  # matched: by the system
 CaseFilter = Literal["open", "closed", "all"]
+_OF_SETTLEMENTS: Final[frozenset[CaseKind]] = frozenset({"outcome_unknown", "cost_above_hold"})
 SUMS: Final[frozenset[CaseKind]] = frozenset({"drift", "unpriced"})  # of requests with their own
 
 
@@ -99,6 +101,7 @@ class Case:
     status: CaseStatus = "open"
     ruling: Ruling | None = None
     refused: tuple[Adjusting, ...] = ()  # what a budget refused to book for this case
+    follows: str | None = None  # the id of the case before, about the same
     revision: int = 1
 
     @property
@@ -109,6 +112,11 @@ class Case:
     def subject(self) -> str:
         """What the case is about: its id without the number."""
         return self.case_id.rpartition(":")[0] or self.case_id
+
+    @property
+    def has_entry(self) -> bool:
+        """Whether a generation's entry, with its rate, stands behind it."""
+        return self.aud_per_usd_micros is not None
 
     @property
     def excess_usd_micros(self) -> int:
@@ -125,7 +133,7 @@ class Case:
         told = replace(
             self,
             # How a settlement ended does not change; a comparison may turn out otherwise.
-            kind=self.kind if self.case_id == self.subject else found.kind,
+            kind=self.kind if self.kind in _OF_SETTLEMENTS else found.kind,
             day=found.day,
             request_id=self.request_id or found.request_id,
             job_id=self.job_id or found.job_id,
@@ -187,13 +195,26 @@ class CaseChain:
     def corrected_usd_micros(self) -> int:
         return sum(each.usd_micros for each in self.corrections)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is missing in what was read, and all but the last is final."""
+        befores = [None, *(case.case_id for case in self.cases)]
+        return all(
+            case.follows == before for case, before in zip(self.cases, befores, strict=False)
+        ) and all(case.status == "closed" for case in self.cases[:-1])
+
     def found(self, case: Case) -> Case:
         """What was found, as the next case: `case` has what its entry booked, without corrections.
 
         Sums of others have figures of their own.
         """
-        numbered = [each for each in self.cases if each.case_id != self.subject]
-        case = replace(case, case_id=numbered_case_id(self.subject, len(numbered) + 1))
+        case_id, last = numbered_case_id(self.subject, 1), self.last
+        if last is not None:
+            number = int(last.case_id.removeprefix(self.subject).removeprefix(":") or 0)
+            case_id = numbered_case_id(self.subject, number + 1)
+        elif case.has_entry:
+            case_id = settlement_case_id(self.subject)
+        case = replace(case, case_id=case_id, follows=last.case_id if last else None)
         if case.kind in SUMS:
             return case
         return replace(
@@ -222,7 +243,7 @@ def numbered_case_id(subject: str, number: int) -> str:
 
 
 def settlement_case_id(generation_id: str) -> str:
-    """Of the case that a settlement opens itself: there is at most one for each generation."""
+    """Of the first case about a generation with an entry, which may come with that entry."""
     return generation_id
 
 
@@ -244,14 +265,22 @@ def case_document(case: Case) -> Document:
         "pk": case.partition.key,
         "type": "case",
         "opened_at": case.opened_at,
+        "follows": case.follows,
         **_state(case),
     }
 
 
-def case_operation(case: Case) -> Operation:
-    """Write a case if its predecessor stands: revision 1 is created, n replaces n - 1."""
-    if case.revision == 1:
-        return Create(case_document(case))
+def opening_operations(case: Case) -> list[Operation]:
+    """Create a case, if the one that it follows is closed."""
+    operations: list[Operation] = [Create(case_document(case))]
+    if case.follows is not None:
+        step = {"op": "set", "path": "/followed_by", "value": case.case_id}
+        operations.append(Patch(f"case:{case.follows}", (step,), has_status("closed")))
+    return operations
+
+
+def changing_operation(case: Case) -> Operation:
+    """Write revision n of a case in place of n - 1."""
     steps = tuple({"op": "set", "path": f"/{k}", "value": v} for k, v in _state(case).items())
     return Patch(case.document_id, steps, equal({"revision": case.revision - 1}))
 
@@ -268,6 +297,7 @@ def read_case(document: Mapping[str, Any]) -> Case:
         charge=Charge(**charge) if charge else None,
         status=document["status"],
         ruling=_read_ruling(document["ruling"]),
+        follows=document["follows"],
         refused=tuple(_read_adjusting(each) for each in document["refused"]),
         revision=int(document["revision"]),
         **facts,

@@ -29,7 +29,16 @@ FIELDS = frozenset(
     }
 )
 Status = Literal[
-    "queued", "active", "parked", "deferred", "pending", "approved", "asked", "granted", "claimed"
+    "queued",
+    "active",
+    "parked",
+    "deferred",
+    "pending",
+    "approved",
+    "asked",
+    "granted",
+    "claimed",
+    "closed",
 ]
 STATUSES: Final = frozenset(get_args(Status))
 PREFIX: Final = "FROM c WHERE "

@@ -39,11 +39,14 @@ DEFAULT_ACTIONS: Final[Mapping[DataClass, Action]] = MappingProxyType(
 )
 DEFAULT_LANGUAGE: Final = "en"
 # What the Language service reads for personal information (its language support page).
-LANGUAGES: Final = frozenset(
-    "af am ar as az bg bn bs ca cs cy da de el en es et eu fa fi fr ga gl gu he hi hr hu hy id it ja"
-    " ka kk km kn ko ku ky lo lt lv mg mk ml mn mr ms my nb ne nl no or pa pl ps pt pt-BR pt-PT ro"
-    " ru sk sl so sq sr ss sv sw ta te th tr ug uk ur uz vi zh zh-hans zh-hant".split()
-)
+LANGUAGES: Final = frozenset({
+    "af", "am", "ar", "as", "az", "bg", "bn", "bs", "ca", "cs", "cy", "da", "de", "el", "en", "es",
+    "et", "eu", "fa", "fi", "fr", "ga", "gl", "gu", "he", "hi", "hr", "hu", "hy", "id", "it", "ja",
+    "ka", "kk", "km", "kn", "ko", "ku", "ky", "lo", "lt", "lv", "mg", "mk", "ml", "mn", "mr", "ms",
+    "my", "nb", "ne", "nl", "no", "or", "pa", "pl", "ps", "pt", "pt-BR", "pt-PT", "ro", "ru", "sk",
+    "sl", "so", "sq", "sr", "ss", "sv", "sw", "ta", "te", "th", "tr", "ug", "uk", "ur", "uz", "vi",
+    "zh", "zh-hans", "zh-hant",
+})  # fmt: skip
 DEFAULT_CONFIDENCE_PERCENT: Final = 60  # what the Language service is surer of counts
 AUSTRALIA: Final = "AU"
 ANYWHERE: Final = "*"  # a model's region when its provider chooses where it runs

@@ -160,13 +160,9 @@ def _charged(entry: Document) -> dict[str, Any]:
 def _has_vanished(case: Case, comparison: Comparison) -> bool:
     """Whether a line without an entry stood in this day's export before, and does no more.
 
-    What has an entry (and so a rate) is on its entry's day now: that comparison speaks of it.
+    What has an entry is on its entry's day now: that comparison speaks of it.
     """
-    return (
-        case.kind not in SUMS
-        and case.aud_per_usd_micros is None
-        and case.day == comparison.day.isoformat()
-    )
+    return case.kind not in SUMS and not case.has_entry and case.day == comparison.day.isoformat()
 
 
 def _vanished(case: Case, terms: FindingTerms) -> Case:

@@ -1,7 +1,7 @@
 """All cases about one thing, read in their order, with what they booked.
 
-Nothing that was read can change any more, except for the last case while it is open: a case is
-followed by another one only when it is closed, and entries stand for good.
+Nothing of a whole chain can change any more, except for its last case while it is not closed: only
+a closed case is followed by another one, and entries stand for good.
 """
 
 from dataclasses import dataclass

@@ -25,6 +25,7 @@ from shared.domain.cases import (
     partition_of_case,
 )
 from shared.domain.identity import CLAIM_BY_ROLE, Caller, Role
+from shared.domain.ledger import Document
 from shared.domain.money import aud_micros
 from shared.domain.price_catalogues import PriceCatalogues
 from shared.domain.reconciliation_cases import charge_of
@@ -38,6 +39,7 @@ from shared.errors import (
     PeriodNotOpen,
     PolicyDenied,
     Rejected,
+    Unavailable,
 )
 from shared.ports import Clock, Directory, Ledger, Records
 from shared.ports.reconciliation import Reconciliations
@@ -156,7 +158,7 @@ class Cases:
                 "Nobody knows yet what was billed: send billed_usd_micros.", code="amount_needed"
             )
         chain = await self.chains.of(case)
-        if chain.last != case:
+        if chain.last != case or not chain.is_whole:
             raise Conflict(DECIDED_BY_OTHERS)
         booked, booked_usd = await self._booked_so_far(case, chain)
         charge, rate = await self._payer(caller, case, chain, closing)
@@ -174,9 +176,11 @@ class Cases:
 
     async def _booked_so_far(self, case: Case, chain: CaseChain) -> tuple[int, int]:
         """Micro-AUD and micro-USD of the entry and all its corrections."""
-        entry = None
+        entry: Document | None = None
         if case.partition != organisation_cases(self.tenant_id):
             entry = await self.store.entry(case.subject)
+            if entry is None and case.has_entry:
+                raise Unavailable("The entry could not be read yet.", retry_after_s=1)
         amount, usd = (entry["amount_micros"], entry["usd_micros"]) if entry else (0, 0)
         return amount + chain.corrected_micros, usd + chain.corrected_usd_micros
 

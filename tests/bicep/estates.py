@@ -2,7 +2,7 @@
 
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from tests.bicep.deployments import Deployment
 from tests.bicep.evaluation import evaluate, parameters_of
@@ -11,13 +11,13 @@ BICEP: Final = Path(__file__).parents[2] / "bicep"
 PARAMETER_FILES: Final = ("dev", "prod")
 # full: prod with every switch on. moved: prod after its region and its ledger were lost.
 STAGES: Final = (*PARAMETER_FILES, "full", "moved")
-MOVED: Final = {
+MOVED: Final[dict[str, Any]] = {
     "location": "australiasoutheast",
     "secondLocation": "australiaeast",
     "zoneRedundant": False,
     "cosmosAccountName": "cosmos-restored",
 }
-CHANGES: Final = {
+CHANGES: Final[dict[str, dict[str, Any]]] = {
     "full": {"ddosPlan": True, "costExport": True},
     "moved": MOVED,
 }

@@ -42,7 +42,8 @@ def test_both_parsers_find_the_same_declarations(path: Path, parser: BicepParser
     ours = parse_file(path)
     for section, kind in KINDS.items():
         found = {each.name for each in ours if each.kind == kind}
-        assert found == set(theirs.get(section, {})), section
+        listed: dict[str, object] = theirs.get(section, {})  # type: ignore[assignment]
+        assert found == set(listed), section
 
 
 @pytest.mark.parametrize("path", templates(), ids=lambda path: path.stem)

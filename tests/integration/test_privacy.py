@@ -286,6 +286,21 @@ async def test_prompts_stay_where_the_policy_keeps_them(
     (await finn.post("/generations", order())).problem(403, "residency_denied")
 
 
+async def test_prices_are_told_without_looking_at_the_prompt(own_cloud: Cloud, ava: Person) -> None:
+    url = f"{own_cloud.simulators_url}/_control/language"
+
+    async def calls() -> Json:
+        async with own_cloud.session.get(url) as answer:
+            counted: Json = await answer.json()
+            return counted
+
+    before = await calls()
+    body = order(prompt=f"mail jane@example.com TFN {number('tfn')}")
+    assert (await ava.post("/estimates", body)).json()["eligible"] is True
+    assert (await ava.post("/estimates", {"items": [body]})).json()["valid_rows"] == 1
+    assert await calls() == before
+
+
 async def test_what_was_found_is_in_no_log_and_no_event(own_cloud: Cloud, ava: Person) -> None:
     canary = number("tfn")
     name = f"canary{uuid4().hex[:12]}"

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 
 from shared.domain.audit_entries import AuditRecord, entry_of
 from shared.domain.log_tiles import (
@@ -17,6 +18,7 @@ from shared.domain.log_tiles import (
 from shared.domain.merkle import leaf_hash, root_from_leaves
 from shared.domain.sequencing import read_state
 from shared.domain.signed_notes import Checkpoint, read_checkpoint, read_note
+from shared.ports.audit_log import FeedPage
 from shared.services.audit_sequencer import STATE, AuditSequencer
 from shared.services.audit_witness import AuditWitness
 from tests import builders
@@ -59,10 +61,49 @@ def entries_of(stores: FakeLogStores) -> list[bytes]:
     return [entry for name in names for entry in decode_bundle(stores.contents[name])]
 
 
+class ManyRanges(FakeLogStores):
+    """A feed of several partitions, each in order; how they are mixed differs each time."""
+
+    chance: random.Random = random.Random(0)
+
+    async def after(self, position: str | None) -> FeedPage:
+        read: dict[str, int] = json.loads(position or "{}")
+        ranges: dict[str, list[AuditRecord]] = {}
+        for record in self.records:
+            ranges.setdefault(record.partition_key, []).append(record)
+        page: list[AuditRecord] = []
+        for _ in range(self.chance.randint(1, self.page_records)):
+            waiting = [key for key in ranges if read.get(key, 0) < len(ranges[key])]
+            if not waiting:
+                break
+            key = self.chance.choice(waiting)
+            page.append(ranges[key][read.get(key, 0)])
+            read[key] = read.get(key, 0) + 1
+        found: FeedPage = await self.around("after", lambda: FeedPage(page, json.dumps(read)))
+        return found
+
+
+def check_complete(stores: FakeLogStores) -> None:
+    """Each event is in the log once, those of a partition in order, and the files are one log."""
+    wanted = {entry_of(record, TEXT_KEY).content: record for record in stores.records}
+    logged = entries_of(stores)
+    assert sorted(logged) == sorted(wanted)
+    for key in {record.partition_key for record in stores.records}:
+        order = [c for c, record in wanted.items() if record.partition_key == key]
+        assert [content for content in logged if wanted[content].partition_key == key] == order
+    _check_files(stores, logged)
+
+
 def check_derived(stores: FakeLogStores) -> None:
     """The log is what follows from its events: each once, in order, in every file."""
     wanted = [entry_of(record, TEXT_KEY).content for record in stores.records]
     assert entries_of(stores) == wanted
+    _check_files(stores, wanted)
+    ids = [json.loads(entry)["id"] for entry in wanted]
+    assert len(set(ids)) == len(ids)
+
+
+def _check_files(stores: FakeLogStores, wanted: list[bytes]) -> None:
     checkpoint = newest(stores)
     leaves = [leaf_hash(entry) for entry in wanted]
     assert (checkpoint.size, checkpoint.root) == (len(wanted), root_from_leaves(leaves))
@@ -76,8 +117,6 @@ def check_derived(stores: FakeLogStores) -> None:
     assert all(is_file_name(name) for name in stores.contents)
     state = read_state(stores.values[STATE][1])
     assert state.pending is None and state.edge.size == len(wanted)
-    ids = [json.loads(entry)["id"] for entry in wanted]
-    assert len(set(ids)) == len(ids)
 
 
 def run(stores: FakeLogStores) -> int:

@@ -7,12 +7,26 @@ from dataclasses import replace
 
 import pytest
 
+from shared.domain.audit_entries import LogEntry, entry_of
 from shared.domain.log_index import read_bucket
-from shared.errors import Unavailable
+from shared.domain.sequencing import LogState, write_pending
+from shared.errors import InvariantBroken, Unavailable
+from shared.ports.audit_log import FeedPage
+from shared.services.audit_sequencer import AuditSequencer
 from tests.fakes.audit_log_files import FakeLogStores, Interrupted, undisturbed
 from tests.fakes.faults import Crashed
-from tests.proofs.audit_log_world import check_derived, newest, records, run, sequencer, witness
+from tests.proofs.audit_log_world import (
+    ManyRanges,
+    check_complete,
+    check_derived,
+    newest,
+    records,
+    run,
+    sequencer,
+    witness,
+)
 
+RUNS_UNTIL_QUIET = 10  # each takes ten pages, which may have one event
 CALLS_MAX = 2_000  # far above what one run makes: the loop over crash points must end
 
 
@@ -116,3 +130,88 @@ def test_witness_cosigns_what_grows_whatever_died_before() -> None:
         asyncio.run(witness(seen).look(stores, stores))
         assert asyncio.run(witness(seen).look(stores, stores)) is None
         assert newest(stores).size == last
+
+
+def disturbed(seed: int, kind: type[AuditSequencer]) -> FakeLogStores:
+    """A log of three partitions, run again and again while something goes wrong."""
+    chance = random.Random(seed)
+    stores = ManyRanges(page_records=40)
+    stores.chance = chance
+    waiting = [
+        record
+        for number in range(150)
+        for name in ("design", "marketing", "research")
+        for record in records(number, number + 1, f"{name}|202611")
+    ]
+    for _ in range(25):
+        part = chance.randint(0, 40)
+        stores.records, waiting = stores.records + waiting[:part], waiting[part:]
+        error = chance.choice([Crashed("here"), Unavailable("lost")])
+        stores.around = Interrupted(chance.randint(0, 60), done=chance.random() < 0.5, error=error)
+        with suppress(Crashed, Unavailable):
+            asyncio.run(of_kind(kind, stores).run())
+    stores.around = undisturbed
+    for _ in range(RUNS_UNTIL_QUIET):
+        asyncio.run(of_kind(kind, stores).run())
+    return stores
+
+
+def of_kind(kind: type[AuditSequencer], stores: FakeLogStores) -> AuditSequencer:
+    return kind(**vars(sequencer(stores)))
+
+
+def test_log_is_one_although_its_feed_never_comes_in_the_same_order_twice() -> None:
+    for seed in range(12):
+        check_complete(disturbed(seed, AuditSequencer))
+
+
+class WithoutPending(AuditSequencer):
+    """Broken: it writes a batch that nobody has fixed."""
+
+    async def _save(self, state: LogState, version: str | None) -> bool:
+        if state.pending is None:
+            return await super()._save(state, version)
+        return await super()._save(await self._written(state), version)
+
+
+class WithoutIndex(AuditSequencer):
+    """Broken: it takes whatever the feed brings."""
+
+    async def _unlogged(self, page: FeedPage) -> list[LogEntry]:
+        return [entry_of(record, self.text_key) for record in page.records]
+
+
+class StateFirst(AuditSequencer):
+    """Broken: it says that a batch is written before it is."""
+
+    async def _written(self, state: LogState) -> LogState:
+        written = write_pending(state, await self._last_entries(state))
+        _, version = await self._loaded()
+        await self._save(written.state, version)
+        return await super()._written(state)
+
+
+@pytest.mark.parametrize("broken", [WithoutPending, StateFirst])
+def test_broken_sequencers_are_found(broken: type[AuditSequencer]) -> None:
+    found = 0
+    for seed in range(12):
+        try:
+            check_complete(disturbed(seed, broken))
+        except (AssertionError, InvariantBroken, KeyError, ValueError):
+            found += 1
+    assert found
+
+
+def test_an_event_that_the_feed_repeats_is_found_without_the_index() -> None:
+    for kind, size in ((AuditSequencer, 5), (WithoutIndex, 7)):
+        stores = grown(5)
+        stores.records += records(2, 4)
+        asyncio.run(of_kind(kind, stores).run())
+        assert newest(stores).size == size
+
+
+def test_a_lost_state_is_derived_again_from_the_feed() -> None:
+    stores = grown(600)
+    stores.values.clear()
+    run(stores)
+    check_derived(stores)

@@ -72,8 +72,8 @@ async def test_each_difference_opens_its_case_once() -> None:
     assert runs[0].opened == {"amount_differs": 1, "booked_not_billed": 1, "billed_not_booked": 1}
     assert [run.opened for run in runs[1:]] == [{}, {}]
     kinds = {d["id"]: d["kind"] for d in at.documents("case")}
-    assert kinds[f"case:{dearer.generation_id}:1"] == "amount_differs"
-    assert kinds[f"case:{only_booked.generation_id}:1"] == "booked_not_billed"
+    assert kinds[f"case:{dearer.generation_id}"] == "amount_differs"
+    assert kinds[f"case:{only_booked.generation_id}"] == "booked_not_billed"
     assert len(at.events("case.opened")) == 3
     at.check()
 
@@ -191,7 +191,7 @@ async def test_adjustment_brings_the_books_to_the_invoice() -> None:
     work = await at.booked("a")
     at.bill(work, 7_000)
     await at.run()
-    case_id = f"{work.generation_id}:1"
+    case_id = work.generation_id
     assert await close(at, case_id) == "closed"
     assert await close(at, case_id) == "closed", "the same decision again"
     with pytest.raises(Conflict):
@@ -211,7 +211,7 @@ async def test_what_was_never_billed_is_given_back() -> None:
     at = await bench(drift_bp_max=10**6)
     work = await at.booked("a")
     await at.run()
-    await close(at, f"{work.generation_id}:1")
+    await close(at, work.generation_id)
     assert (await at.budget()).spent_micros == 0
     at.check()
 
@@ -220,7 +220,7 @@ async def test_accepted_case_changes_no_money() -> None:
     at = await bench(drift_bp_max=10**6)
     work = await at.booked("a")
     await at.run()
-    assert await close(at, f"{work.generation_id}:1", ACCEPT) == "closed"
+    assert await close(at, work.generation_id, ACCEPT) == "closed"
     assert at.documents("adjustment") == []
     assert len(at.events("case.closed")) == 1
 
@@ -261,7 +261,7 @@ async def test_closed_period_is_corrected_in_the_present_one() -> None:
         user = f"budget:{name}:{work.owner.user_key}"
         at.container.partitions[PARTITION.key][user]["sealed"] = True
     at.later(20)
-    assert await close(at, f"{work.generation_id}:1") == "closed"
+    assert await close(at, work.generation_id) == "closed"
     (adjustment,) = at.documents("adjustment")
     assert (adjustment["kind"], adjustment["pk"]) == ("late", "marketing|202612")
     at.check()
@@ -272,7 +272,7 @@ async def test_budget_that_is_full_refuses_the_correction_and_leaves_the_case_op
     work = await at.booked("a")
     at.bill(work, 2 * LIMIT_MICROS)
     await at.run()
-    case_id = f"{work.generation_id}:1"
+    case_id = work.generation_id
     with pytest.raises(BudgetExceeded):
         await close(at, case_id)
     assert at.case_kinds()[case_id] == "open"
@@ -290,7 +290,7 @@ async def test_cases_are_seen_by_those_they_concern(shown: str) -> None:
     work = await at.booked("a")
     at.bill(work, 7_000)
     await at.run()
-    case_id = f"{work.generation_id}:1"
+    case_id = work.generation_id
     await close(at, case_id, ACCEPT)
     everything = await at.cases.pages.page(ADMIN, shown)  # type: ignore[arg-type]
     ours = await at.cases.pages.page(MANAGER, shown)  # type: ignore[arg-type]
@@ -305,7 +305,7 @@ async def test_case_of_another_department_does_not_exist() -> None:
     work = await at.booked("a")
     at.bill(work, 7_000)
     await at.run()
-    case_id = f"{work.generation_id}:1"
+    case_id = work.generation_id
     with pytest.raises(NotFound):
         await at.cases.get(builders.caller(7, "design", MANAGER.role), case_id)
     with pytest.raises(NotFound):
