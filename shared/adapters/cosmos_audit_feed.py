@@ -46,7 +46,8 @@ class CosmosAuditFeed:
 
     async def about(self, partition: Partition, object_ids: Sequence[str]) -> Sequence[AuditRecord]:
         found = await self._query(
-            "ARRAY_CONTAINS(@objects, c.event.object_id)",
+            # The end of a generation is among the newest, however often it was refused before.
+            "ARRAY_CONTAINS(@objects, c.event.object_id) ORDER BY c.event.occurred_at DESC",
             {"@objects": list(object_ids)},
             partition.key,
         )

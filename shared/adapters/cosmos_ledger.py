@@ -170,9 +170,12 @@ class CosmosLedger:
 
     async def resolve(self, operation_id: str, resolutions: Sequence[Resolution]) -> None:
         partition = partition_for(operation_id)
-        hold = await self.hold(operation_id)
-        if hold is None:  # nothing is resolved without one (I8); a replica may lag behind
+        document = await read_or_none(await self._container(), hold_id(operation_id), partition.key)
+        # Nothing is resolved without a hold (I8); a replica may lag behind, or show what it was
+        # while its work waited: without the scopes that were raised for it.
+        if document is None or document["type"] != "hold":
             raise Unavailable("The hold could not be read yet.")
+        hold = read_hold(document)
         rows, tries_left = list(resolutions), LIMIT_TRIES_MAX
         # Each turn ends, drops a row, learns that a record exists, or uses a try: it terminates.
         while rows:

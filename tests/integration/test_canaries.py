@@ -16,6 +16,8 @@ from tests.integration.test_uploads import uploaded
 
 SECRET_SETTINGS = (
     "EIG_COSMOS_KEY",
+    "EIG_AUDIT_COSMOS_KEY",
+    "EIG_AUDIT_READER_COSMOS_KEY",
     "EIG_AZURE_OPENAI_KEY",
     "EIG_REPLICATE_TOKEN",
 )

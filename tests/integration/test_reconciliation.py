@@ -11,12 +11,15 @@ from urllib.parse import quote
 import pytest
 
 from tests.integration.api import Json, Person, order, prompt, until
+from tests.integration.batch_files import as_csv
 from tests.integration.cloud import Cloud, organisation
+from tests.integration.test_uploads import batches_of, put
 
 DEPARTMENT = "foundry"
 FROZEN_WITHIN_S = 5.0  # the promise
 PAUSE_S = 1.5  # rows that were not held back would have gone on by then
 ROWS = 20
+ACCEPT = {"decision": "accept", "reason": "looked at it"}
 
 
 def today() -> str:
@@ -112,6 +115,38 @@ async def test_freeze_pauses_a_batch_which_goes_on_when_it_is_lifted(
     assert (ended["status"], ended["rows"]["succeeded"]) == ("completed", ROWS)
 
 
+async def test_manager_does_not_lift_what_an_admin_froze(mia: Person, olga: Person) -> None:
+    target = "project:marketing.apollo"
+    async with frozen(olga, target):
+        lifted = await mia.send("DELETE", f"/freezes/{target}", params={"reason": "nah"})
+        lifted.problem(403, "policy_denied")
+        put_again = await mia.send("PUT", f"/freezes/{target}", json={"reason": "shorter"})
+        put_again.problem(403, "policy_denied")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"reason": "why not", "ends_at": "0001-01-01T00:00:00+14:00"},
+        {"reason": "why not", "ends_at": "9999-12-31T23:59:59-14:00"},
+        {"reason": "why\nnot"},
+        {"reason": "why\u0000not"},
+        {"reason": "why\u009bnot"},
+    ],
+)
+async def test_freeze_that_makes_no_sense_answers_422(olga: Person, body: Json) -> None:
+    answer = await olga.send("PUT", "/freezes/model:flux-schnell", json=body)
+    assert answer.status == 422
+    shown = await olga.send("DELETE", "/freezes/model:sdxl", params={"reason": "a\tb"})
+    assert shown.status == 422
+
+
+@pytest.mark.parametrize("case_id", ["a%2Fb", "a%5Cb", "a%3Fb", "a%23b", "%00", "a%20b", "..%2F"])
+async def test_text_that_is_no_case_id_answers_404(olga: Person, case_id: str) -> None:
+    assert (await olga.get(f"/cases/{case_id}")).status == 404
+    assert (await olga.post(f"/cases/{case_id}/close", ACCEPT)).status == 404
+
+
 @pytest.mark.parametrize(
     ("username", "target", "status"),
     [
@@ -159,19 +194,43 @@ async def test_model_that_is_billed_otherwise_is_stopped_and_its_case_adjusted(
         freezes = (await olga.get("/freezes")).json()["items"]
         stopped = next(each for each in freezes if each["target"] == "model:flux-schnell")
         assert stopped["by"] == "system:reconciliation"
+        case_id = made["id"]
+        listed = {case["id"]: case for case in await olga.listed("/cases")}
+        assert listed[case_id]["excess_usd_micros"] == made["cost"]["usd_micros"]
+        (await founder.get(f"/cases/{quote(case_id)}")).problem(404, "not_found")
+        for _ in range(2):
+            closed = await close(olga, case_id, decision="adjust")
+            assert closed["status"] == "closed"
+        budget = (await founder.get(f"/budgets/department:{DEPARTMENT}")).json()
+        assert budget["spent_micros"] >= spent + closed["ruling"]["amount_micros"]
+        assert closed["ruling"]["usd_micros"] == made["cost"]["usd_micros"]
+        # The export tells the truth again: what was booked beyond it comes back.
+        assert (await reconcile(olga, "replicate"))["opened"]["amount_differs"] >= 1
+        again = await close(olga, f"{case_id}:1", decision="adjust")
+        assert again["ruling"]["usd_micros"] == -made["cost"]["usd_micros"]
     finally:
+        for case in await olga.listed("/cases"):
+            if case["model"] == "flux-schnell":
+                sums_up = case["kind"] == "drift"
+                await close(olga, case["id"], decision="accept" if sums_up else "adjust")
         await olga.send("DELETE", "/freezes/model:flux-schnell", params={"reason": "understood"})
-    case_id = f"{made['id']}:amount_differs"
-    listed = {case["id"]: case for case in (await olga.get("/cases")).json()["items"]}
-    assert listed[case_id]["excess_usd_micros"] == made["cost"]["usd_micros"]
-    (await founder.get(f"/cases/{quote(case_id)}")).problem(404, "not_found")
-    for _ in range(2):
-        closed = await close(olga, case_id, decision="adjust")
-        assert closed["status"] == "closed"
-    budget = (await founder.get(f"/budgets/department:{DEPARTMENT}")).json()
-    assert budget["spent_micros"] >= spent + closed["ruling"]["amount_micros"]
-    assert closed["ruling"]["usd_micros"] == made["cost"]["usd_micros"]
     assert (await founder.generate(order("flux-schnell")))["status"] == "succeeded"
+
+
+async def test_file_that_arrives_while_frozen_is_rejected_and_says_so(
+    own_cloud: Cloud, founder: Person, olga: Person
+) -> None:
+    slot = (await founder.post("/batches/uploads", {"file_name": "rows.csv"})).json(201)
+    async with frozen(olga, f"department:{DEPARTMENT}"):
+        await asyncio.sleep(FROZEN_WITHIN_S)
+        assert await put(own_cloud, slot["upload_url"], as_csv([order()])) == 201
+        (batch_id,) = await batches_of(founder, slot)
+        batch = await founder.ended_batch(batch_id)
+        assert (batch["status"], batch["problem"]["code"]) == ("rejected", "frozen")
+        assert "unexplained charges" in batch["problem"]["detail"]
+        errors = await own_cloud.result_file(batch_id, "errors.csv")
+        assert errors is not None and b"frozen" in errors
+    assert (await founder.batch(batch_id))["status"] == "rejected", "upload it again"
 
 
 async def test_unknown_outcome_is_settled_by_what_the_export_says(
@@ -195,7 +254,10 @@ async def test_only_administrators_reconcile_and_decide(ava: Person, mia: Person
         (await person.post("/reconciliations", body)).problem(403, "policy_denied")
         (await person.get("/reconciliations")).problem(403, "policy_denied")
     (await ava.get("/cases")).problem(403, "policy_denied")
-    assert (await mia.get("/cases")).json()["complete"] is True
+    page = (await mia.get("/cases", params={"limit": "100"})).json()
+    assert page["continuation"] is None
+    wrong = await mia.get("/cases", params={"continuation": "design|202611"})
+    assert wrong.problem(422, "invalid")
 
 
 @pytest.mark.parametrize(

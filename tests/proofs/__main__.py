@@ -53,7 +53,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--histories", type=int, default=HISTORIES, metavar="N")
     parser.add_argument("--seed", type=int, default=1, help="the first one")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, metavar="N")
-    parser.add_argument("--faults", type=int, default=FAULTS_MAX, help="at a time (default: 3)")
+    parser.add_argument(
+        "--faults",
+        type=int,
+        choices=range(1, FAULTS_MAX + 1),
+        help="so many at a time for every operation; 3 take hours (default: as each says)",
+    )
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--replay", type=int, metavar="SEED", help="tell one history")
     parser.add_argument("--family", choices=FAMILIES, default=MONEY, help="of --replay")

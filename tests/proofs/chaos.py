@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from shared.errors import InvariantBroken, NotFound, Unavailable
 from tests.fakes.faults import Crashed, Fault
+from tests.proofs.virtual_loop import pause
 
 FAULTS = tuple(fault for fault in Fault if fault not in (Fault.NONE, Fault.STALE))
 LATENCY_S = 0.02
@@ -51,7 +52,7 @@ class Chaos:
 
     async def next(self, call: str) -> Fault:
         process = PROCESS.get()
-        await asyncio.sleep(self._latency_s())
+        await pause(self._latency_s())
         if process.dead:
             raise Crashed(call)
         fault = self._choose(call)

@@ -38,7 +38,7 @@ class Played:
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation on trial, and how many faults at a time it is tried with."""
+    """One operation on trial; `faults_max` at a time leave enough time for the others."""
 
     name: str
     play: Callable[[Plan], Played]
@@ -65,8 +65,8 @@ def first_faults(operation: Operation) -> Sequence[Plan]:
     return [((number, fault),) for number in range(calls) for fault in FAULTS]
 
 
-def explore(operation: Operation, plan: Plan, faults_max: int = FAULTS_MAX) -> Findings:
-    """Run a plan and every plan that grows from it."""
+def explore(operation: Operation, plan: Plan, faults_max: int) -> Findings:
+    """Run a plan and every plan of at most so many faults that grows from it."""
     findings = Findings()
     ripe = [plan]
     while ripe:
@@ -80,7 +80,7 @@ def explore(operation: Operation, plan: Plan, faults_max: int = FAULTS_MAX) -> F
                 f"{played.violations[0]}\n  replay: python -m tests.proofs"
                 f' --operation "{operation.name}" --plan {shown}'
             )
-        if len(plan) < min(operation.faults_max, faults_max):
+        if len(plan) < faults_max:
             ripe += _grown(plan, played.called)
     return findings
 

@@ -195,7 +195,7 @@ def _story(name: str) -> Operation:
         world = verdict.world
         return Played(verdict.violations, world.chaos, world.checker.checks)
 
-    return Operation(f"waiting: {name}", play, STORY_FAULTS_MAX.get(name, 2))
+    return Operation(f"waiting: {name}", play, STORY_FAULTS_MAX.get(name, 1))
 
 
 def _transfer(name: str) -> Operation:
@@ -207,15 +207,15 @@ def _transfer(name: str) -> Operation:
         checks = Counter({"A1-A5": verdict.world.container.commits})
         return Played(tuple(verdict.violations), verdict.world.chaos, checks)
 
-    return Operation(f"allocation: {name}", play, TRANSFER_FAULTS_MAX)
+    return Operation(f"allocation: {name}", play, TRANSFER_FAULTS_MAX.get(name, 2))
 
 
 PAST_GRACE_S = TIMES.grace.total_seconds() + 1
 PAST_RESTART_S = TIMES.restart_until.total_seconds() + 1
 PAST_HORIZON_S = TIMES.unknown_horizon.total_seconds() + 1
-# Three at a time where an operation is short enough for some ten thousand plans.
-STORY_FAULTS_MAX = {"increase": 3, "override": 3}
-TRANSFER_FAULTS_MAX = 2
+# Three at a time where that makes some ten thousand plans, one where two would make more.
+STORY_FAULTS_MAX = {"approve": 2, "reject": 2, "cancel": 2, "increase": 2, "override": 2}
+TRANSFER_FAULTS_MAX = {"allocate": 3}
 SPENT = _admitted(SINGLE)
 OPERATIONS: Mapping[str, Operation] = {
     each.name: each
@@ -225,12 +225,12 @@ OPERATIONS: Mapping[str, Operation] = {
         _in_world("second attempt", _pursued(SINGLE), None, busy_first, 2),
         _in_world("batch, all of it", _pursued(BATCH), faults_max=2),
         _in_world("batch, admission", _admitted(BATCH)),
-        _in_world("batch, its rows", _started(BATCH), _admitted(BATCH)),
+        _in_world("batch, its rows", _started(BATCH), _admitted(BATCH), faults_max=2),
         _in_world("cancel of a generation", _cancelled(SINGLE), SPENT),
         _in_world("cancel of a batch", _cancelled(BATCH), _admitted(BATCH), faults_max=2),
         _in_world("sweep restarts", _swept(PAST_GRACE_S), SPENT, faults_max=2),
         _in_world("sweep releases", _swept(PAST_RESTART_S), SPENT),
-        _in_world("sweep asks again", _swept(PAST_GRACE_S), _unknown(RESUMABLE), never_answers),
+        _in_world("sweep asks again", _swept(PAST_GRACE_S), _unknown(RESUMABLE), never_answers, 2),
         _in_world("sweep resolves", _swept(PAST_HORIZON_S), _unknown(SINGLE), never_answers),
         _in_world("relay", _relayed, _unknown(SINGLE)),
         _in_world("adjustment", _deed(adjustment), SPENT),

@@ -66,10 +66,12 @@ def steady_script(catalogue: PriceCatalogue, busy_attempts: int) -> Script:
     return script
 
 
-def thrifty_script(catalogue: PriceCatalogue) -> Script:
-    """A provider that delivers and meters a third of the tokens that were quoted."""
+def thrifty_script(catalogue: PriceCatalogue, busy_attempts: int) -> Script:
+    """A provider that is busy for so many attempts, then meters a third of what was quoted."""
 
     def script(order: ImageOrder) -> Work:
+        if order.attempt <= busy_attempts:
+            return _free(Failure.RATE_LIMITED)
         output = catalogue.billed_usd_micros(_request_of(order), Billed.OUTPUT, None)
         usage = Usage(input_tokens=1, output_tokens=output // OUTPUT_TOKEN_USD_MICROS // 3)
         metered = catalogue.billed_usd_micros(_request_of(order), Billed.USAGE, usage)

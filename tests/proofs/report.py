@@ -63,9 +63,9 @@ class Report:
             f"{len(total.failures)} with a violation"
         )
 
-    def crash_points(self, pool: Workers, faults_max: int) -> None:
-        """Every plan of so many faults of every operation."""
-        self._title(f"Crash points: every fault at every call, up to {faults_max} at a time")
+    def crash_points(self, pool: Workers, faults_max: int | None) -> None:
+        """Every plan of so many faults of every operation, or of as many as it is tried with."""
+        self._title("Crash points: every fault at every call, up to three at a time")
         table = Table("operation", "calls", "1 fault", "2 faults", "3 faults", "violations")
         for column in table.columns[1:]:
             column.justify = "right"
@@ -76,7 +76,8 @@ class Report:
             clean = operation.play(())
             calls[name] = len(clean.called)
             found[name].violations += clean.violations
-            tasks += [(name, plan, faults_max) for plan in first_faults(operation)]
+            allowed = faults_max or operation.faults_max
+            tasks += [(name, plan, allowed) for plan in first_faults(operation)]
         started = time.monotonic()
         for name, part in self._progress(pool.map(run_plans, tasks), len(tasks)):
             found[name].add(part)

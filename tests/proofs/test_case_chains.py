@@ -204,6 +204,21 @@ async def test_books_end_at_the_invoice_in_any_order_of_runs_and_decisions(
     at.check()
 
 
+async def test_drift_that_grows_after_its_case_was_closed_stops_the_model_again() -> None:
+    at = ReconciliationBench()
+    await at.open()
+    work = await at.booked("a")
+    at.bill(work, 7_000)
+    await at.run()
+    (drift,) = [each for each in at.case_kinds() if ":drift:" in each]
+    await at.cases.close(ADMIN, drift, Closing("accept", "we know"), "c")
+    await at.freezes.lift(ADMIN, "model:gpt-image-2", "understood", "c")
+    at.rebill(work, 9_000)
+    run = await at.run()
+    assert (run.opened, run.quarantined) == ({"drift": 1}, ("gpt-image-2",))
+    assert at.case_kinds()[drift.removesuffix("1") + "2"] == "open"
+
+
 # --- what a budget refuses ------------------------------------------------------------------------
 
 

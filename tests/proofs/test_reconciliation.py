@@ -99,20 +99,6 @@ async def test_drifting_model_is_stopped_until_an_admin_lifts_the_freeze() -> No
     assert await at.freezes.refusal(builders.reservation(work)) is None
 
 
-async def test_drift_that_grows_after_its_case_was_closed_stops_the_model_again() -> None:
-    at = await bench()
-    work = await at.booked("a")
-    at.bill(work, 7_000)
-    await at.run()
-    (drift,) = [each for each in at.case_kinds() if ":drift:" in each]
-    await close(at, drift, ACCEPT)
-    await at.freezes.lift(ADMIN, "model:gpt-image-2", "understood", "c")
-    at.rebill(work, 9_000)
-    run = await at.run()
-    assert (run.opened, run.quarantined) == ({"drift": 1}, ("gpt-image-2",))
-    assert at.case_kinds()[drift.removesuffix("1") + "2"] == "open"
-
-
 async def test_unpriced_line_stops_its_model() -> None:
     at = await bench()
     work = await at.booked("a")

@@ -5,11 +5,13 @@ what must hold at every commit and at the end. Every story also runs under rando
 """
 
 import os
+from collections import Counter
 from collections.abc import Mapping
 from itertools import product
 
 import pytest
 
+from tests.fakes.cosmos_container import Item
 from tests.fakes.faults import Fault
 from tests.proofs.chaos import FAULTS, Chaos
 from tests.proofs.waiting_histories import RATES, played
@@ -35,10 +37,29 @@ def test_story_without_faults_ends_as_it_should(name: str) -> None:
     found = [d for partition in ledger.values() for d in partition.values()]
     holds = [d for d in found if d["type"] == "hold"]
     approvals = [d["status"] for d in found if d["type"] == "approval"]
-    started = {"approve", "approve_twice", "repeat", "defer", "defer_batch", "increase", "override"}
+    started = {
+        "approve",
+        "approve_twice",
+        "cancel_batch",
+        "change_limit",
+        "repeat",
+        "defer",
+        "defer_batch",
+        "increase",
+        "override",
+    }
     if name in started:
         assert len(holds) == 1
         assert approvals in ([], ["concluded"])
+    entries = [d for d in found if d["type"] == "resolution"]
+    if name == "cancel_batch":
+        assert Counter(d["status"] for d in entries) == {"succeeded": 3, "canceled": 4}
+    if approvals == ["concluded"]:
+        (hold,) = holds
+        raised = [d for d in found if d["type"] == "budget" and d["id"] in _raised(hold)]
+        spent = sum(d["amount_micros"] for d in entries)
+        assert 0 < spent < hold["amount_micros"]
+        assert [d["limit_micros"] - d["base_micros"] for d in raised] == [spent]
     if name == "defer":
         assert holds[0]["pk"] == "marketing|202612"
     if name == "nobody":
@@ -47,6 +68,10 @@ def test_story_without_faults_ends_as_it_should(name: str) -> None:
         assert [d["amount_micros"] for d in found if d["type"] == "adjustment"] == [
             AMOUNT * 7 // 100
         ]
+
+
+def _raised(hold: Item) -> list[str]:
+    return [f"budget:{scope['kind']}:{scope['scope_id']}" for scope in hold["raised"]]
 
 
 @pytest.mark.parametrize("name", SETTINGS)

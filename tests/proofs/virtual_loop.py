@@ -15,6 +15,31 @@ class Stuck(AssertionError):
     """Nothing is left to run, or everything runs for ever, and the main task has not ended."""
 
 
+# The loop that runs. Python asks the kernel for the process id each time it is asked for its own
+# record of that, which is most of the time that a history takes.
+_running: "VirtualLoop | None" = None
+
+
+def now_s() -> float:
+    """The time of the loop that runs, in seconds since its start."""
+    return _running.time() if _running else asyncio.get_running_loop().time()
+
+
+async def pause(delay_s: float) -> None:
+    """What asyncio.sleep does, for the loop that runs."""
+    if _running is None:
+        await asyncio.sleep(delay_s)
+        return
+    woken = _running.create_future()
+    _running.call_later(delay_s, _wake, woken)
+    await woken
+
+
+def _wake(sleeper: asyncio.Future[None]) -> None:
+    if not sleeper.done():  # it may have been cancelled
+        sleeper.set_result(None)
+
+
 class VirtualLoop(asyncio.AbstractEventLoop):
     """Runs callbacks first come, first served; when none is ready, time jumps to the next timer."""
 
@@ -27,6 +52,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def run(self, main: Coroutine[Any, Any, T]) -> T:
         """Run until `main` has ended; raises Stuck if it never can."""
+        global _running  # noqa: PLW0603  # as asyncio has one for each thread
+        outer, _running = _running, self
         events._set_running_loop(self)
         try:
             task = self.create_task(main)
@@ -37,6 +64,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             raise Stuck(f"more than {TURNS_MAX} turns")
         finally:
             events._set_running_loop(None)
+            _running = outer
 
     def _turn(self) -> None:
         if not self._ready:

@@ -47,7 +47,7 @@ def played(setting: Setting, chaos: Chaos) -> Verdict:
         chaos,
         FakeDirectory(people, ["marketing"]),
         catalogue(),
-        thrifty_script(catalogue()),
+        thrifty_script(catalogue(), setting.busy_attempts),
         policies,
     )
     if setting.start is not None:

@@ -7,9 +7,11 @@ from itertools import count
 from typing import Any
 from unittest import mock
 
-from shared.adapters import cosmos_grants, cosmos_parked_work
-from shared.domain import approvals, grants, parked_work
+from shared.adapters import cosmos_grants, cosmos_ledger, cosmos_parked_work
+from shared.domain import approvals, grants, ledger, limit_steps, parked_work
 from shared.domain.ledger import Create, Operation, Patch
+from shared.domain.limit_steps import increments, lowering
+from shared.domain.predicates import at_least
 
 FRESH = count()
 
@@ -56,6 +58,32 @@ def raise_nothing(*given: Any, **named: Any) -> list[Operation]:
     return operations
 
 
+def keep_the_raise(
+    operation_id: str, scopes: Any, resolutions: Any, raised: Any
+) -> list[Operation]:
+    """What was approved and not used stays in the limit, for whatever comes next."""
+    return ledger.resolve_operations(operation_id, scopes, resolutions, {})
+
+
+def take_all_back(operation_id: str, scopes: Any, resolutions: Any, raised: Any) -> list[Operation]:
+    """The settlement takes back what was spent as well."""
+    operations = ledger.resolve_operations(operation_id, scopes, resolutions, {})
+    held = sum(each.held_micros for each in resolutions)
+    return [
+        replace(each, operations=(*each.operations, *increments(lowering(raised[scope], held)[0])))
+        if isinstance(each, Patch)
+        and (scope := next((s for s in raised if s.document_id == each.item_id), None))
+        else each
+        for each in operations
+    ]
+
+
+def lower_unseen(budget: Any, lowered_micros: int) -> tuple[dict[str, int], str]:
+    """A raise is taken back from a budget of another kind than was read."""
+    changes, _ = lowering(budget, lowered_micros)
+    return changes, at_least({"limit_micros": 0})
+
+
 def release_often(*given: Any) -> list[Operation]:
     """Deferred work is reserved by each delivery."""
     return unguarded(parked_work.unpark_operations(*given), "h:")
@@ -72,6 +100,9 @@ def drop_only_the_record(work: Any, record: Mapping[str, Any]) -> list[Operation
 
 
 MUTANTS = {
+    "what was not used stays raised": (cosmos_ledger, "resolve_operations", keep_the_raise),
+    "what was used is taken back, too": (cosmos_ledger, "resolve_operations", take_all_back),
+    "a limit is lowered whatever it is": (limit_steps, "lowering", lower_unseen),
     "grant ended by everybody": (cosmos_grants, "end_operations", end_often),
     "approval concluded by everybody": (cosmos_parked_work, "conclude_operations", conclude_often),
     "limit not raised": (cosmos_parked_work, "conclude_operations", raise_nothing),

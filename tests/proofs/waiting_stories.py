@@ -178,10 +178,10 @@ async def cancel(world: WaitingWorld) -> None:
 
 async def cancel_batch(world: WaitingWorld) -> None:
     """An approved batch is stopped while its first rows are under way: the others cost nothing."""
-    batch_id = await submitted_batch(world, *[PICTURE] * 5)
+    batch_id = await submitted_batch(world, *[PICTURE] * 7)
     await asyncio.gather(*(decided(world, batch_id, person) for person in (MANAGER, SECOND)))
     while (await sent(world, lambda: world.batches.get(ASKER, batch_id))).status in WAITING:
-        await asyncio.sleep(RESEND_S)
+        await asyncio.sleep(1)
     await canceled_batch(world, batch_id)
 
 
@@ -264,6 +264,7 @@ class Setting:
     department_micros: int = 0
     user_micros: int = AMPLE
     start: datetime | None = None
+    busy_attempts: int = 0  # of each row, before the provider takes it
 
 
 SETTINGS = {
@@ -273,7 +274,7 @@ SETTINGS = {
     "nobody": Setting(nobody, "approval"),
     "too_late": Setting(too_late, "approval"),
     "cancel": Setting(cancel, "approval"),
-    "cancel_batch": Setting(cancel_batch, "approval"),
+    "cancel_batch": Setting(cancel_batch, "approval", busy_attempts=1),
     "change_limit": Setting(change_limit, "approval", department_micros=1_000),
     "repeat": Setting(repeat, "approval"),
     "defer": Setting(defer, "queue", department_micros=AMPLE, start=ALMOST_DECEMBER),

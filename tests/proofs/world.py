@@ -1,6 +1,5 @@
 """The real services of the money path over fakes, as one small world per history."""
 
-import asyncio
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -52,6 +51,7 @@ from tests.proofs.invariants import Checker
 from tests.proofs.limits import LimitChecker
 from tests.proofs.orchestration import SimulatedOrchestrations
 from tests.proofs.provider_scripts import Script
+from tests.proofs.virtual_loop import now_s
 
 TIMES = SweepTimes(
     grace=timedelta(seconds=20),
@@ -79,7 +79,7 @@ class VirtualClock:
         self._ids = 0
 
     def now(self) -> datetime:
-        at_s = passed_s = asyncio.get_running_loop().time()
+        at_s = passed_s = now_s()
         for jump in self.jumps:
             if jump.at_s <= at_s:
                 passed_s += jump.by_s

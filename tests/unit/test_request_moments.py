@@ -1,0 +1,49 @@
+"""Moments and reasons in requests: what nobody can mean is refused, never carried on."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from pydantic import ValidationError
+
+from functions.http_freezes_models import FreezeRequest, LiftQuery
+from functions.http_reconciliation_models import CaseClosing
+
+
+@pytest.mark.parametrize(
+    "ends_at",
+    [
+        "0001-01-01T00:00:00+14:00",
+        "9999-12-31T23:59:59-14:00",
+        "1999-12-31T23:59:59Z",
+        "2200-01-01T00:00:00Z",
+        "2026-11-15T12:00:00",
+    ],
+)
+def test_moment_out_of_range_or_without_zone_is_refused(ends_at: str) -> None:
+    with pytest.raises(ValidationError):
+        FreezeRequest.model_validate({"reason": "why not", "ends_at": ends_at})
+
+
+def test_moment_is_kept_in_utc() -> None:
+    wanted = FreezeRequest.model_validate(
+        {"reason": "why not", "ends_at": "2026-11-15T12:00:00+10:00"}
+    )
+    assert wanted.ends_at == datetime(2026, 11, 15, 2, tzinfo=UTC)
+    assert wanted.ends_at.tzinfo is UTC
+
+
+@pytest.mark.parametrize("control", ["\x00", "\n", "\r", "\t", "\x1b", "\x7f", "\x9b"])
+def test_reason_with_a_control_character_is_refused(control: str) -> None:
+    reason = f"why{control}not"
+    for model in (FreezeRequest, LiftQuery, CaseClosing):
+        with pytest.raises(ValidationError):
+            model.model_validate({"reason": reason, "decision": "accept"})
+        with pytest.raises(ValidationError):
+            model.model_validate({"reason": f"why not{control}", "decision": "accept"})
+
+
+def test_reason_may_be_in_any_language() -> None:
+    reason = "Größe geprüft – 確認済み ✓"
+    assert FreezeRequest.model_validate({"reason": reason}).reason == reason
