@@ -116,7 +116,7 @@ def _paths(history: Sequence[int], weekday: int, days: int, number: int = PATHS)
     paths = np.empty((number, days))
     for ahead in range(days):
         pool = past[weekdays == (weekday + ahead) % _WEEK]
-        paths[:, ahead] = random.choice(pool, number)
+        paths[:, ahead] = random.choice(pool, number)  # nosec B311  # numpy's seeded generator
     weeks = past[len(past) % _WEEK :].reshape(-1, _WEEK).sum(axis=1)
     if weeks.mean() <= 0:
         return paths

@@ -47,6 +47,7 @@ class BudgetPeriods:
                 "carried_micros": carried,
                 "allocated_micros": budget.allocated_micros,
                 "mode": budget.mode,
+                "policy_version": policy.revision,
             },
         )
         await self.policies.open(partition, budget, event)

@@ -235,7 +235,11 @@ class Budgets:
             outcome="success",
             occurred_at=self.clock.now().isoformat(),
             correlation_id=correlation_id,
-            details={"limit_micros": policy.limit_micros, "mode": policy.mode},
+            details={
+                "limit_micros": policy.limit_micros,
+                "mode": policy.mode,
+                "policy_version": policy.revision,
+            },
         )
         budget = await self.policies.apply(partition, policy, event)
         await self.policies.applied(partition.department_id, policy)

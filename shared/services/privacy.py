@@ -167,7 +167,7 @@ class PrivacyScreen:
         if verdict is not None and verdict.noted:
             words = audit_texts(verdict.noted)[0]
             count = len(verdict.noted)
-            details |= {"policy": verdict.policy_version, "findings": words, "count": count}
+            details |= {"policy_version": verdict.policy_version, "findings": words, "count": count}
         if isinstance(refusal, PrivacyScreenUnavailable):
             details |= {name: str(value) for name, value in refusal.extra.items()}
         if refusal is not None:

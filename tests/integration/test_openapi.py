@@ -12,8 +12,8 @@ from functions.http_routes import PREFIX, ROUTES
 from tests.integration.api import Person
 from tests.integration.cloud import Cloud
 
-EXAMPLES_MAX = 15  # per operation: about fifteen seconds in all, on a ledger full of history
-RUN_TIMEOUT_S = 120.0
+EXAMPLES_MAX = 8  # per operation: about two minutes in all, on a ledger full of history
+RUN_TIMEOUT_S = 400.0
 HOOKS = "tests.integration.schemathesis_hooks"
 CHECKS = (
     "not_a_server_error",
@@ -64,7 +64,7 @@ async def test_api_keeps_to_its_document_whatever_is_sent(cloud: Cloud, tmp_path
         "--max-examples",
         str(EXAMPLES_MAX),
         "--workers",
-        "2",
+        "1",  # with more, CPython 3.11 may trip over its own recursion counter while it parses
         "--warnings",
         "off",
         "--no-color",

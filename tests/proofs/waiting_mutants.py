@@ -8,10 +8,9 @@ from typing import Any
 from unittest import mock
 
 from shared.adapters import cosmos_grants, cosmos_ledger, cosmos_parked_work
-from shared.domain import approvals, grants, ledger, limit_steps, parked_work
+from shared.domain import approvals, grants, ledger, parked_work
 from shared.domain.ledger import Create, Operation, Patch
 from shared.domain.limit_steps import increments, lowering
-from shared.domain.predicates import at_least
 
 FRESH = count()
 
@@ -78,12 +77,6 @@ def take_all_back(operation_id: str, scopes: Any, resolutions: Any, raised: Any)
     ]
 
 
-def lower_unseen(budget: Any, lowered_micros: int) -> tuple[dict[str, int], str]:
-    """A raise is taken back from a budget of another kind than was read."""
-    changes, _ = lowering(budget, lowered_micros)
-    return changes, at_least({"limit_micros": 0})
-
-
 def release_often(*given: Any) -> list[Operation]:
     """Deferred work is reserved by each delivery."""
     return unguarded(parked_work.unpark_operations(*given), "h:")
@@ -102,7 +95,6 @@ def drop_only_the_record(work: Any, record: Mapping[str, Any]) -> list[Operation
 MUTANTS = {
     "what was not used stays raised": (cosmos_ledger, "resolve_operations", keep_the_raise),
     "what was used is taken back, too": (cosmos_ledger, "resolve_operations", take_all_back),
-    "a limit is lowered whatever it is": (limit_steps, "lowering", lower_unseen),
     "grant ended by everybody": (cosmos_grants, "end_operations", end_often),
     "approval concluded by everybody": (cosmos_parked_work, "conclude_operations", conclude_often),
     "limit not raised": (cosmos_parked_work, "conclude_operations", raise_nothing),
