@@ -80,6 +80,7 @@ var containers = [
     searched: [
       '/pk/?'
       '/event/object_id/?'
+      '/event/occurred_at/?'
     ]
   }
   {

@@ -1,7 +1,7 @@
 """Grants and waiting work on trial: over the fake container, and over the SDK with an account."""
 
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -145,7 +145,7 @@ class OverageBench:
         return await self.must_find(approval)
 
     async def approved_batch(
-        self, batch_id: str, work: Sequence[WorkItem], *raised: Scope
+        self, batch_id: str, work: list[WorkItem], *raised: Scope
     ) -> Approval:
         """A batch that waits and was approved."""
         reservation = builders.batch_reservation(batch_id, work)

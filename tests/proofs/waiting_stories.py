@@ -190,8 +190,9 @@ async def change_limit(world: WaitingWorld) -> None:
     generation_id = await submitted(world)
 
     async def changed() -> None:
-        for mode, limit_micros in (("hard", 900), ("warn", 0), ("hard", 0)):
-            await limited(world, mode, limit_micros)
+        await limited(world, "hard", 900)
+        await limited(world, "warn", 0)
+        await limited(world, "hard", 0)
 
     await asyncio.gather(decided(world, generation_id, MANAGER), changed())
 

@@ -9,6 +9,7 @@ from shared.domain.freezes import Freeze, Target
 from shared.domain.generations import GenerationRequest
 from shared.errors import FieldFault, Invalid
 from shared.ports import DirectoryUser
+from shared.services.budget_periods import BudgetPeriods
 from shared.services.budgets import Budgets
 from shared.services.calendars import Calendars
 from shared.services.estimates import Estimates
@@ -38,7 +39,8 @@ class Bench:
         policies.plant("marketing", BudgetPolicy(user, 2 * MEDIUM_MICROS))
         ledger = CosmosLedger(connection.as_connection())
         calendars = Calendars(policies, directory, clock)
-        budgets = Budgets(ledger, policies, directory, calendars, clock)
+        periods = BudgetPeriods(policies, calendars, clock)
+        budgets = Budgets(ledger, policies, directory, calendars, periods, clock)
         self.freezes = FakeFreezes(connection)
         watch = FreezeWatch(self.freezes, clock)
         self.estimates = Estimates(catalogues(), budgets, watch, clock)

@@ -91,12 +91,13 @@ def house(policy: BudgetPolicy) -> House:
         clock=clock,
         tenants=(TENANT,),
     )
+    periods = BudgetPeriods(policies, calendars, clock, allocations)
     return House(
         clock,
         ledger,
         allocations,
-        BudgetPeriods(policies, calendars, clock, allocations),
-        Budgets(ledger, policies, directory, calendars, clock, allocations=allocations),
+        periods,
+        Budgets(ledger, policies, directory, calendars, periods, clock, allocations=allocations),
         OrganisationBudgets(allocations),
     )
 

@@ -13,6 +13,7 @@ from shared.domain.grants import surcharge_micros
 from shared.domain.identity import Role
 from shared.domain.ledger import Patch
 from shared.domain.limit_changes import check_allocation, lower_limit, raise_limit
+from shared.domain.limit_steps import settling
 from shared.domain.parked_work import moved_id
 from shared.domain.would_fit import would_fit
 from shared.errors import AllocationTooSmall
@@ -67,6 +68,58 @@ def test_raise_that_is_used_at_once_never_passes_the_highest_ceiling(
     assert after.available_micros == before.available_micros
 
 
+@given(
+    limit=MICROS,
+    others=MICROS,
+    held=st.integers(1, 10**13),
+    used=st.integers(0, 100),
+    mode=st.sampled_from(["hard", "soft", "warn"]),
+)
+def test_settlement_leaves_to_others_what_they_had_before_the_raise(
+    limit: int, others: int, held: int, used: int, mode: str
+) -> None:
+    before = budget(limit, mode=mode, overdraft=7 if mode == "soft" else 0, spent_micros=others)
+    raised = applied(raise_limit(before, held, reserved_micros=held), before)
+    assert raised is not None
+    spent = held * used // 100
+    after = applied(Patch(SCOPE.document_id, *settling(held, spent, raised)), raised)
+    assert after is not None
+    assert (after.reserved_micros, after.spent_micros) == (0, others + spent)
+    assert after.limit_micros == limit + spent
+    assert after.granted_micros == spent
+    assert mode == "warn" or after.available_micros == before.available_micros
+    assert after.high_micros == raised.high_micros
+
+
+@given(
+    held=st.integers(1, 10**13),
+    limit=MICROS,
+    mode=st.sampled_from(["hard", "soft", "warn"]),
+    ended=st.integers(0, 1),
+    sealed=st.integers(0, 1),
+)
+def test_settlement_stands_whatever_a_policy_has_made_of_the_budget(
+    held: int, limit: int, mode: str, ended: int, sealed: int
+) -> None:
+    overdraft = 7 if mode == "soft" else 0
+    stands = budget(
+        limit, mode=mode, overdraft=overdraft, reserved_micros=held, granted_micros=held
+    )
+    stands = replace(stands, ended=ended, sealed=sealed)
+    after = applied(Patch(SCOPE.document_id, *settling(held, 0, stands)), stands)
+    assert after is not None
+    assert after.limit_micros == max(0, limit - held)
+    assert after.granted_micros == after.reserved_micros == 0
+    assert mode == "warn" or after.ceiling_micros == after.limit_micros + overdraft
+
+
+def test_settlement_made_for_another_mode_is_refused() -> None:
+    warns, hard = (budget(100, mode=mode, reserved_micros=9) for mode in ("warn", "hard"))
+    assert applied(Patch(SCOPE.document_id, *settling(9, 1, warns)), hard) is None
+    assert applied(Patch(SCOPE.document_id, *settling(9, 1, hard)), warns) is None
+    assert applied(Patch(SCOPE.document_id, *settling(9, 9, hard)), warns) is not None
+
+
 @pytest.mark.parametrize("mode", ["hard", "warn"])
 def test_change_made_for_another_mode_is_refused(mode: str) -> None:
     read = budget(100, mode=mode)
@@ -92,6 +145,12 @@ def test_raise_meant_for_a_free_department_is_refused_once_it_is_capped() -> Non
 def test_closed_period_is_not_raised() -> None:
     read = budget(90)
     assert applied(raise_limit(read, 5), replace(read, sealed=1)) is None
+
+
+def test_budget_that_was_ended_is_not_raised() -> None:
+    for read in (budget(90), budget(90, mode="warn")):
+        assert applied(raise_limit(read, 5), replace(read, ended=1)) is None
+        assert applied(raise_limit(read, 5), read) is not None
 
 
 @given(amount=st.integers(1, 10**13), percent=st.integers(0, 100))

@@ -7,8 +7,16 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import ValidationError
 
+from functions.http_approvals_models import DecisionRequest
 from functions.http_freezes_models import FreezeRequest, LiftQuery
+from functions.http_grants_models import GrantRequest, OverrideRequest
 from functions.http_reconciliation_models import CaseClosing
+
+_GRANT = {
+    "scopes": ("project:apollo",),
+    "amount_micros": 1,
+    "reason": "the launch is tomorrow",
+}
 
 
 @pytest.mark.parametrize(
@@ -24,6 +32,10 @@ from functions.http_reconciliation_models import CaseClosing
 def test_moment_out_of_range_or_without_zone_is_refused(ends_at: str) -> None:
     with pytest.raises(ValidationError):
         FreezeRequest.model_validate({"reason": "why not", "ends_at": ends_at})
+    for model in (GrantRequest, OverrideRequest):
+        with pytest.raises(ValidationError) as refusal:
+            model.model_validate(_GRANT | {"ends_at": ends_at})
+        assert [fault["loc"] for fault in refusal.value.errors()] == [("ends_at",)]
 
 
 def test_moment_is_kept_in_utc() -> None:
@@ -42,6 +54,17 @@ def test_reason_with_a_control_character_is_refused(control: str) -> None:
             model.model_validate({"reason": reason, "decision": "accept"})
         with pytest.raises(ValidationError):
             model.model_validate({"reason": f"why not{control}", "decision": "accept"})
+
+
+@pytest.mark.parametrize("control", ["\x00", "\n", "\x7f", "\x9b"])
+def test_reason_of_a_grant_and_comment_hold_no_control_character(control: str) -> None:
+    reason = f"the launch is tomorrow{control}"
+    for model in (GrantRequest, OverrideRequest):
+        with pytest.raises(ValidationError) as refusal:
+            model.model_validate(_GRANT | {"reason": reason})
+        assert [fault["loc"] for fault in refusal.value.errors()] == [("reason",)]
+    with pytest.raises(ValidationError):
+        DecisionRequest.model_validate({"decision": "approve", "comment": reason})
 
 
 def test_reason_may_be_in_any_language() -> None:

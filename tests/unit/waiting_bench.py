@@ -2,20 +2,20 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from datetime import timedelta
 
 from shared.adapters.cosmos_ledger import CosmosLedger
 from shared.domain.approvals import Approval
 from shared.domain.batch_files import BatchRow
 from shared.domain.batch_plans import BatchSource, batch_record
 from shared.domain.budget_policies import BudgetPolicy
-from shared.domain.budgets import Budget, Overage, Scope
+from shared.domain.budgets import Budget, Overage
 from shared.domain.generations import GenerationRequest
 from shared.domain.identity import Ownership, Role
 from shared.domain.ids import Partition
 from shared.domain.ledger import Document, Reservation
 from shared.domain.money import ExchangeRate
-from shared.domain.parked_work import parked
+from shared.domain.parked_work import OperationKind, parked
 from shared.domain.price_catalogues import PriceCatalogues, PriceVersion
 from shared.ports import DirectoryUser
 from shared.services.approvals import Approvals, ApprovalTerms
@@ -36,7 +36,6 @@ from tests.fakes.grants import FakeGrants
 from tests.fakes.orchestrations import FakeOrchestrations
 from tests.fakes.parked_work import FakeParkedWork
 from tests.fakes.records import FakeRecords
-from datetime import timedelta
 
 ASKER = builders.caller(1)
 MANAGER = builders.caller(2, role=Role.DEPT_MANAGER)
@@ -127,6 +126,14 @@ class WaitingBench:
     async def open(self, partition: Partition = builders.PARTITION) -> None:
         await self.periods.open(partition, [DEPARTMENT, USER])
 
+    def plant(self, policy: BudgetPolicy) -> None:
+        self.policies.plant("marketing", policy)
+
+    async def spend(self, amount_micros: int) -> None:
+        """Somebody reserves so much."""
+        work = builders.item(builders.single_id("other"), quote=builders.quote(amount_micros))
+        assert await self.ledger.reserve(builders.reservation(work)) is not None
+
     async def budget(self, partition: Partition = builders.PARTITION) -> Budget:
         found = await self.ledger.budget(partition, DEPARTMENT)
         assert found is not None
@@ -173,9 +180,9 @@ class WaitingBench:
         )
         return Reservation(hold, record, builders.event(batch_id, "batch.admitted"))
 
-    async def ask(self, reservation: Reservation, **changes: Any) -> bool:
-        kind = "batch" if "batch_id" in reservation.record and reservation.hold.rows > 1 else None
-        work = parked(kind or "generation", reservation, "awaiting_approval", None)
+    async def ask(self, reservation: Reservation) -> bool:
+        kind: OperationKind = "batch" if reservation.record["type"] == "batch" else "generation"
+        work = parked(kind, reservation, "awaiting_approval", None)
         return await self.approvals.request(
             ASKER,
             work,
@@ -184,7 +191,6 @@ class WaitingBench:
             admins_only=False,
             correlation_id="c-1",
             orchestrations=self.orchestrations,
-            **changes,
         )
 
     async def approved(self, reservation: Reservation) -> str:
