@@ -1,11 +1,12 @@
 """What requests about alert channels must look like."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from functions.http_models import Query
 from shared.domain.alert_channels import ORGANISATION_WIDE, RECIPIENTS_MAX
+from shared.domain.alerts import NoticeKind
 from shared.domain.egress import URL_CHARS_MAX
 from shared.domain.ids import DEPARTMENT_ID_PATTERN
 from shared.services.alert_channels import ChannelChange
@@ -36,6 +37,11 @@ class AlertChannelRequest(BaseModel):
     enabled: bool = True
     url: str | None = Field(default=None, max_length=URL_CHARS_MAX, description="https, public")
     recipients: tuple[Recipient, ...] = Field(default=(), max_length=RECIPIENTS_MAX)
+    events: tuple[NoticeKind, ...] = Field(
+        default=(),
+        max_length=len(get_args(NoticeKind)),
+        description="what it is told of; empty: everything, also what is still to come",
+    )
     rotate_secret: bool = Field(
         default=False, description="make a new secret; the one before signs too for 24 hours"
     )
@@ -59,4 +65,5 @@ class AlertChannelRequest(BaseModel):
             url=self.url,
             recipients=tuple(dict.fromkeys(self.recipients)),
             rotate_secret=self.rotate_secret,
+            events=tuple(dict.fromkeys(self.events)),
         )

@@ -18,10 +18,11 @@ logger = logging.getLogger("eig.alerts")
 @bp.timer_trigger(arg_name="timer", schedule=names.ALERT_SWEEP_SCHEDULE)
 @bp.durable_client_input(client_name="client")
 async def alert_sweep(timer: func.TimerRequest, client: df.DurableOrchestrationClient) -> None:
-    """Look at every open period of every department."""
+    """Look at every open period of every department, and at the notices beside its policies."""
     configure_logging()
     correlation_id.set(services().clock.new_id())
-    partitions = await services().calendars.open_partitions()
+    calendars = services().calendars
+    partitions = [*await calendars.open_partitions(), *await calendars.policy_partitions()]
     report = await services().alerts.sweep(partitions, DurableOrchestrations(client))
     if report.raised or report.started or report.errors:
         logger.info("alerts swept", extra={"report": vars(report)})

@@ -10,10 +10,11 @@ from shared.adapters.cosmos import (
     answered,
     commit,
 )
-from shared.domain.alerts import Alert, create_operation, progress_operation, read_alert
+from shared.domain.alerts import Alert, Notice, create_operation, progress_operation
 from shared.domain.audit_events import AuditEvent, outbox_document
 from shared.domain.budgets import Budget, read_budget
-from shared.domain.ids import Partition, partition_of
+from shared.domain.ids import Partition
+from shared.domain.image_notices import AnyNotice, partition_of_notice, read_notice
 from shared.domain.ledger import Create, Document, Operation
 from shared.errors import InvariantBroken
 
@@ -42,7 +43,7 @@ class CosmosAlerts:
             return False
         return True
 
-    async def record(self, alert: Alert, event: AuditEvent | None) -> bool:
+    async def record(self, alert: Notice, event: AuditEvent | None) -> bool:
         operations: list[Operation] = [progress_operation(alert)]
         if event is not None:
             operations.append(Create(outbox_document(alert.partition, event)))
@@ -54,13 +55,13 @@ class CosmosAlerts:
             return False
         return True
 
-    async def alert(self, alert_id: str) -> Alert | None:
-        partition = partition_of(alert_id)
+    async def alert(self, alert_id: str) -> AnyNotice | None:
+        partition = partition_of_notice(alert_id)
         if partition is None:
             return None
         condition = "c.type = 'alert' AND c.alert_id = @alert_id"
         found = await self._query(partition, condition, {"@alert_id": alert_id})
-        return read_alert(found[0]) if found else None
+        return read_notice(found[0]) if found else None
 
     async def raised(self, partition: Partition) -> frozenset[str]:
         async def read_all() -> frozenset[str]:
@@ -71,12 +72,12 @@ class CosmosAlerts:
 
         return await answered(read_all)
 
-    async def undelivered(self, partition: Partition, limit: int) -> Sequence[Alert]:
+    async def undelivered(self, partition: Partition, limit: int) -> Sequence[AnyNotice]:
         condition = (
             "c.type = 'alert' AND c.open_deliveries > 0 ORDER BY c.raised_at"
             f" OFFSET 0 LIMIT {int(limit)}"
         )
-        return [read_alert(document) for document in await self._query(partition, condition, {})]
+        return [read_notice(document) for document in await self._query(partition, condition, {})]
 
     async def committed_budgets(self, partition: Partition) -> Sequence[Budget]:
         condition = "c.type = 'budget' AND c.reserved_micros + c.spent_micros > 0"

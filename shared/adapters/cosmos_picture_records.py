@@ -17,6 +17,7 @@ from shared.domain.audit_events import AuditEvent, outbox_document
 from shared.domain.blob_paths import UNDECIDED
 from shared.domain.budget_policies import policy_partition
 from shared.domain.ids import Partition
+from shared.domain.image_notices import RehydrationNotice, create_notice_operation
 from shared.domain.ledger import Create, Document, Operation, Patch
 from shared.domain.legal_holds import (
     LegalHold,
@@ -117,20 +118,29 @@ class CosmosPictureRecords:
         document = await self._read(rehydration_document_id(image_id), image_id)
         return read_rehydration(document) if document else None
 
-    async def put_rehydration(self, rehydration: Rehydration, event: AuditEvent) -> bool:
+    async def put_rehydration(
+        self,
+        rehydration: Rehydration,
+        event: AuditEvent,
+        notice: RehydrationNotice | None = None,
+    ) -> bool:
         document = rehydration_document(rehydration)
-        if await self._put(rehydration.partition, document, event):
+        beside = [create_notice_operation(notice)] if notice else []
+        if await self._put(rehydration.partition, document, event, *beside):
             return True
         return await self.rehydration(rehydration.image_id) == rehydration
 
     async def open_rehydrations(self, department_id: str) -> Sequence[Rehydration]:
         return [read_rehydration(each) for each in await self._query(department_id, _REHYDRATIONS)]
 
-    async def _put(self, partition: Partition, document: Document, event: AuditEvent) -> bool:
+    async def _put(
+        self, partition: Partition, document: Document, event: AuditEvent, *beside: Operation
+    ) -> bool:
         """False if the predecessor does not stand; it may be that our own change stands."""
         operations: list[Operation] = [
             revision_operation(document),
             Create(outbox_document(partition, event)),
+            *beside,
         ]
         try:
             await commit(await self._container(), partition.key, operations)

@@ -1,4 +1,4 @@
-"""Alert channels: where a department's or the organisation's budget alerts are sent.
+"""Alert channels: where a department's or the organisation's alerts and notices are sent.
 
 A channel's id names its owner: `marketing.finance-hook`, or `organisation-wide.finops-mail` for
 the alerts of all departments (no department id has a hyphen). A deleted channel stays as a
@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
-from shared.domain.alerts import ChannelKind
+from shared.domain.alerts import ChannelKind, NoticeKind
 from shared.domain.budget_policies import policy_partition
 from shared.domain.ids import DEPARTMENT_ID_PATTERN, Partition
 from shared.domain.ledger import Create, Document, Operation, Patch
@@ -53,6 +53,10 @@ class AlertChannel:
     revision: int = 1
     change_id: str = ""  # of the write that made this revision: whose it is when answers get lost
     deleted: bool = False
+    events: tuple[NoticeKind, ...] = ()  # empty: all of them, and those to come
+
+    def wants(self, kind: NoticeKind) -> bool:
+        return not self.events or kind in self.events
 
     def valid_secrets(self, now: datetime) -> tuple[str, ...]:
         """The secrets that sign at a moment, newest first."""
@@ -113,6 +117,7 @@ def read_channel(document: Mapping[str, Any]) -> AlertChannel:
             **stored,
             "recipients": tuple(stored["recipients"]),
             "secrets": tuple(Secret(**each) for each in stored["secrets"]),
+            "events": tuple(stored.get("events", ())),  # channels of before have none
             "revision": int(stored["revision"]),
         }
     )
@@ -127,6 +132,7 @@ def shown_in_audit(channel: AlertChannel | None) -> dict[str, str | int | bool |
         "enabled": channel.enabled,
         "host": urlsplit(channel.url).hostname if channel.url else None,
         "recipients": len(channel.recipients),
+        "events": ",".join(channel.events) or "all",
     }
 
 
@@ -135,4 +141,5 @@ def _stored(channel: AlertChannel) -> Document:
         **vars(channel),
         "recipients": list(channel.recipients),
         "secrets": [dict(vars(each)) for each in channel.secrets],
+        "events": list(channel.events),
     }

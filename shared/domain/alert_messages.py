@@ -1,22 +1,32 @@
-"""What an alert says to people and to machines: no person is named, ids lead to the rest."""
+"""What a notice says to people and to machines: no person is named, ids lead to the rest."""
 
 from typing import Any, Final
 
 from shared.domain.alerts import Alert
 from shared.domain.budgets import CURRENCY
 from shared.domain.deliveries import Mail
+from shared.domain.image_notices import AnyNotice, RehydrationNotice
 from shared.domain.money import MICROS_PER_UNIT
+from shared.domain.views import API_PREFIX
 from shared.domain.webhooks import Message, make_message
 
-ALERT_EVENT: Final = "budget.alert"
 TEST_EVENT: Final = "alert_channel.test"
 _MICROS_PER_CENT: Final = MICROS_PER_UNIT // 100
 _WHOSE: Final = {"user": "a person", "project": "the project", "cost_centre": "the cost centre"}
 
 
-def alert_message(alert: Alert) -> Message:
-    """The webhook of an alert; its id is the alert's, on every channel and each retry."""
-    return make_message(alert.alert_id, ALERT_EVENT, alert.raised_at, alert_data(alert))
+def notice_message(notice: AnyNotice) -> Message:
+    """The webhook of a notice; its id is the notice's, on every channel and each retry."""
+    if isinstance(notice, RehydrationNotice):
+        return rehydration_message(notice)
+    return alert_message(notice)
+
+
+def notice_mail(notice: AnyNotice, channel_id: str, recipients: tuple[str, ...]) -> Mail:
+    """The mail of a notice."""
+    if isinstance(notice, RehydrationNotice):
+        return rehydration_mail(notice, channel_id, recipients)
+    return alert_mail(notice, channel_id, recipients)
 
 
 def alert_data(alert: Alert) -> dict[str, Any]:
@@ -33,6 +43,23 @@ def alert_data(alert: Alert) -> dict[str, Any]:
         "committed_micros": alert.committed_micros,
         "currency": CURRENCY,
     }
+
+
+def alert_message(alert: Alert) -> Message:
+    """The webhook of a budget alert."""
+    return make_message(alert.alert_id, alert.kind, alert.raised_at, alert_data(alert))
+
+
+def rehydration_message(notice: RehydrationNotice) -> Message:
+    """The webhook of a rehydrated picture; whoever asked for it is not named."""
+    data = {
+        "department_id": notice.partition.department_id,
+        "image_id": notice.image_id,
+        "tier": notice.tier,
+        "available_until": notice.available_until,
+        "content_path": _content_path(notice),
+    }
+    return make_message(notice.alert_id, notice.kind, notice.raised_at, data)
 
 
 def ping_message(channel_id: str, test_id: str, now: str) -> Message:
@@ -53,9 +80,29 @@ def alert_mail(alert: Alert, channel_id: str, recipients: tuple[str, ...]) -> Ma
             f"Committed (reserved and spent): {_amount(alert.committed_micros)}\n"
             f"Limit: {_amount(alert.limit_micros)}\n"
             f"At: {alert.raised_at}\n\n"
-            f"Details: GET /api/v1/alerts/{alert.alert_id}\n"
+            f"Details: GET {API_PREFIX}/alerts/{alert.alert_id}\n"
             "This threshold is announced once in a period. Where alerts go is set with"
-            " /api/v1/alert-channels.\n"
+            f" {API_PREFIX}/alert-channels.\n"
+        ),
+    )
+
+
+def rehydration_mail(
+    notice: RehydrationNotice, channel_id: str, recipients: tuple[str, ...]
+) -> Mail:
+    """The mail of a rehydrated picture."""
+    return Mail(
+        mail_id=f"{notice.alert_id}.{channel_id}",
+        to=recipients,
+        subject=f"Back from the archive: picture {notice.image_id}",
+        text=(
+            f"A picture of the department {notice.partition.department_id} can be read again.\n\n"
+            f"Picture: {notice.image_id}\n"
+            f"Tier: {notice.tier}\n"
+            f"Available until: {notice.available_until}\n\n"
+            f"Read it: GET {_content_path(notice)}\n"
+            "Each rehydration is announced once. Where such messages go is set with"
+            f" {API_PREFIX}/alert-channels.\n"
         ),
     )
 
@@ -66,8 +113,12 @@ def ping_mail(channel_id: str, test_id: str, recipients: tuple[str, ...]) -> Mai
         mail_id=f"test-{test_id}",
         to=recipients,
         subject=f"Test of the alert channel {channel_id}",
-        text=f"Budget alerts of {channel_id} will arrive here.\n",
+        text=f"What is sent to {channel_id} will arrive here.\n",
     )
+
+
+def _content_path(notice: RehydrationNotice) -> str:
+    return f"{API_PREFIX}/images/{notice.image_id}/content"
 
 
 def _budget_of(alert: Alert) -> str:

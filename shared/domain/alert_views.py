@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from shared.domain.alert_channels import AlertChannel
-from shared.domain.alerts import Alert
+from shared.domain.alerts import Alert, NoticeKind
 from shared.domain.budgets import CURRENCY, ScopeKind
 from shared.domain.views import View
 
@@ -45,6 +45,7 @@ class AlertChannelView(View):
     enabled: bool
     url: str | None
     recipients: tuple[str, ...]
+    events: tuple[NoticeKind, ...] = Field(description="what it is told of; empty: everything")
     secret: str | None = Field(
         default=None, description="of a webhook, when it was just made: it is never shown again"
     )
@@ -98,6 +99,7 @@ def channel_view(channel: AlertChannel, secret: str | None = None) -> AlertChann
         enabled=channel.enabled,
         url=channel.url,
         recipients=channel.recipients,
+        events=channel.events,
         secret=secret,
         former_secret_until=former,
         disabled_reason=channel.disabled_reason,

@@ -5,9 +5,10 @@ with its audit event: creating it again is a conflict, so an alert is raised exa
 notices it and how often. A threshold that is left and reached again is not a second alert.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal, Self, cast
+from typing import Any, ClassVar, Final, Literal, Self, cast
 
 from shared.domain.audit_events import AuditEvent
 from shared.domain.budgets import CURRENCY, Budget, Scope, ScopeKind
@@ -18,6 +19,7 @@ from shared.domain.predicates import equal
 ACTOR: Final = "system:alerts"
 CHANNELS_PER_ALERT_MAX: Final = 40  # 20 of the department, 20 of the organisation
 ChannelKind = Literal["webhook", "email"]
+NoticeKind = Literal["budget.alert", "image.rehydrated"]
 DeliveryStatus = Literal["pending", "delivered", "undelivered"]
 
 
@@ -45,7 +47,7 @@ def alert_id(partition: Partition, scope: Scope, threshold: int) -> str:
 
 @dataclass(frozen=True)
 class Delivery:
-    """How far one alert has come on one channel; `attempts` counts those that have ended."""
+    """How far one notice has come on one channel; `attempts` counts those that have ended."""
 
     kind: ChannelKind
     status: DeliveryStatus = "pending"
@@ -54,27 +56,26 @@ class Delivery:
     ended_at: str | None = None
 
 
-@dataclass(frozen=True)
-class Alert:
-    """One alert as it was raised, and its deliveries by channel id; amounts in micro-AUD."""
+@dataclass(frozen=True, kw_only=True)
+class Notice(ABC):
+    """What channels are told once: an alert or another event, and its deliveries by channel id."""
 
+    kind: ClassVar[NoticeKind]
     partition: Partition
-    scope: Scope
-    threshold: int
     tenant_id: str
-    limit_micros: int
-    committed_micros: int
     raised_at: str
     deliveries: Mapping[str, Delivery]
     revision: int = 1
 
     @property
+    @abstractmethod
     def alert_id(self) -> str:
-        return alert_id(self.partition, self.scope, self.threshold)
+        """Public and the same on each retry: also its webhook and instance id."""
 
     @property
+    @abstractmethod
     def document_id(self) -> str:
-        return alert_document_id(self.scope, self.threshold)
+        """Unique in its partition: creating it again is a conflict."""
 
     @property
     def pending(self) -> tuple[str, ...]:
@@ -85,6 +86,33 @@ class Alert:
         """The next revision, in which one channel has come further."""
         deliveries = {**self.deliveries, channel_id: delivery}
         return replace(self, deliveries=deliveries, revision=self.revision + 1)
+
+    def progress(self) -> Document:
+        """The fields of the document that deliveries change."""
+        return {
+            "deliveries": {channel: dict(vars(each)) for channel, each in self.deliveries.items()},
+            "open_deliveries": len(self.pending),
+            "revision": self.revision,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alert(Notice):
+    """One budget alert as it was raised; amounts in micro-AUD."""
+
+    kind: ClassVar[NoticeKind] = "budget.alert"
+    scope: Scope
+    threshold: int
+    limit_micros: int
+    committed_micros: int
+
+    @property
+    def alert_id(self) -> str:
+        return alert_id(self.partition, self.scope, self.threshold)
+
+    @property
+    def document_id(self) -> str:
+        return alert_document_id(self.scope, self.threshold)
 
 
 def raise_alert(
@@ -130,19 +158,19 @@ def raised_event(alert: Alert) -> AuditEvent:
     )
 
 
-def delivery_event(alert: Alert, channel_id: str, now: str) -> AuditEvent:
-    """How an alert ended on one channel; its action carries the channel, so each ends once."""
-    delivery = alert.deliveries[channel_id]
+def delivery_event(notice: Notice, channel_id: str, now: str) -> AuditEvent:
+    """How a notice ended on one channel; its action carries the channel, so each ends once."""
+    delivery = notice.deliveries[channel_id]
     delivered = delivery.status == "delivered"
-    action = "budget.alert_delivered" if delivered else "budget.alert_undelivered"
+    ending = "delivered" if delivered else "undelivered"
     return AuditEvent(
-        action=f"{action}.{channel_id}",
-        object_id=alert.alert_id,
+        action=f"{notice.kind}_{ending}.{channel_id}",
+        object_id=notice.alert_id,
         actor=ACTOR,
         actor_role="system",
         outcome="success" if delivered else "failure",
         occurred_at=now,
-        correlation_id=alert.alert_id,
+        correlation_id=notice.alert_id,
         reason=delivery.reason,
         details={"channel": channel_id, "kind": delivery.kind, "attempts": delivery.attempts},
     )
@@ -166,23 +194,15 @@ def create_operation(alert: Alert) -> Operation:
             "committed_micros": alert.committed_micros,
             "currency": CURRENCY,
             "raised_at": alert.raised_at,
-            **_progress(alert),
+            **alert.progress(),
         }
     )
 
 
-def progress_operation(alert: Alert) -> Operation:
+def progress_operation(notice: Notice) -> Operation:
     """Write revision n of the deliveries in place of n - 1."""
-    steps = tuple({"op": "set", "path": f"/{k}", "value": v} for k, v in _progress(alert).items())
-    return Patch(alert.document_id, steps, equal({"revision": alert.revision - 1}))
-
-
-def _progress(alert: Alert) -> Document:
-    return {
-        "deliveries": {channel: dict(vars(each)) for channel, each in alert.deliveries.items()},
-        "open_deliveries": len(alert.pending),
-        "revision": alert.revision,
-    }
+    steps = tuple({"op": "set", "path": f"/{k}", "value": v} for k, v in notice.progress().items())
+    return Patch(notice.document_id, steps, equal({"revision": notice.revision - 1}))
 
 
 def read_alert(document: Mapping[str, Any]) -> Alert:
@@ -194,11 +214,13 @@ def read_alert(document: Mapping[str, Any]) -> Alert:
         limit_micros=int(document["limit_micros"]),
         committed_micros=int(document["committed_micros"]),
         raised_at=document["raised_at"],
-        deliveries={
-            channel: Delivery(**delivery) for channel, delivery in document["deliveries"].items()
-        },
+        deliveries=read_deliveries(document),
         revision=int(document["revision"]),
     )
+
+
+def read_deliveries(document: Mapping[str, Any]) -> dict[str, Delivery]:
+    return {channel: Delivery(**each) for channel, each in document["deliveries"].items()}
 
 
 def thresholds_of(budgets: Sequence[Budget]) -> list[tuple[Budget, int]]:

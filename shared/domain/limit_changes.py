@@ -7,9 +7,9 @@ into the next one. A budget that only warns keeps its ceiling, which is out of r
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from shared.domain.budgets import CEILING_OF_WARN, Budget, read_budget
+from shared.domain.budgets import Budget, read_budget
 from shared.domain.ledger import Operation, Patch
-from shared.domain.limit_steps import WARNS, below, increments, lowering
+from shared.domain.limit_steps import WARNS, has_limit, increments, lowering
 from shared.domain.money import checked_micros
 from shared.domain.predicates import Sum, compare, every, has_no, takes_holds
 from shared.errors import AllocationTooSmall, Conflict, PeriodClosed
@@ -30,7 +30,7 @@ def raise_limit(
         allowed = WARNS
     else:
         steps |= {"ceiling_micros": raised, "high_micros": raised}
-        allowed = every(below(CEILING_OF_WARN - 1, raised), _inside_allocation(budget, raised))
+        allowed = every(has_limit(raised), _inside_allocation(budget, raised))
     steps |= {"reserved_micros": reserved_micros, "spent_micros": spent_micros}
     return Patch(budget.scope.document_id, increments(steps), every(allowed, takes_holds()))
 

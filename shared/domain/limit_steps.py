@@ -12,7 +12,9 @@ from shared.domain.money import checked_micros
 from shared.domain.predicates import Sum, at_least, compare, every
 
 Steps = tuple[Mapping[str, Any], ...]
-WARNS: Final = at_least({"ceiling_micros": CEILING_OF_WARN})
+# Far above every limit, and below every ceiling out of reach, whatever rolled over out of it.
+WARNS_FROM: Final = CEILING_OF_WARN // 2
+WARNS: Final = at_least({"ceiling_micros": WARNS_FROM})
 
 
 def lowering(budget: Budget, lowered_micros: int) -> tuple[dict[str, int], str]:
@@ -29,7 +31,7 @@ def lowering(budget: Budget, lowered_micros: int) -> tuple[dict[str, int], str]:
     else:
         changes |= {"ceiling_micros": -taken}
         left |= {"ceiling_micros": taken}
-        allowed = every(below(CEILING_OF_WARN - 1, 0), at_least(left))
+        allowed = every(has_limit(0), at_least(left))
     if taken < lowered:
         allowed = every(allowed, compare(Sum(("limit_micros",)), "<=", Sum((), taken)))
     return changes, allowed
@@ -49,9 +51,9 @@ def settling(held_micros: int, spent_micros: int, raised: Budget | None) -> tupl
     return increments(changes | lowered), every(covered, allowed)
 
 
-def below(ceiling_micros: int, raised_micros: int) -> str:
-    """The ceiling is a number, and no more than this when it has risen by so much."""
-    return compare(Sum(("ceiling_micros",), raised_micros), "<=", Sum((), ceiling_micros))
+def has_limit(raised_micros: int) -> str:
+    """The budget does more than warn, also when its ceiling has risen by so much."""
+    return compare(Sum(("ceiling_micros",), raised_micros), "<=", Sum((), WARNS_FROM - 1))
 
 
 def increments(changes: Mapping[str, int]) -> Steps:

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from shared.domain.alert_channels import AlertChannel
-from shared.domain.alerts import Alert
+from shared.domain.alerts import Alert, Notice
 from shared.domain.audit_events import AuditEvent
 from shared.domain.budgets import Budget
 from shared.domain.deliveries import Mail, Outcome
 from shared.domain.ids import Partition
+from shared.domain.image_notices import AnyNotice
 from shared.domain.webhooks import Message
 
 
@@ -19,9 +20,11 @@ class AlertStore(Protocol):
         """Create the alert; False when it was raised before."""
         ...
 
-    async def alert(self, alert_id: str) -> Alert | None: ...
+    async def alert(self, alert_id: str) -> AnyNotice | None:
+        """The alert, or the notice of a rehydrated picture, that has this id."""
+        ...
 
-    async def record(self, alert: Alert, event: AuditEvent | None) -> bool:
+    async def record(self, alert: Notice, event: AuditEvent | None) -> bool:
         """Write revision n of the deliveries in place of n - 1; False if that is not what stands.
 
         False also when this very write was carried out and its answer lost: read it again.
@@ -32,8 +35,8 @@ class AlertStore(Protocol):
         """The document ids of all alerts of a partition."""
         ...
 
-    async def undelivered(self, partition: Partition, limit: int) -> Sequence[Alert]:
-        """Alerts that are still to be brought to a channel, oldest first."""
+    async def undelivered(self, partition: Partition, limit: int) -> Sequence[AnyNotice]:
+        """Alerts and notices that are still to be brought to a channel, oldest first."""
         ...
 
     async def committed_budgets(self, partition: Partition) -> Sequence[Budget]:

@@ -5,6 +5,7 @@ from typing import IO, Protocol
 
 from shared.domain.audit_events import AuditEvent
 from shared.domain.blob_paths import PictureName
+from shared.domain.image_notices import RehydrationNotice
 from shared.domain.legal_holds import LegalHold
 from shared.domain.rehydrations import Rehydration
 from shared.domain.retention import RetentionPolicy
@@ -78,6 +79,13 @@ class PictureRecords(Protocol):
 
     async def rehydration(self, image_id: str) -> Rehydration | None: ...
 
-    async def put_rehydration(self, rehydration: Rehydration, event: AuditEvent) -> bool: ...
+    async def put_rehydration(
+        self,
+        rehydration: Rehydration,
+        event: AuditEvent,
+        notice: RehydrationNotice | None = None,
+    ) -> bool:
+        """Write revision n in place of n - 1, with its notice if it has one."""
+        ...
 
     async def open_rehydrations(self, department_id: str) -> Sequence[Rehydration]: ...

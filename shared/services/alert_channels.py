@@ -20,7 +20,7 @@ from shared.domain.alert_views import (
     AlertChannelView,
     channel_view,
 )
-from shared.domain.alerts import ACTOR, ChannelKind
+from shared.domain.alerts import ACTOR, ChannelKind, NoticeKind
 from shared.domain.audit_events import AuditEvent, Outcome
 from shared.domain.deliveries import Outcome as Delivered
 from shared.domain.identity import CLAIM_BY_ROLE, Caller, Role
@@ -36,13 +36,14 @@ MANAGERS_ONLY = "Only managers and administrators decide where alerts go."
 
 @dataclass(frozen=True)
 class ChannelChange:
-    """What a channel shall be; `rotate_secret` makes a webhook a new secret."""
+    """What a channel shall be; `rotate_secret` makes a webhook a new secret; no events: all."""
 
     kind: ChannelKind
     enabled: bool = True
     url: str | None = None
     recipients: tuple[str, ...] = ()
     rotate_secret: bool = False
+    events: tuple[NoticeKind, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ class AlertChannels:
             enabled=change.enabled,
             url=change.url,
             recipients=change.recipients,
+            events=change.events,
             secrets=before.secrets if before else (),
             updated_at=now.isoformat(),
             revision=before.revision + 1 if before else 1,

@@ -1,4 +1,4 @@
-"""Brings an alert to one channel, one try at a time; a durable orchestration does the waiting."""
+"""Brings a notice to one channel, one try at a time; a durable orchestration does the waiting."""
 
 import logging
 from dataclasses import dataclass, replace
@@ -9,9 +9,10 @@ from shared.domain.alert_channels import (
     channels_partition,
     owner_of_channel,
 )
-from shared.domain.alert_messages import alert_mail, alert_message
-from shared.domain.alerts import Alert, Delivery, delivery_event
+from shared.domain.alert_messages import notice_mail, notice_message
+from shared.domain.alerts import Delivery, delivery_event
 from shared.domain.deliveries import ATTEMPTS_MAX, Outcome, wait_s
+from shared.domain.image_notices import AnyNotice
 from shared.errors import InvariantBroken, Unavailable
 from shared.ports import Clock
 from shared.ports.alerts import AlertChannelStore, AlertStore, Mailer, WebhookSender
@@ -61,13 +62,13 @@ class AlertDeliveries:
         pause_s = wait_s(attempt, f"{alert_id}:{channel_id}", outcome.retry_after_s)
         return Step("pending", pause_s)
 
-    async def _alert(self, alert_id: str) -> Alert:
+    async def _alert(self, alert_id: str) -> AnyNotice:
         alert = await self.store.alert(alert_id)
         if alert is None:  # it was created before this was started; a replica may lag behind
             raise Unavailable("The alert could not be read yet.")
         return alert
 
-    async def _send(self, alert: Alert, channel_id: str) -> Outcome:
+    async def _send(self, alert: AnyNotice, channel_id: str) -> Outcome:
         owner = owner_of_channel(channel_id)
         if owner is None:
             raise InvariantBroken("An alert is addressed to something that is no channel.")
@@ -82,15 +83,15 @@ class AlertDeliveries:
             await self.changes.switch_off(partition, channel_id, outcome.reason)
         return outcome
 
-    async def _sent(self, alert: Alert, channel: AlertChannel) -> Outcome:
+    async def _sent(self, alert: AnyNotice, channel: AlertChannel) -> Outcome:
         if channel.kind == "webhook":
             secrets = channel.valid_secrets(self.clock.now())
-            return await self.webhooks.send(channel.url or "", secrets, alert_message(alert))
+            return await self.webhooks.send(channel.url or "", secrets, notice_message(alert))
         if self.mailer is None:
             return Outcome("refused", "mail_not_configured")
-        return await self.mailer.send(alert_mail(alert, channel.channel_id, channel.recipients))
+        return await self.mailer.send(notice_mail(alert, channel.channel_id, channel.recipients))
 
-    async def _record(self, alert: Alert, channel_id: str, progress: Delivery) -> Delivery:
+    async def _record(self, alert: AnyNotice, channel_id: str, progress: Delivery) -> Delivery:
         """Write a channel's progress into the alert, beside what other channels write there."""
         now = self.clock.now().isoformat()
         for _ in range(RECORD_TRIES_MAX):

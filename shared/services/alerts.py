@@ -2,19 +2,22 @@
 
 import logging
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from shared.domain.alert_channels import ORGANISATION_WIDE, AlertChannel, channels_partition
+from shared.domain.alert_channels import ORGANISATION_WIDE, channels_partition
 from shared.domain.alert_views import AlertView, alert_view
 from shared.domain.alerts import (
     CHANNELS_PER_ALERT_MAX,
     Alert,
+    ChannelKind,
+    NoticeKind,
     alert_document_id,
     raise_alert,
     raised_event,
     thresholds_of,
 )
+from shared.domain.budget_policies import POLICIES
 from shared.domain.budgets import Budget
 from shared.domain.identity import Caller, Ownership, require_sight
 from shared.domain.ids import Partition
@@ -65,12 +68,16 @@ class Alerts:
     async def sweep(
         self, partitions: Sequence[Partition], orchestrations: AlertOrchestrations
     ) -> AlertSweepReport:
-        """Raise what nobody noted after a commit, and start deliveries that are not running."""
+        """Raise what nobody noted after a commit, and start deliveries that are not running.
+
+        Partitions of policies have no budgets, but notices that are to be delivered.
+        """
         report = AlertSweepReport()
         for partition in partitions:
             report.partitions += 1
             try:
-                report.raised += await self._catch_up(partition)
+                if partition.period != POLICIES:
+                    report.raised += await self._catch_up(partition)
                 report.started += await self._start(partition, orchestrations)
             except Exception:  # one bad partition must not hold up the others
                 logger.exception("alerts of a partition not swept")
@@ -80,12 +87,24 @@ class Alerts:
     async def get(self, caller: Caller, alert_id: str) -> AlertView:
         """One alert, for those who may see its budget; NotFound for everybody else."""
         alert = await self.store.alert(alert_id)
-        if alert is None:
+        if not isinstance(alert, Alert):
             raise NotFound(NO_SUCH)
         person = alert.scope.scope_id if alert.scope.kind == "user" else ""
         owner = Ownership(alert.tenant_id, alert.partition.department_id, person)
         require_sight(caller, owner, "alert")
         return alert_view(alert)
+
+    async def addressed(
+        self, department_id: str, tenant_id: str, kind: NoticeKind
+    ) -> Mapping[str, ChannelKind]:
+        """The channels that a notice of a department goes to."""
+        found = [
+            channel
+            for owner in (department_id, ORGANISATION_WIDE)
+            for channel in await self.channels.channels(channels_partition(owner, tenant_id))
+        ]
+        wanted = [channel for channel in found if channel.enabled and channel.wants(kind)]
+        return {each.channel_id: each.kind for each in wanted[:CHANNELS_PER_ALERT_MAX]}
 
     async def _catch_up(self, partition: Partition) -> int:
         reached = thresholds_of(await self.store.committed_budgets(partition))
@@ -121,28 +140,18 @@ class Alerts:
         tenant_id = await self.directory.tenant_of(partition.department_id)
         if tenant_id is None:
             raise InvariantBroken("A department with a budget has no tenant.")
-        addressed = await self._addressed(partition.department_id, tenant_id)
         alert = raise_alert(
             partition,
             budget,
             threshold,
             tenant_id=tenant_id,
-            channels={each.channel_id: each.kind for each in addressed},
+            channels=await self.addressed(partition.department_id, tenant_id, Alert.kind),
             now=self.clock.now().isoformat(),
         )
         raised = await self.store.raise_once(alert, raised_event(alert))
         if raised:
             _log_raised(alert)
         return raised
-
-    async def _addressed(self, department_id: str, tenant_id: str) -> list[AlertChannel]:
-        """The channels that an alert of a department goes to."""
-        found = [
-            channel
-            for owner in (department_id, ORGANISATION_WIDE)
-            for channel in await self.channels.channels(channels_partition(owner, tenant_id))
-        ]
-        return [channel for channel in found if channel.enabled][:CHANNELS_PER_ALERT_MAX]
 
     def _remember(self, place: tuple[str, str]) -> None:
         self._seen[place] = None

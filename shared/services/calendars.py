@@ -44,9 +44,13 @@ class Calendars:
         """Where work may still be open: this period and the one before, of every department."""
         return await self._partitions(2)
 
+    async def policy_partitions(self) -> Sequence[Partition]:
+        """Where policies, and what belongs to no period, stand."""
+        return [policy_partition(each) for each in await self.directory.departments()]
+
     async def outbox_partitions(self, *, thorough: bool) -> Sequence[Partition]:
         """Where audit events may wait to be copied; `thorough` looks a year back as well."""
-        policies = [policy_partition(each) for each in await self.directory.departments()]
+        policies = await self.policy_partitions()
         behind = await self._partitions(RECENT_PERIODS if thorough else 2)
         return [*await self._ahead(), *behind, *policies]
 

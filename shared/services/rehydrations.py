@@ -1,21 +1,31 @@
 """Brings pictures back from the archive: charged once to the department, followed to their end."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from shared.domain.alerts import ChannelKind
 from shared.domain.audit_events import AuditEvent, Outcome
 from shared.domain.budgets import Budget, Charge
 from shared.domain.freezes import Target, standing_freeze, targets_of_scopes
 from shared.domain.identity import CLAIM_BY_ROLE, Caller
+from shared.domain.image_notices import RehydrationNotice, rehydration_notice
 from shared.domain.legal_holds import picture_of
 from shared.domain.rehydrations import HOURS_MAX, UNDER_WAY, Rehydration
 from shared.domain.storage_prices import Priority
 from shared.domain.storage_tiers import StoredBlob
 from shared.domain.storage_views import RehydrationView, rehydration_view
-from shared.errors import Conflict, Frozen, NotFound, PeriodNotOpen, Rejected, Unavailable
+from shared.errors import (
+    Conflict,
+    Frozen,
+    InvariantBroken,
+    NotFound,
+    PeriodNotOpen,
+    Rejected,
+    Unavailable,
+)
 from shared.ports import Clock, Directory, Ledger
 from shared.ports.picture_storage import PictureRecords, PictureStorage
 from shared.services.alerts import Alerts
@@ -171,21 +181,35 @@ class Rehydrations:
                 return rehydration
             return await self._moved(rehydration, "ended", reason="archived")
         if blob.readable:
-            await self.storage.touch(rehydration.picture)
-            until = now + timedelta(days=rehydration.online_days)
-            return await self._moved(
-                rehydration,
-                "available",
-                available_at=now.isoformat(),
-                online_until=until.isoformat(),
-            )
+            return await self._available(rehydration, blob)
         if not blob.rehydrating:  # it was charged and then never started, or started in vain
             await self.storage.rehydrate(rehydration.picture, rehydration.priority)
         return rehydration
 
+    async def _available(self, rehydration: Rehydration, blob: StoredBlob) -> Rehydration:
+        """Note that a picture is there, and in the same transaction whom that is told."""
+        await self.storage.touch(rehydration.picture)
+        channels: Mapping[str, ChannelKind] = {}
+        if self.alerts is not None:
+            channels = await self.alerts.addressed(
+                rehydration.partition.department_id, rehydration.tenant_id, RehydrationNotice.kind
+            )
+        now = self.clock.now()
+        until = now + timedelta(days=rehydration.online_days)
+        moved = self._following(
+            rehydration,
+            "available",
+            available_at=now.isoformat(),
+            online_until=until.isoformat(),
+        )
+        return await self._written(moved, rehydration_notice(moved, blob.tier, channels))
+
     async def _moved(self, rehydration: Rehydration, status: Any, **changes: Any) -> Rehydration:
         """Write the next revision with its event, or find what somebody else wrote."""
-        moved = replace(
+        return await self._written(self._following(rehydration, status, **changes))
+
+    def _following(self, rehydration: Rehydration, status: Any, **changes: Any) -> Rehydration:
+        return replace(
             rehydration,
             status=status,
             revision=rehydration.revision + 1,
@@ -193,10 +217,17 @@ class Rehydrations:
             change_id=self.clock.new_id(),
             **changes,
         )
-        outcome: Outcome = "denied" if status == "refused" else "success"
-        if await self.records.put_rehydration(moved, moved.event(status, outcome)):
+
+    async def _written(
+        self, moved: Rehydration, notice: RehydrationNotice | None = None
+    ) -> Rehydration:
+        outcome: Outcome = "denied" if moved.status == "refused" else "success"
+        if await self.records.put_rehydration(moved, moved.event(moved.status, outcome), notice):
             return moved
-        return await self.records.rehydration(rehydration.image_id) or rehydration
+        standing = await self.records.rehydration(moved.image_id)
+        if standing is None:
+            raise InvariantBroken("The record of a rehydration has vanished.")
+        return standing
 
     async def _check_not_frozen(self, caller: Caller, wanted: Rehydration) -> None:
         """Raise Frozen, and leave an event, if new spending of the payers is stopped."""

@@ -5,14 +5,18 @@ from dataclasses import replace
 
 import pytest
 
+from shared.adapters.cosmos_alerts import CosmosAlerts
 from shared.adapters.cosmos_picture_records import CosmosPictureRecords
+from shared.domain.alerts import ChannelKind
 from shared.domain.blob_paths import PictureName
 from shared.domain.ids import Partition, operation_id
+from shared.domain.image_notices import rehydration_notice
 from shared.domain.legal_holds import LegalHold
 from shared.domain.rehydrations import Rehydration
 from shared.domain.retention import RetentionPolicy
 from tests import builders
 from tests.contract.cosmos_stores import Stores, stores
+from tests.fakes.alerts import FakeAlerts
 from tests.fakes.clock import FakeClock
 from tests.fakes.picture_storage import FakePictureRecords
 from tests.fakes.records import FakeRecords
@@ -26,6 +30,13 @@ def records(stores: Stores) -> CosmosPictureRecords:
     if isinstance(stores.records, FakeRecords):
         return FakePictureRecords(stores.connection._connection, FakeClock())  # type: ignore[attr-defined]
     return CosmosPictureRecords(stores.connection, FakeClock())
+
+
+@pytest.fixture
+def alerts(stores: Stores) -> CosmosAlerts:
+    if isinstance(stores.records, FakeRecords):
+        return FakeAlerts(stores.connection._connection)  # type: ignore[attr-defined]
+    return CosmosAlerts(stores.connection)
 
 
 @pytest.fixture
@@ -114,6 +125,31 @@ async def test_open_rehydrations_are_those_the_sweep_looks_after(
         assert await put(records, standing)
         found = await records.open_rehydrations(department(name))
         assert found == ([standing] if status != "ended" else [])
+
+
+async def test_notice_stands_if_and_only_if_its_rehydration_became_available(
+    records: CosmosPictureRecords, alerts: CosmosAlerts, name: PictureName
+) -> None:
+    asked = rehydration_of(name)
+    assert await put(records, asked)
+    there = {"status": "available", "available_at": SINCE, "online_until": "2026-12-13"}
+    first, late = (
+        rehydration_of(name, revision=2, change_id=change, **there) for change in ("a", "b")
+    )
+    hook: dict[str, ChannelKind] = {f"{department(name)}.hook": "webhook"}
+    notices = [rehydration_notice(first, "cold", hook), rehydration_notice(late, "hot", {})]
+    assert len({each.alert_id for each in notices}) == 1
+    event = first.event("available")
+    assert not await records.put_rehydration(
+        replace(first, revision=3), replace(first, revision=3).event("available"), notices[0]
+    )
+    assert await alerts.alert(notices[0].alert_id) is None
+    assert await records.put_rehydration(first, event, notices[0])
+    assert await records.put_rehydration(first, event, notices[0])  # its answer was lost
+    assert not await records.put_rehydration(late, late.event("available"), notices[1])
+    assert await alerts.alert(notices[0].alert_id) == notices[0]
+    assert await alerts.undelivered(first.partition, 10) == [notices[0]]
+    assert await alerts.raised(first.partition) == {notices[0].document_id}
 
 
 async def test_retention_is_the_default_until_it_is_put(

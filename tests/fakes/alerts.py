@@ -7,10 +7,10 @@ from shared.adapters.cosmos import answered
 from shared.adapters.cosmos_alert_channels import CosmosAlertChannels
 from shared.adapters.cosmos_alerts import CosmosAlerts
 from shared.domain.alert_channels import AlertChannel, read_channel
-from shared.domain.alerts import Alert, read_alert
 from shared.domain.budgets import Budget, read_budget
 from shared.domain.deliveries import Mail, Outcome
-from shared.domain.ids import Partition, partition_of
+from shared.domain.ids import Partition
+from shared.domain.image_notices import AnyNotice, partition_of_notice, read_notice
 from shared.domain.ledger import Document
 from shared.domain.webhooks import Message
 from tests.fakes.cosmos_container import FakeConnection
@@ -23,23 +23,23 @@ class FakeAlerts(CosmosAlerts):
         super().__init__(connection.as_connection())
         self._fake = connection.container("ledger")
 
-    async def alert(self, alert_id: str) -> Alert | None:
-        partition = partition_of(alert_id)
+    async def alert(self, alert_id: str) -> AnyNotice | None:
+        partition = partition_of_notice(alert_id)
         if partition is None:
             return None
         found = await self._scan(partition, lambda d: d.get("alert_id") == alert_id)
-        return read_alert(found[0]) if found else None
+        return read_notice(found[0]) if found else None
 
     async def raised(self, partition: Partition) -> frozenset[str]:
         found = await self._scan(partition, lambda d: d["type"] == "alert")
         return frozenset(str(each["id"]) for each in found)
 
-    async def undelivered(self, partition: Partition, limit: int) -> Sequence[Alert]:
+    async def undelivered(self, partition: Partition, limit: int) -> Sequence[AnyNotice]:
         found = await self._scan(
             partition, lambda d: d["type"] == "alert" and d["open_deliveries"] > 0
         )
         found.sort(key=lambda each: str(each["raised_at"]))
-        return [read_alert(each) for each in found[:limit]]
+        return [read_notice(each) for each in found[:limit]]
 
     async def committed_budgets(self, partition: Partition) -> Sequence[Budget]:
         found = await self._scan(

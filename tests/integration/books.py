@@ -33,6 +33,7 @@ ALSO_ALLOWED = (
     "generation.dropped",
     "grant.",
     "hold.",
+    "image.rehydrated",
     "override.",
     "privacy",
     "provider_batch.",

@@ -65,7 +65,7 @@ async def school(own_cloud: Cloud, olga: Person) -> School:
     return School(managers, member, olga)
 
 
-async def test_approved_request_is_carried_out_and_raises_by_its_amount(school: School) -> None:
+async def test_approved_request_is_carried_out_and_raises_by_what_it_costs(school: School) -> None:
     before = await school.project("asks")
     body = order(project="asks")
     asked = await school.asked(body, key="ask-once")
@@ -87,9 +87,39 @@ async def test_approved_request_is_carried_out_and_raises_by_its_amount(school: 
     assert concluded["status"] == "concluded"
     assert [vote["decision"] for vote in concluded["votes"]] == ["approve"]
     after = await school.project("asks")
-    assert after["limit_micros"] - before["limit_micros"] == shown["amount_micros"]
-    assert after["spent_micros"] - before["spent_micros"] == ended["cost"]["amount_micros"]
+    cost = ended["cost"]["amount_micros"]
+    assert cost < shown["amount_micros"]
+    assert after["spent_micros"] - before["spent_micros"] == cost
+    assert after["limit_micros"] - before["limit_micros"] == cost
+    assert after["available_micros"] == before["available_micros"] == 0
     (await decide(school.managers[1], asked["id"])).problem(409, "already_decided")
+
+
+async def test_approved_batch_that_is_canceled_leaves_no_money_behind(school: School) -> None:
+    before = await school.project("asks")
+    items = [order(scenario="slow seconds=3") for _ in range(30)]
+    posted = await school.member.send(
+        "POST", "/batches", json={"items": items}, params={"project": "asks"}
+    )
+    batch_id = posted.json(202)["id"]
+    for person in school.managers:
+        (await decide(person, batch_id)).json()
+
+    async def look() -> Json:
+        found: Json = await school.member.batch(batch_id)
+        return found
+
+    await until(look, lambda each: each["status"] == "running")
+    assert (await school.project("asks"))["limit_micros"] > before["limit_micros"]
+    (await school.member.delete(f"/batches/{batch_id}")).json(202)
+    ended = await until(look, lambda each: each["status"] != "running")
+    assert ended["status"] == "canceled"
+    assert ended["rows"]["canceled"] > 0
+    after = await school.project("asks")
+    assert after["reserved_micros"] == 0
+    assert after["limit_micros"] - before["limit_micros"] == ended["spent_micros"]
+    again = await school.asked()  # nothing is left to spend
+    (await school.member.delete(f"/generations/{again['id']}")).json()
 
 
 async def test_requester_and_strangers_cannot_approve(

@@ -141,6 +141,9 @@ async def test_manager_hands_out_no_more_than_the_department_has(team: Team) -> 
     ("path", "fields", "fault"),
     [
         ("/grants", {"ends_at": "2020-01-01T00:00:00Z"}, "/ends_at"),
+        ("/grants", {"ends_at": "0001-01-01T00:00:00+14:00"}, "/ends_at"),
+        ("/grants", {"ends_at": "9999-12-31T23:59:59-14:00"}, "/ends_at"),
+        ("/grants", {"reason": "why\u0000not"}, "/reason"),
         ("/grants", {"amount_micros": 0}, "/amount_micros"),
         ("/grants", {"scopes": []}, "/scopes"),
         ("/overrides", {"reason": "short"}, "/reason"),

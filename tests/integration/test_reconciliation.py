@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -12,7 +13,8 @@ import pytest
 
 from tests.integration.api import Json, Person, order, prompt, until
 from tests.integration.batch_files import as_csv
-from tests.integration.cloud import Cloud, organisation
+from tests.integration.books import check_books, check_trail, wait_until_settled
+from tests.integration.cloud import Cloud, open_cloud, organisation
 from tests.integration.test_uploads import batches_of, put
 
 DEPARTMENT = "foundry"
@@ -59,6 +61,33 @@ async def reconcile(admin: Person, provider: str) -> Json:
 async def close(admin: Person, case_id: str, **body: object) -> Json:
     path = f"/cases/{quote(case_id)}/close"
     return (await admin.post(path, {"reason": "looked at it", **body})).json()
+
+
+@pytest.fixture(scope="module")
+async def own_cloud(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cloud]:
+    """A cloud of this module's own: a model that drifts is stopped for everybody."""
+    if os.environ.get("EIG_TARGET"):
+        pytest.skip("freezes would concern everybody who uses the target")
+    async with open_cloud(tmp_path_factory.mktemp("reconciled")) as cloud:
+        yield cloud
+        await wait_until_settled(cloud)
+        await check_books(cloud)
+        await check_trail(cloud)
+
+
+@pytest.fixture(scope="module")
+async def olga(own_cloud: Cloud) -> Person:
+    return await own_cloud.person("olga")
+
+
+@pytest.fixture(scope="module")
+async def mia(own_cloud: Cloud) -> Person:
+    return await own_cloud.person("mia")
+
+
+@pytest.fixture(scope="module")
+async def ava(own_cloud: Cloud) -> Person:
+    return await own_cloud.person("ava")
 
 
 @pytest.fixture(scope="module")

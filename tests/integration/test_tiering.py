@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import csv
+import email
 import hashlib
 import io
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+from email.policy import default
 
 import pytest
 from PIL import Image
@@ -20,6 +24,9 @@ LIMIT_MICROS = 5_000_000
 PLENTY_MICROS = 2_000_000
 TIGHT_MICROS = 30_000  # one small picture, and then less than a rehydration costs
 HIGH = {"priority": "high"}
+INBOX = "darkroom-returns"
+CURATOR = "curator@darkroom.example"
+SOON_S = 40.0  # a delivery is tried again after 5 s, on two busy cores
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,29 @@ class Studio:
 
     async def spent(self, person: Person, scope: str) -> int:
         return int((await person.get(f"/budgets/{scope}")).json()["spent_micros"])
+
+    async def channel(self, name: str, body: Json) -> Json:
+        """A new alert channel of the department, as the answer shows it."""
+        path, headers = f"/alert-channels/{DEPARTMENT}.{name}", {"If-None-Match": "*"}
+        created: Json = (await self.admin.send("PUT", path, json=body, headers=headers)).json()
+        return created
+
+    async def inbox(self, rule: Json | None = None) -> list[Json]:
+        """What the receiving stand-in got; a rule sets how it verifies and answers."""
+        url = f"{self.cloud.simulators_url}/_control/webhooks/{INBOX}"
+        if rule is not None:
+            async with self.cloud.session.put(url, json=rule) as answer:
+                assert answer.status == 200, await answer.text()
+        async with self.cloud.session.get(url) as answer:
+            found: list[Json] = (await answer.json())["deliveries"]
+            return found
+
+    def mails(self, image_id: str) -> list[EmailMessage]:
+        """Every kept mail that is about a picture, parsed as a mail program does."""
+        assert self.cloud.stack is not None
+        files = (self.cloud.stack.options.directory / "mail").glob("*.eml")
+        parsed = [email.message_from_bytes(path.read_bytes(), policy=default) for path in files]
+        return [mail for mail in parsed if image_id in str(mail["Subject"])]
 
     async def events(self, object_id: str) -> list[str]:
         """The actions of an object's audit events, in the log or on their way there."""
@@ -141,6 +171,56 @@ async def test_rehydration_is_charged_once_and_followed_to_its_end(
     assert await studio.events(f"{image_id}.r1") == ["rehydration.charged"]
     entries = (await maker.get("/reports/spend", {"by": "kind"})).json()["rows"]
     assert ["rehydration"] in [row["group"] for row in entries]
+
+
+async def test_rehydrated_picture_is_announced_once_by_signed_webhook_and_mail(
+    studio: Studio,
+) -> None:
+    url = f"{studio.cloud.simulators_url}/webhooks/{INBOX}"
+    hook = {"kind": "webhook", "url": url, "events": ["image.rehydrated"]}
+    created = await studio.channel("returns", hook)
+    assert created["events"] == ["image.rehydrated"]
+    await studio.inbox({"secrets": [created["secret"]], "fail_times": 1, "status": 503})
+    await studio.channel("mail", {"kind": "email", "recipients": [CURATOR]})
+    image_id = await studio.picture()
+    await studio.pass_days(100)
+    (await studio.maker.post(f"/images/{image_id}/rehydrate", HIGH)).json(202)
+
+    async def look() -> list[Json]:
+        for timer in ("StorageSweep", "AlertSweep"):
+            await studio.cloud.fire(timer)
+        found = await studio.inbox()
+        return [each for each in found if json.loads(each["body"])["data"]["image_id"] == image_id]
+
+    came = await until(look, lambda found: len(found) >= 2, SOON_S)
+    assert [(each["answered"], each["verified"]) for each in came] == [(503, True), (204, True)]
+    assert came[0]["body"] == came[1]["body"]
+    assert came[0]["webhook_id"] == came[1]["webhook_id"]
+    shown = (await studio.image(image_id))["storage"]
+    body = json.loads(came[0]["body"])
+    assert (body["type"], body["timestamp"]) == (
+        "image.rehydrated",
+        shown["rehydration"]["available_at"],
+    )
+    assert body["data"] == {
+        "department_id": DEPARTMENT,
+        "image_id": image_id,
+        "tier": shown["tier"],
+        "available_until": shown["rehydration"]["online_until"],
+        "content_path": f"/api/v1/images/{image_id}/content",
+    }
+    (mail,) = studio.mails(image_id)
+    assert mail["To"] == CURATOR
+    assert body["data"]["content_path"] in mail.get_content()
+
+    async def notices() -> list[Json]:
+        where = "c.type = 'alert' AND c.image_id = @id"
+        return await studio.cloud.documents("ledger", where, id=image_id)
+
+    (notice,) = await until(notices, lambda found: not any(n["open_deliveries"] for n in found))
+    assert notice["alert_id"] == came[0]["webhook_id"]
+    delivered = [f"image.rehydrated_delivered.{DEPARTMENT}.{each}" for each in ("mail", "returns")]
+    assert await studio.events(notice["alert_id"]) == delivered
 
 
 async def test_rehydrated_picture_goes_back_after_four_weeks_and_costs_again(

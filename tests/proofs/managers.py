@@ -185,10 +185,11 @@ def freeze(
     lasts_s = chance.random() * FREEZE_S_MAX
 
     async def act(world: World) -> object:
-        await world.freezes.set(ADMIN, target, REASON, None, "c-1")
+        elsewhere = world.freezes_of_a_worker()  # people and orchestrations have another view
+        await elsewhere.set(ADMIN, target, REASON, None, "c-1")
         await asyncio.sleep(lasts_s)
         try:
-            return await world.freezes.lift(ADMIN, target, REASON, "c-1")
+            return await elsewhere.lift(ADMIN, target, REASON, "c-1")
         except NotFound:
             return None  # somebody else has lifted it
 

@@ -286,15 +286,6 @@ CHANGING = (
         ),
     ),
     _mutant(
-        "a grant is taken back each time somebody looks",
-        ("shared.domain.grants:end_operations", 'steps, has_status("active")', "steps"),
-        (
-            "shared.adapters.cosmos_grants:CosmosGrants.due",
-            "c.status = 'active' AND ",
-            "",
-        ),
-    ),
-    _mutant(
         "a grant does not raise the highest ceiling",
         (
             "shared.domain.limit_changes:raise_limit",

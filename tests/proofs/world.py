@@ -135,13 +135,7 @@ class World:
             "azure_openai": self._provider("azure_openai", jobs=False),
             "replicate": self._provider("replicate", jobs=True),
         }
-        self.freezes = Freezes(
-            store=FakeFreezes(self.connection),
-            watch=FreezeWatch(FakeFreezes(self.connection), self.clock),
-            ledger=self.ledger,
-            directory=self.directory,
-            clock=self.clock,
-        )
+        self.freezes = self.freezes_of_a_worker()
         self.attempts = Attempts(
             ledger=self.ledger,
             images=self.images,
@@ -235,6 +229,17 @@ class World:
             after_billing=after_billing,
         )
         return provider
+
+    def freezes_of_a_worker(self) -> Freezes:
+        """Freezes with a view of their own, which knows nothing of what others have thrown."""
+        store = FakeFreezes(self.connection)
+        return Freezes(
+            store=store,
+            watch=FreezeWatch(store, self.clock),
+            ledger=self.ledger,
+            directory=self.directory,
+            clock=self.clock,
+        )
 
     def alerts_of_a_worker(self) -> Alerts:
         """Alerts that remember none that was raised before."""

@@ -87,7 +87,7 @@ class World:
         document = self.container.peek(PARTITION.key, document_id)
         assert document is not None
         found = await self.store.alert(document["alert_id"])
-        assert found is not None
+        assert isinstance(found, Alert)
         return found
 
     def events(self, ending: str) -> list[str]:

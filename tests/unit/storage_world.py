@@ -14,6 +14,7 @@ from shared.domain.budget_policies import BudgetPolicy
 from shared.domain.budgets import Scope
 from shared.domain.identity import Role
 from shared.domain.storage_tiers import StoredBlob
+from shared.services.alerts import Alerts
 from shared.services.budget_periods import BudgetPeriods
 from shared.services.calendars import Calendars
 from shared.services.freezes import FreezeWatch
@@ -24,6 +25,7 @@ from shared.services.retention import Retention
 from shared.services.storage_tariff import StorageTariff
 from tests import builders
 from tests.builders import DEPARTMENT, PARTITION
+from tests.fakes.alerts import FakeAlertChannels, FakeAlerts
 from tests.fakes.budget_policies import FakeBudgetPolicies
 from tests.fakes.clock import FakeClock
 from tests.fakes.cosmos_container import FakeConnection
@@ -107,6 +109,10 @@ class World:
     def images(self) -> Images:
         return Images(FakeRecords(self.connection), FakeImageStore(), self.clock)
 
+    def alerts(self) -> Alerts:
+        stores = FakeAlerts(self.connection), FakeAlertChannels(self.connection)
+        return Alerts(*stores, self.directory, self.clock)
+
     def rehydrations(self) -> Rehydrations:
         policy = load_lifecycle(tracks_access=False)
         calendars = Calendars(self.policies, self.directory, self.clock)
@@ -120,6 +126,7 @@ class World:
             calendars=calendars,
             directory=self.directory,
             clock=self.clock,
+            alerts=self.alerts(),
             freezes=FreezeWatch(FakeFreezes(self.connection), self.clock),
         )
 

@@ -9,6 +9,7 @@ import pytest
 from shared.domain.alert_channels import ORGANISATION_WIDE
 from shared.domain.deliveries import Outcome
 from shared.domain.identity import Caller
+from shared.domain.ids import Partition
 from shared.errors import Conflict, Invalid, NotFound, PolicyDenied, PreconditionFailed
 from tests.unit.alert_world import (
     AVA,
@@ -165,3 +166,25 @@ async def test_mail_channel_is_refused_where_no_mail_is_sent() -> None:
     channels = replace(world.channels, mailer=None)
     with pytest.raises(Invalid):
         await channels.put(MIA, MAIL, EMAIL, expected=0, correlation_id="c-1")
+
+
+async def test_events_of_a_channel_are_shown_audited_and_all_unless_named() -> None:
+    world = World()
+    await world.put()
+    assert (await world.channels.get(MIA, HOOK)).events == ()
+    await world.put(HOOK, replace(WEBHOOK, events=("budget.alert",)), 1)
+    assert (await world.channels.get(MIA, HOOK)).events == ("budget.alert",)
+    (event_id,) = [each for each in world.events("alert_channel.changed") if each.endswith("2")]
+    outbox = world.container.peek(PARTITION_OF_POLICIES, event_id)
+    assert outbox is not None
+    details = outbox["event"]["details"]
+    assert (details["before_events"], details["after_events"]) == ("all", "budget.alert")
+
+
+async def test_channel_of_before_events_existed_wants_everything() -> None:
+    world = World()
+    await world.put()
+    stored = world.container.partitions[PARTITION_OF_POLICIES][f"channel:{HOOK}"]
+    del stored["channel"]["events"]
+    (channel,) = await world.channel_store.channels(Partition("marketing", "policies"))
+    assert channel.wants("budget.alert") and channel.wants("image.rehydrated")

@@ -47,7 +47,7 @@ async def test_note_asks_the_store_once_for_each_threshold() -> None:
 
 
 async def test_note_never_fails_its_caller_and_the_sweep_catches_up() -> None:
-    world = World(ScriptedFaults("query", *[Fault.UNREACHABLE] * 5))
+    world = World(ScriptedFaults("batch", *[Fault.UNREACHABLE] * 5))
     await world.alerts.note(PARTITION, [budget(85)])
     assert await world.store.raised(PARTITION) == frozenset()
     planted = budget_document(PARTITION, budget(85)) | {"spent_micros": 85}

@@ -113,6 +113,14 @@ def test_settlement_stands_whatever_a_policy_has_made_of_the_budget(
     assert mode == "warn" or after.ceiling_micros == after.limit_micros + overdraft
 
 
+def test_raise_of_a_budget_that_warns_is_taken_back_after_a_rollover_out_of_it() -> None:
+    warns = budget(100, mode="warn", reserved_micros=9, granted_micros=9)
+    rolled = replace(warns, ceiling_micros=warns.ceiling_micros - 10**15)
+    assert applied(lower_limit(rolled, 9), rolled) is not None
+    after = applied(Patch(SCOPE.document_id, *settling(9, 1, rolled)), rolled)
+    assert after is not None and after.limit_micros == 92
+
+
 def test_settlement_made_for_another_mode_is_refused() -> None:
     warns, hard = (budget(100, mode=mode, reserved_micros=9) for mode in ("warn", "hard"))
     assert applied(Patch(SCOPE.document_id, *settling(9, 1, warns)), hard) is None
