@@ -158,11 +158,7 @@ class CosmosBudgetPolicies:
             if standing is not None:
                 return int(standing["amount_micros"])
             budget = await self._budget(partition, policy.scope)
-            if budget is None:
-                return 0
-            lasting_micros = budget.limit_micros - budget.granted_micros
-            unused = max(0, lasting_micros - budget.committed_micros)
-            amount = policy.rolls_over_micros(unused)
+            amount = policy.rolls_over_micros(budget.unused_micros) if budget else 0
             entry = {
                 "id": carry_id,
                 "pk": partition.key,
@@ -173,7 +169,7 @@ class CosmosBudgetPolicies:
             }
             operations: list[Operation] = [
                 Create(entry),
-                *([carry_over_operation(budget, amount)] if amount else []),
+                *([carry_over_operation(budget, amount)] if budget and amount else []),
                 Create(outbox_document(partition, event)),
             ]
             try:

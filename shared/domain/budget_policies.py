@@ -228,8 +228,10 @@ def carry_over_document_id(scope: Scope) -> str:
 def carry_over_operation(budget: Budget, amount_micros: int) -> Patch:
     """Take what rolls over out of the budget it was left in: only what is not committed."""
     committed = Sum(("reserved_micros", "spent_micros"), constant=amount_micros)
-    taken = tuple(
-        {"op": "incr", "path": f"/{name}", "value": -amount_micros}
-        for name in ("limit_micros", "ceiling_micros")
+    lowered = ("limit_micros",) if budget.mode == "warn" else ("limit_micros", "ceiling_micros")
+    taken = tuple({"op": "incr", "path": f"/{name}", "value": -amount_micros} for name in lowered)
+    allowed = every(
+        compare(committed, "<=", Sum(("limit_micros",))),
+        equal({"policy_revision": budget.policy_revision}),  # the mode is the one that was read
     )
-    return Patch(budget.scope.document_id, taken, compare(committed, "<=", Sum(("limit_micros",))))
+    return Patch(budget.scope.document_id, taken, allowed)

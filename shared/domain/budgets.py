@@ -101,6 +101,11 @@ class Budget:
         return self.reserved_micros + self.spent_micros
 
     @property
+    def unused_micros(self) -> int:
+        """What of the lasting limit nobody has committed; grants are for this period only."""
+        return max(0, self.limit_micros - self.granted_micros - self.committed_micros)
+
+    @property
     def available_micros(self) -> int:
         """What may still be reserved."""
         return 0 if self.ended else max(0, self.ceiling_micros - self.committed_micros)

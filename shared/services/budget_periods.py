@@ -53,17 +53,20 @@ class BudgetPeriods:
         await self.policies.open(partition, budget, event)
 
     async def _carried_micros(self, partition: Partition, policy: BudgetPolicy, depth: int) -> int:
-        """What rolls over from the period before, which is opened first if nobody spent in it."""
+        """What rolls over from the period before, which is opened first if nobody spent in it.
+
+        It is decided once, also that it is nothing: whoever opens with another policy meets that.
+        """
         calendar = await self.calendars.of(partition.department_id)
         period = calendar.previous(partition.period)
-        had_none = calendar.end_month(period) <= policy.since_month
-        if policy.rollover == "none" or had_none or depth == 0:
+        if calendar.end_month(period) <= policy.since_month or depth == 0:
             return 0
         before = Partition(partition.department_id, period)
-        try:
-            await self._open(before, policy, depth - 1)
-        except BudgetExceeded:
-            return 0  # the organisation had nothing left for it, so it left nothing either
+        if policy.rollover != "none":
+            try:
+                await self._open(before, policy, depth - 1)
+            except BudgetExceeded:
+                return 0  # the organisation had nothing left for it, so it left nothing either
         event = self._event(before, policy.scope, "carried_over", {"to": partition.period})
         return await self.policies.carry_over(before, policy, event)
 

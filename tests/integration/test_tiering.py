@@ -173,6 +173,49 @@ async def test_rehydration_is_charged_once_and_followed_to_its_end(
     assert ["rehydration"] in [row["group"] for row in entries]
 
 
+async def test_rehydrated_picture_goes_back_after_four_weeks_and_costs_again(
+    studio: Studio, archived: Json
+) -> None:
+    image_id = archived["id"]
+    if (await studio.image(image_id))["storage"]["readable"] is False:
+        await studio.maker.post(f"/images/{image_id}/rehydrate", HIGH)
+    await studio.pass_days(28)
+    assert (await studio.image(image_id))["storage"]["tier"] == "cold"
+    await studio.pass_days(100)
+    assert (await studio.image(image_id))["storage"]["tier"] == "archive"
+
+    async def look() -> Json:
+        await studio.cloud.fire("StorageSweep")
+        shown: Json = (await studio.image(image_id))["storage"]["rehydration"]
+        return shown
+
+    ended = await until(look, lambda each: each["status"] != "pending")
+    again = (await studio.maker.post(f"/images/{image_id}/rehydrate", HIGH)).json(202)
+    assert again["number"] == ended["number"] + 1
+
+
+async def test_rehydration_that_a_budget_does_not_cover_is_refused_and_moves_nothing(
+    studio: Studio,
+) -> None:
+    image_id = await studio.picture(studio.tight)
+    await studio.pass_days(100)
+    left = (await studio.tight.get("/budgets/user:me")).json()
+    put, path = {"If-Match": "*"}, f"/budgets/user:{studio.tight_id}"
+    budget = {"limit_micros": left["spent_micros"] + 1}
+    (await studio.admin.send("PUT", path, json=budget, headers=put)).json()
+    refused = await studio.tight.post(f"/images/{image_id}/rehydrate", HIGH)
+    assert refused.problem(402, "budget_exceeded")["needed_micros"] > 1
+    storage = (await studio.tight.get(f"/images/{image_id}")).json()["storage"]
+    assert (storage["tier"], storage["rehydration"]["status"]) == ("archive", "refused")
+    assert (await studio.tight.get("/budgets/user:me")).json()["spent_micros"] == (
+        left["spent_micros"]
+    )
+    budget = {"limit_micros": TIGHT_MICROS * 10}
+    (await studio.admin.send("PUT", path, json=budget, headers=put)).json()
+    again = (await studio.tight.post(f"/images/{image_id}/rehydrate", HIGH)).json(202)
+    assert (again["number"], again["status"]) == (2, "pending")
+
+
 async def test_rehydrated_picture_is_announced_once_by_signed_webhook_and_mail(
     studio: Studio,
 ) -> None:
@@ -221,49 +264,6 @@ async def test_rehydrated_picture_is_announced_once_by_signed_webhook_and_mail(
     assert notice["alert_id"] == came[0]["webhook_id"]
     delivered = [f"image.rehydrated_delivered.{DEPARTMENT}.{each}" for each in ("mail", "returns")]
     assert await studio.events(notice["alert_id"]) == delivered
-
-
-async def test_rehydrated_picture_goes_back_after_four_weeks_and_costs_again(
-    studio: Studio, archived: Json
-) -> None:
-    image_id = archived["id"]
-    if (await studio.image(image_id))["storage"]["readable"] is False:
-        await studio.maker.post(f"/images/{image_id}/rehydrate", HIGH)
-    await studio.pass_days(28)
-    assert (await studio.image(image_id))["storage"]["tier"] == "cold"
-    await studio.pass_days(100)
-    assert (await studio.image(image_id))["storage"]["tier"] == "archive"
-
-    async def look() -> Json:
-        await studio.cloud.fire("StorageSweep")
-        shown: Json = (await studio.image(image_id))["storage"]["rehydration"]
-        return shown
-
-    ended = await until(look, lambda each: each["status"] != "pending")
-    again = (await studio.maker.post(f"/images/{image_id}/rehydrate", HIGH)).json(202)
-    assert again["number"] == ended["number"] + 1
-
-
-async def test_rehydration_that_a_budget_does_not_cover_is_refused_and_moves_nothing(
-    studio: Studio,
-) -> None:
-    image_id = await studio.picture(studio.tight)
-    await studio.pass_days(100)
-    left = (await studio.tight.get("/budgets/user:me")).json()
-    put, path = {"If-Match": "*"}, f"/budgets/user:{studio.tight_id}"
-    budget = {"limit_micros": left["spent_micros"] + 1}
-    (await studio.admin.send("PUT", path, json=budget, headers=put)).json()
-    refused = await studio.tight.post(f"/images/{image_id}/rehydrate", HIGH)
-    assert refused.problem(402, "budget_exceeded")["needed_micros"] > 1
-    storage = (await studio.tight.get(f"/images/{image_id}")).json()["storage"]
-    assert (storage["tier"], storage["rehydration"]["status"]) == ("archive", "refused")
-    assert (await studio.tight.get("/budgets/user:me")).json()["spent_micros"] == (
-        left["spent_micros"]
-    )
-    budget = {"limit_micros": TIGHT_MICROS * 10}
-    (await studio.admin.send("PUT", path, json=budget, headers=put)).json()
-    again = (await studio.tight.post(f"/images/{image_id}/rehydrate", HIGH)).json(202)
-    assert (again["number"], again["status"]) == (2, "pending")
 
 
 async def test_readable_picture_and_strangers_are_refused(

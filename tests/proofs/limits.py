@@ -123,6 +123,8 @@ class LimitChecker:
         return int(carried["amount_micros"]) if carried else 0
 
     def _check_carried(self, partition_key: str, entry: Item) -> None:
+        if entry["amount_micros"] == 0:
+            return  # it is fixed that nothing rolls over: no budget is touched
         budget_id = entry["id"].replace("carry:", "budget:", 1)
         before = self._container.before_last_change(partition_key, budget_id)
         after = self._container.peek(partition_key, budget_id)
