@@ -45,6 +45,7 @@ class BudgetPolicy:
     calendar: Calendar | None = None
     revision: int = 1
     since_month: str = FIRST_MONTH  # 'yyyymm': nothing is carried over from before
+    changed_at: str = ""  # ISO 8601
     deleted: bool = False  # kept, so that its revision goes on when it comes back
 
     @property
@@ -106,6 +107,7 @@ def policy_document(department_id: str, policy: BudgetPolicy) -> Document:
         "scope_id": policy.scope.scope_id,
         "revision": policy.revision,
         "pending": 0,  # the first one: there is no open budget yet
+        "changed_at": policy.changed_at,
         "rule": rule_of(policy),
     }
 
@@ -135,6 +137,7 @@ def put_operation(department_id: str, policy: BudgetPolicy) -> Operation:
     steps = (
         {"op": "set", "path": "/revision", "value": policy.revision},
         {"op": "set", "path": "/pending", "value": 1},
+        {"op": "set", "path": "/changed_at", "value": policy.changed_at},
         {"op": "set", "path": "/rule", "value": rule_of(policy)},
     )
     return Patch(policy_document_id(policy.scope), steps, equal({"revision": policy.revision - 1}))
@@ -161,6 +164,7 @@ def read_policy(document: Mapping[str, Any]) -> BudgetPolicy:
         calendar=Calendar(tuple(PeriodRule(**each) for each in calendar)) if calendar else None,
         revision=int(document["revision"]),
         since_month=rule["since_month"],
+        changed_at=document["changed_at"],
         deleted=bool(rule["deleted"]),
     )
 

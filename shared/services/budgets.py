@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from shared.domain.audit_events import AuditEvent
@@ -40,6 +40,7 @@ from shared.services.calendars import Calendars
 NO_SUCH = "There is no such budget."
 CALENDAR_RULES_MAX = 20  # changes of how long a department's periods are
 MONTH = re.compile(MONTH_PATTERN)
+OPENING_TIME_MAX = timedelta(minutes=15)  # no request that opens a period runs longer
 _GUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _SCOPE = re.compile(
     rf"department:(?P<department>{DEPARTMENT_ID_PATTERN})"
@@ -135,6 +136,7 @@ class Budgets:
             scope=found.scope,
             revision=standing.revision + 1 if standing else 1,
             since_month=standing.since_month if standing and lasts else month_of(now),
+            changed_at=now.isoformat(),
             calendar=_calendar(found.scope, standing, change, now),
         )
         if revised.calendar is not None and self.allocations is not None:
@@ -159,7 +161,12 @@ class Budgets:
         standing = _expected(found.policy, expected)
         if standing is None or standing.deleted:
             raise NotFound(NO_SUCH)
-        revised = replace(standing, deleted=True, revision=standing.revision + 1)
+        revised = replace(
+            standing,
+            deleted=True,
+            revision=standing.revision + 1,
+            changed_at=self.clock.now().isoformat(),
+        )
         await self._write(caller, found.department_id, standing, revised, correlation_id)
 
     async def charged(self, charge: Charge) -> tuple[BudgetView, ...]:
@@ -176,11 +183,14 @@ class Budgets:
         """Apply policies whose writer died before it could; how many were looked at."""
         partition = await self.calendars.partition(department_id)
         pending = await self.policies.pending(department_id)
+        settled_before = (self.clock.now() - OPENING_TIME_MAX).isoformat()
         for policy in pending:
             try:
-                await self._apply(partition, policy, "system:sweeper", "system", "sweep")
+                done = await self._apply(partition, policy, "system:sweeper", "system", "sweep")
             except Conflict:
                 continue  # an allocation is too small: the period keeps its old limit
+            if not done and policy.changed_at < settled_before:
+                await self.policies.applied(department_id, policy)
         return len(pending)
 
     async def _open_as_it_was(
@@ -211,7 +221,7 @@ class Budgets:
             actor=caller.key,
             actor_role=CLAIM_BY_ROLE[caller.role],
             outcome="success",
-            occurred_at=self.clock.now().isoformat(),
+            occurred_at=revised.changed_at,
             correlation_id=correlation_id,
             details=_differences(standing, revised),
         )
@@ -226,7 +236,11 @@ class Budgets:
         actor: str,
         actor_role: str,
         correlation_id: str,
-    ) -> None:
+    ) -> bool:
+        """Bring the open budget to a policy; False if none is open, as far as can be seen.
+
+        Somebody may just be opening it from the policy before: then it stays pending for a while.
+        """
         event = AuditEvent(
             action=f"budget.applied.{policy.revision}",
             object_id=budget_object_id(partition, policy.scope),
@@ -242,9 +256,12 @@ class Budgets:
             },
         )
         budget = await self.policies.apply(partition, policy, event)
+        if budget is None:
+            return False
         await self.policies.applied(partition.department_id, policy)
-        if budget is not None and self.alerts is not None:
+        if self.alerts is not None:
             await self.alerts.note(partition, [budget])
+        return True
 
     async def _check_cap(self, department_id: str, revised: BudgetPolicy) -> None:
         partition = await self.calendars.partition(department_id)

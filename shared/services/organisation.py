@@ -131,7 +131,7 @@ class Organisation:
     async def _put_once(self, department_id: str, policy: BudgetPolicy) -> None:
         """A policy that exists stays as it is, whoever has changed it since."""
         now = self.clock.now()
-        first = replace(policy, since_month=month_of(now))
+        first = replace(policy, since_month=month_of(now), changed_at=now.isoformat())
         event = self._event(
             budget_object_id(policy_partition(department_id), policy.scope),
             {"after.limit_micros": policy.limit_micros, "after.mode": policy.mode},
