@@ -144,9 +144,7 @@ class OverageBench:
         assert await self.vote(approval)
         return await self.must_find(approval)
 
-    async def approved_batch(
-        self, batch_id: str, work: list[WorkItem], *raised: Scope
-    ) -> Approval:
+    async def approved_batch(self, batch_id: str, work: list[WorkItem], *raised: Scope) -> Approval:
         """A batch that waits and was approved."""
         reservation = builders.batch_reservation(batch_id, work)
         waiting = parked("batch", reservation, "awaiting_approval", None)
