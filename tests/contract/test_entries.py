@@ -91,8 +91,10 @@ async def test_period_without_entries_has_none(bench: Bench, partition: Partitio
 async def test_entries_are_unavailable_while_the_store_does_not_answer(
     partition: Partition,
 ) -> None:
+    silent = FakeConnection(Outage())
+    silent.container("ledger").partitions[partition.key] = {}  # what never was is not asked for
     with pytest.raises(Unavailable):
-        await anext(FakeEntries(FakeConnection(Outage())).of(partition))
+        await anext(FakeEntries(silent).of(partition))
     async with silent_account() as connection:
         with pytest.raises(Unavailable):
             await anext(CosmosEntries(connection).of(partition))
