@@ -145,7 +145,9 @@ async def test_dry_run_quotes_what_the_batch_reserves(ava: Person) -> None:
     lines = "\n".join(json.dumps(item) for item in items).encode()
     headers = {"Content-Type": "application/jsonl"}
     estimate = (await ava.send("POST", "/estimates", data=lines, headers=headers)).json()
-    assert (await ava.post("/estimates", {"items": items})).json() == estimate
+    as_json = (await ava.post("/estimates", {"items": items})).json()
+    for field in ("items", "models", "quoted_micros", "quoted_usd_micros"):
+        assert as_json[field] == estimate[field]  # what is left in the budgets may have moved
     batch = await ava.run_batch(items)
     assert batch["quoted_micros"] == estimate["quoted_micros"]
 
