@@ -1,5 +1,6 @@
 """Budget policies and the opening of periods in Cosmos DB; each change with its audit event."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,8 @@ from shared.ports import POLICIES_PER_PAGE_MAX
 if TYPE_CHECKING:
     from azure.cosmos.aio import ContainerProxy
 
+READ_BACK_TRIES_MAX = 4  # a replica may lag behind the write that was refused
+READ_BACK_PAUSE_S = 0.05
 TRIES_MAX = 8  # of a change whose ground moved between the read and the write
 _CONFLICT, _PRECONDITION_FAILED, _NOT_FOUND = 409, 412, 404
 
@@ -115,11 +118,19 @@ class CosmosBudgetPolicies:
         except BatchRefused as refusal:
             if refusal.status not in (_CONFLICT, _PRECONDITION_FAILED, _NOT_FOUND):
                 raise InvariantBroken("A policy was refused in an unforeseen way.") from None
-            # Ours may stand already: its answer was lost and it was sent again.
-            if await self.policy(department_id, policy.scope) != policy:
-                raise PreconditionFailed(
-                    "The budget was changed since you read it; read it again."
-                ) from None
+            await self._check_standing(department_id, policy)
+
+    async def _check_standing(self, department_id: str, policy: BudgetPolicy) -> None:
+        """After a refusal: ours may stand already, if its answer was lost and it was sent again."""
+        for _ in range(READ_BACK_TRIES_MAX):
+            standing = await self.policy(department_id, policy.scope)
+            if standing == policy:
+                return
+            revision = standing.revision if standing else 0
+            if revision != policy.revision - 1:
+                raise PreconditionFailed("The budget was changed since you read it; read it again.")
+            await asyncio.sleep(READ_BACK_PAUSE_S)  # it cannot be so: the replica lags
+        raise Unavailable("The budget could not be read back yet.", retry_after_s=1)
 
     async def open(self, partition: Partition, budget: Budget, event: AuditEvent) -> None:
         operations: list[Operation] = [

@@ -113,9 +113,11 @@ def verify_consistency(
     old_size: int, new_size: int, old_root: bytes, new_root: bytes, proof: Sequence[bytes]
 ) -> bool:
     """Whether the new tree starts with the old one's leaves; an empty old tree proves nothing."""
+    if old_size <= 0:
+        return False
     if old_size == new_size:
         return not proof and old_root == new_root
-    if not 0 < old_size < new_size or not proof:
+    if old_size > new_size or not proof:
         return False
     path = list(proof)
     if old_size & (old_size - 1) == 0:  # a full tree: its root is left out of the proof

@@ -14,7 +14,6 @@ from shared.services.budget_periods import BudgetPeriods
 from shared.services.calendars import Calendars
 from shared.services.freezes import Freezes
 
-IN_FLIGHT_MAX = timedelta(minutes=15)  # no request of before runs longer: see host.json
 IDEMPOTENCY_CARRY_OVER = timedelta(days=1)  # a key from the last day of the period before
 
 
@@ -39,9 +38,7 @@ class Admission:
         if key and age < IDEMPOTENCY_CARRY_OVER:
             before = Partition(caller.department_id, calendar.previous(period))
             earlier = operation_id(before, *seed)
-            if await self.ledger.hold(earlier) is not None:
-                return earlier
-            if age < IN_FLIGHT_MAX and not await self.ledger.bar(earlier, now.isoformat()):
+            if not await self.ledger.bar(earlier, now.isoformat()):
                 return earlier
         return operation_id(Partition(caller.department_id, period), *seed)
 

@@ -40,6 +40,7 @@ from shared.services.calendars import Calendars
 NO_SUCH = "There is no such budget."
 CALENDAR_RULES_MAX = 20  # changes of how long a department's periods are
 MONTH = re.compile(MONTH_PATTERN)
+PUT_TRIES_MAX = 4  # of a change to whichever policy stands
 OPENING_TIME_MAX = timedelta(minutes=15)  # no request that opens a period runs longer
 _GUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _SCOPE = re.compile(
@@ -126,7 +127,23 @@ class Budgets:
         `expected` is the revision the caller has read, 0 for one that must not exist yet, or None
         for whichever stands.
         """
-        found = await self._found(caller, scope_name, department_id)
+        for tries_left in reversed(range(PUT_TRIES_MAX)):
+            found = await self._found(caller, scope_name, department_id)
+            try:
+                return await self._replace(caller, found, change, expected, correlation_id)
+            except PreconditionFailed:
+                if expected is not None or tries_left == 0:
+                    raise
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    async def _replace(
+        self,
+        caller: Caller,
+        found: _Found,
+        change: BudgetChange,
+        expected: int | None,
+        correlation_id: str,
+    ) -> BudgetView:
         _check_may_change(caller, found.scope)
         standing = _expected(found.policy, expected)
         now = self.clock.now()
@@ -181,15 +198,14 @@ class Budgets:
 
     async def apply_pending(self, department_id: str) -> int:
         """Apply policies whose writer died before it could; how many were looked at."""
-        partition = await self.calendars.partition(department_id)
         pending = await self.policies.pending(department_id)
         settled_before = (self.clock.now() - OPENING_TIME_MAX).isoformat()
         for policy in pending:
             try:
-                done = await self._apply(partition, policy, "system:sweeper", "system", "sweep")
+                await self._apply_all(department_id, policy, "system:sweeper", "system", "sweep")
             except Conflict:
                 continue  # an allocation is too small: the period keeps its old limit
-            if not done and policy.changed_at < settled_before:
+            if policy.changed_at < settled_before:
                 await self.policies.applied(department_id, policy)
         return len(pending)
 
@@ -226,8 +242,26 @@ class Budgets:
             details=_differences(standing, revised),
         )
         await self.policies.put(department_id, revised, event)
-        period = await self.calendars.partition(department_id)
-        await self._apply(period, revised, caller.key, CLAIM_BY_ROLE[caller.role], correlation_id)
+        role = CLAIM_BY_ROLE[caller.role]
+        await self._apply_all(department_id, revised, caller.key, role, correlation_id)
+
+    async def _apply_all(
+        self,
+        department_id: str,
+        policy: BudgetPolicy,
+        actor: str,
+        actor_role: str,
+        correlation_id: str,
+    ) -> None:
+        """Apply to the present period, and to the next: a clock ahead of ours may have opened it.
+
+        It stays pending for a while: somebody may just be opening a period from the policy before.
+        """
+        calendar = await self.calendars.of(department_id)
+        period = calendar.period_at(self.clock.now())
+        for each in (period, calendar.following(period)):
+            partition = Partition(department_id, each)
+            await self._apply(partition, policy, actor, actor_role, correlation_id)
 
     async def _apply(
         self,
@@ -236,11 +270,8 @@ class Budgets:
         actor: str,
         actor_role: str,
         correlation_id: str,
-    ) -> bool:
-        """Bring the open budget to a policy; False if none is open, as far as can be seen.
-
-        Somebody may just be opening it from the policy before: then it stays pending for a while.
-        """
+    ) -> None:
+        """Bring the budget of a period to a policy, if it is open."""
         event = AuditEvent(
             action=f"budget.applied.{policy.revision}",
             object_id=budget_object_id(partition, policy.scope),
@@ -256,12 +287,8 @@ class Budgets:
             },
         )
         budget = await self.policies.apply(partition, policy, event)
-        if budget is None:
-            return False
-        await self.policies.applied(partition.department_id, policy)
-        if self.alerts is not None:
+        if budget is not None and self.alerts is not None:
             await self.alerts.note(partition, [budget])
-        return True
 
     async def _check_cap(self, department_id: str, revised: BudgetPolicy) -> None:
         partition = await self.calendars.partition(department_id)

@@ -207,7 +207,9 @@ async def silent_account() -> AsyncIterator[CosmosConnection]:
 async def silent_records(request: pytest.FixtureRequest) -> AsyncIterator[Records]:
     """Records whose store does not answer."""
     if request.param == "fake":
-        yield FakeRecords(FakeConnection(Outage()))
+        silent = FakeConnection(Outage())
+        silent.container("ledger").partitions[builders.PARTITION.key] = {}
+        yield FakeRecords(silent)
         return
     async with silent_account() as connection:
         yield CosmosRecords(connection)

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from shared.domain.attempts import ImageOrder, Unknown
 from shared.domain.budget_policies import BudgetPolicy
@@ -53,6 +53,20 @@ def never_answers() -> Script:
         return Work(Unknown("connection_lost"), steady(order).usd_micros)
 
     return script
+
+
+async def _opened(world: World) -> None:
+    """The period is open: its budgets stand."""
+    partition = await world.calendars.partition("marketing")
+    await world.periods.open(partition, caller().charge().scopes())
+
+
+async def _opens(world: World) -> None:
+    async def open_it() -> bool:
+        await _opened(world)
+        return True
+
+    await _until_done(open_it)
 
 
 def _pursued(intent: Intent) -> Act:
@@ -153,7 +167,7 @@ def _deed(make: Callable[..., Deed]) -> Act:
 def _in_world(
     name: str,
     act: Act,
-    prepare: Act | None = None,
+    *prepare: Act,
     script: Callable[[], Script] = lambda: steady_script(catalogue(), 0),
     faults_max: int = FAULTS_MAX,
 ) -> Operation:
@@ -174,12 +188,12 @@ def _world(chaos: Chaos, script: Script) -> World:
     return World(chaos, FakeDirectory(people, ["marketing"]), catalogue(), script, policies)
 
 
-async def _history(world: World, act: Act, prepare: Act | None) -> int:
+async def _history(world: World, act: Act, prepare: Sequence[Act]) -> int:
     PROCESS.set(Process("main"))
-    if prepare is not None:
-        world.chaos.active = False
-        await prepare(world)
-        world.chaos.active = True
+    world.chaos.active = False
+    for step in prepare:
+        await step(world)
+    world.chaos.active = True
     await act(world)
     await world.orchestrations.idle()
     calls = world.chaos.calls
@@ -220,21 +234,29 @@ SPENT = _admitted(SINGLE)
 OPERATIONS: Mapping[str, Operation] = {
     each.name: each
     for each in (
-        _in_world("single generation", _pursued(SINGLE)),
-        _in_world("single generation with a job", _pursued(RESUMABLE), faults_max=2),
-        _in_world("second attempt", _pursued(SINGLE), None, busy_first, 2),
-        _in_world("batch, all of it", _pursued(BATCH), faults_max=2),
-        _in_world("batch, admission", _admitted(BATCH)),
+        _in_world("period opens", _opens),
+        _in_world("period opens and pays", _pursued(SINGLE), faults_max=2),
+        _in_world("single generation", _pursued(SINGLE), _opened),
+        _in_world("single generation with a job", _pursued(RESUMABLE), _opened),
+        _in_world("second attempt", _pursued(SINGLE), _opened, script=busy_first, faults_max=2),
+        _in_world("batch, all of it", _pursued(BATCH), _opened, faults_max=2),
+        _in_world("batch, admission", _admitted(BATCH), _opened),
         _in_world("batch, its rows", _started(BATCH), _admitted(BATCH), faults_max=2),
         _in_world("cancel of a generation", _cancelled(SINGLE), SPENT),
         _in_world("cancel of a batch", _cancelled(BATCH), _admitted(BATCH), faults_max=2),
         _in_world("sweep restarts", _swept(PAST_GRACE_S), SPENT, faults_max=2),
         _in_world("sweep releases", _swept(PAST_RESTART_S), SPENT),
-        _in_world("sweep asks again", _swept(PAST_GRACE_S), _unknown(RESUMABLE), never_answers, 2),
-        _in_world("sweep resolves", _swept(PAST_HORIZON_S), _unknown(SINGLE), never_answers),
+        _in_world(
+            "sweep asks again",
+            _swept(PAST_GRACE_S),
+            _unknown(RESUMABLE),
+            script=never_answers,
+            faults_max=2,
+        ),
+        _in_world("sweep resolves", _swept(PAST_HORIZON_S), _unknown(SINGLE), script=never_answers),
         _in_world("relay", _relayed, _unknown(SINGLE)),
         _in_world("adjustment", _deed(adjustment), SPENT),
-        _in_world("limit changed", _deed(policy_change), SPENT),
+        _in_world("limit changed", _deed(policy_change), SPENT, faults_max=2),
         _in_world("grant", _deed(grant), SPENT),
         _in_world("freeze", _deed(freeze), SPENT),
         *(_story(name) for name in SETTINGS),

@@ -57,27 +57,25 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         events._set_running_loop(self)
         try:
             task = self.create_task(main)
+            ready, next_timer = self._ready, self._next_timer
             for _ in range(TURNS_MAX):
                 if task.done():
                     return task.result()
-                self._turn()
+                handle = ready.popleft() if ready else next_timer()
+                if not handle._cancelled:
+                    handle._run()
             raise Stuck(f"more than {TURNS_MAX} turns")
         finally:
             events._set_running_loop(None)
             _running = outer
 
-    def _turn(self) -> None:
-        if not self._ready:
-            while self._timers and self._timers[0][2].cancelled():
-                heapq.heappop(self._timers)
-            if not self._timers:
-                raise Stuck("nothing is left to run")
+    def _next_timer(self) -> asyncio.Handle:
+        while self._timers:
             when, _, timer = heapq.heappop(self._timers)
-            self._now = max(self._now, when)
-            self._ready.append(timer)
-        handle = self._ready.popleft()
-        if not handle.cancelled():
-            handle._run()
+            if not timer._cancelled:
+                self._now = max(self._now, when)
+                return timer
+        raise Stuck("nothing is left to run")
 
     def time(self) -> float:
         return self._now
