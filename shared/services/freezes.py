@@ -27,7 +27,7 @@ from shared.ports import Clock, Directory, Ledger
 from shared.ports.freezes import FreezeStore
 
 FRESH = timedelta(seconds=2)  # a set read earlier than this is read again before it is used
-STALE_MAX = timedelta(seconds=5)  # a set that could not be read again for so long decides nothing
+STALE_MAX = timedelta(seconds=4)  # an older set decides nothing; a second is left to act on it
 READ_TIME_S = 2.0  # of one look: two of them and FRESH stay near STALE_MAX
 PUTS_MAX = 5  # of one change, when others change the same switch at the same time
 

@@ -16,12 +16,13 @@ from shared.domain.freezes import (
 )
 from shared.domain.ids import Partition
 from shared.errors import InvariantBroken
-from shared.services.freezes import STALE_MAX
 from tests.builders import TENANT
 from tests.fakes.cosmos_container import FakeContainer, Item
 from tests.proofs.invariants import Checker
 
 NEXT_PERIOD = "202612"  # of the histories, which begin in November
+
+FROZEN_WITHIN = timedelta(seconds=5)  # the promise: from the switch to the last start
 
 
 class LimitChecker:
@@ -209,7 +210,7 @@ class LimitChecker:
             if freeze is not None and known is not None and freeze.stands(at):
                 self._expect(
                     "frozen",
-                    at <= known + STALE_MAX,
+                    at <= known + FROZEN_WITHIN,
                     lambda t=target: f"{what} although {t.text} is frozen",
                 )
 
