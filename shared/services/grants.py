@@ -1,6 +1,5 @@
 """Temporary increases and emergency overrides: who may raise which limit, for how long."""
 
-import asyncio
 import logging
 import re
 from collections.abc import Sequence
@@ -38,7 +37,6 @@ from shared.services.calendars import Calendars
 
 IDEMPOTENCY_CARRY_OVER = timedelta(days=1)  # a key from the last day of the period before
 SYSTEM_ACTOR = "system:grants"
-READ_AGAIN_TRIES, READ_AGAIN_PAUSE_S = 4, 0.05
 NO_SUCH = "There is no such grant."
 NO_SUCH_SCOPE = "There is no such budget."
 UNREADABLE = "The budget could not be read yet."
@@ -91,10 +89,6 @@ class Grants:
             raise
         if key:
             standing = await self._standing(partition, seed)
-            over = order.ends_at is not None and order.ends_at <= self.clock.now()
-            for _ in range(READ_AGAIN_TRIES if standing is None and over else 0):
-                await asyncio.sleep(READ_AGAIN_PAUSE_S)  # a repeat, very likely: the replica lags
-                standing = standing or await self._standing(partition, seed)
             if standing is not None:
                 check_same(standing, _hash_of(order))
                 return grant_view(standing)
