@@ -204,6 +204,8 @@ class LimitChecker:
     def _check_frozen(self, what: str, targets: list[Target], asked_at: str) -> None:
         """Nobody looks at freezes that are older than STALE_MAX; these were thrown before that."""
         at = datetime.fromisoformat(asked_at)
+        if at > self._now():
+            return  # a late write of before the clock was set back: it cannot be dated
         for target in (Target("global"), *targets):
             freeze = self._freeze(target)
             known = self._frozen_at.get(target.document_id)
