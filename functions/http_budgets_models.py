@@ -9,7 +9,7 @@ from shared.domain.budget_policies import BudgetPolicy, Rollover
 from shared.domain.budgets import ALERT_THRESHOLDS, BudgetMode, Overage, Scope
 from shared.domain.ids import DEPARTMENT_ID_PATTERN
 from shared.domain.periods import MONTH_PATTERN, PeriodKind
-from shared.services.budgets import BudgetChange
+from shared.services.budget_changes import BudgetChange
 
 LIMIT_MICROS_MAX = 10**13  # ten million AUD for one period
 THRESHOLDS_MAX = 10

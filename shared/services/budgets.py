@@ -2,12 +2,9 @@
 
 import asyncio
 import contextlib
-import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 from shared.domain.audit_events import AuditEvent
 from shared.domain.budget_policies import (
@@ -15,30 +12,34 @@ from shared.domain.budget_policies import (
     budget_object_id,
     check_allocation,
     policy_partition,
-    rule_of,
 )
 from shared.domain.budget_views import BudgetList, BudgetView, budget_view
 from shared.domain.budgets import Charge, Scope
 from shared.domain.identity import CLAIM_BY_ROLE, Caller, Principal, Role
 from shared.domain.ids import DEPARTMENT_ID_PATTERN, Partition
-from shared.domain.periods import MONTH_PATTERN, Calendar, PeriodKind, PeriodRule, month_of
+from shared.domain.periods import MONTH_PATTERN, month_of
 from shared.errors import (
     BudgetExceeded,
     Conflict,
     FieldFault,
     Invalid,
     NotFound,
-    PolicyDenied,
     PreconditionFailed,
 )
 from shared.ports import POLICIES_PER_PAGE_MAX, BudgetPolicies, Clock, Directory, Ledger
 from shared.services.alerts import Alerts
 from shared.services.allocations import Allocations
+from shared.services.budget_changes import (
+    NO_SUCH,
+    BudgetChange,
+    calendar_after,
+    check_may_change,
+    differences,
+    expected_policy,
+)
 from shared.services.budget_periods import BudgetPeriods, no_budget
 from shared.services.calendars import Calendars
 
-NO_SUCH = "There is no such budget."
-CALENDAR_RULES_MAX = 20  # changes of how long a department's periods are
 MONTH = re.compile(MONTH_PATTERN)
 PUT_TRIES_MAX = 4  # of a change to whichever policy stands
 OPENING_TIME_MAX = timedelta(minutes=15)  # no request that opens a period runs longer
@@ -49,15 +50,6 @@ _SCOPE = re.compile(
     rf"|project:(?P<project>{DEPARTMENT_ID_PATTERN})"
     rf"|cost_centre:(?P<cost_centre>{DEPARTMENT_ID_PATTERN})"
 )
-
-
-@dataclass(frozen=True)
-class BudgetChange:
-    """What a policy shall say; `period` None leaves a department's calendar as it is."""
-
-    policy: BudgetPolicy  # its revision, since_month and calendar are set when it is written
-    period: PeriodKind | None = None
-    fiscal_start_month: int = 1
 
 
 @dataclass(frozen=True)
@@ -144,8 +136,8 @@ class Budgets:
         expected: int | None,
         correlation_id: str,
     ) -> BudgetView:
-        _check_may_change(caller, found.scope)
-        standing = _expected(found.policy, expected)
+        check_may_change(caller, found.scope)
+        standing = expected_policy(found.policy, expected)
         now = self.clock.now()
         lasts = standing is not None and not standing.deleted
         revised = replace(
@@ -154,7 +146,7 @@ class Budgets:
             revision=standing.revision + 1 if standing else 1,
             since_month=standing.since_month if standing and lasts else month_of(now),
             changed_at=now.isoformat(),
-            calendar=_calendar(found.scope, standing, change, now),
+            calendar=calendar_after(found.scope, standing, change, now),
         )
         if revised.calendar is not None and self.allocations is not None:
             await self.allocations.check_calendar(found.department_id, revised.calendar)
@@ -174,8 +166,8 @@ class Budgets:
     ) -> None:
         """End a policy: what is committed stays booked, nothing new is reserved."""
         found = await self._found(caller, scope_name, department_id)
-        _check_may_change(caller, found.scope)
-        standing = _expected(found.policy, expected)
+        check_may_change(caller, found.scope)
+        standing = expected_policy(found.policy, expected)
         if standing is None or standing.deleted:
             raise NotFound(NO_SUCH)
         revised = replace(
@@ -239,7 +231,7 @@ class Budgets:
             outcome="success",
             occurred_at=revised.changed_at,
             correlation_id=correlation_id,
-            details=_differences(standing, revised),
+            details=differences(standing, revised),
         )
         await self.policies.put(department_id, revised, event)
         role = CLAIM_BY_ROLE[caller.role]
@@ -356,68 +348,3 @@ class Budgets:
         period = calendar.period_of_month(month or month_of(self.clock.now()))
         budget = await self.ledger.budget(Partition(department_id, period), policy.scope)
         return budget_view(department_id, policy, budget or policy.opening(period), calendar)
-
-
-def _expected(standing: BudgetPolicy | None, expected: int | None) -> BudgetPolicy | None:
-    """What stands, if it is what the caller expects."""
-    exists = standing is not None and not standing.deleted
-    if expected == 0 and exists:
-        raise PreconditionFailed("This budget exists already; send If-Match to change it.")
-    if expected != 0 and not exists:
-        raise NotFound(NO_SUCH)
-    if expected and standing is not None and standing.revision != expected:
-        raise PreconditionFailed("The budget was changed since you read it; read it again.")
-    return standing
-
-
-def _check_may_change(caller: Caller, scope: Scope) -> None:
-    """Managers set budgets inside their department, Org Admins all; nobody sets their own."""
-    if scope.kind == "user" and scope.scope_id == caller.key:
-        raise PolicyDenied("Nobody may set their own budget; ask somebody else.")
-    lowest = Role.ORG_ADMIN if scope.kind == "department" else Role.DEPT_MANAGER
-    if caller.role < lowest:
-        raise PolicyDenied("Your role may not change this budget.")
-
-
-def _calendar(
-    scope: Scope, standing: BudgetPolicy | None, change: BudgetChange, now: datetime
-) -> Calendar | None:
-    if scope.kind != "department":
-        if change.period is not None:
-            raise Invalid(
-                "The period is the department's: all its budgets share it.",
-                faults=[FieldFault("/period", "set it on the department's budget")],
-            )
-        return None
-    if standing is None or standing.calendar is None:
-        return Calendar((PeriodRule(change.period or "month", change.fiscal_start_month),))
-    calendar = standing.calendar
-    if change.period is None:
-        return calendar
-    last = calendar.rules[-1]
-    if (last.kind, last.fiscal_start_month) == (change.period, change.fiscal_start_month):
-        return calendar
-    changed = calendar.changed(change.period, change.fiscal_start_month, now)
-    if len(changed.rules) > CALENDAR_RULES_MAX:
-        raise Invalid(
-            f"The period of a department may change {CALENDAR_RULES_MAX - 1} times.",
-            faults=[FieldFault("/period", "leave it out")],
-        )
-    return changed
-
-
-def _differences(
-    standing: BudgetPolicy | None, revised: BudgetPolicy
-) -> dict[str, str | int | bool | None]:
-    """Every figure that changed, before and after."""
-    before: Mapping[str, Any] = rule_of(standing) if standing else {}
-    details: dict[str, str | int | bool | None] = {}
-    for name, value in rule_of(revised).items():
-        if before.get(name) != value:
-            details[f"before.{name}"] = _scalar(before.get(name))
-            details[f"after.{name}"] = _scalar(value)
-    return details
-
-
-def _scalar(value: Any) -> str | int | bool | None:
-    return json.dumps(value) if isinstance(value, list) else value

@@ -11,7 +11,7 @@ from shared.domain.budgets import Scope
 from shared.domain.identity import Role
 from shared.domain.ids import operation_id
 from shared.errors import PeriodNotOpen, Rejected, Unavailable
-from shared.services.budgets import BudgetChange
+from shared.services.budget_changes import BudgetChange
 from shared.services.organisation_budgets import AllocationOrder, OrganisationChange
 from tests import builders
 from tests.fakes.faults import Crashed, Fault

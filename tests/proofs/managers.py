@@ -14,7 +14,7 @@ from shared.domain.grants import GrantKind
 from shared.domain.identity import Role
 from shared.domain.ids import Partition
 from shared.errors import NotFound, PeriodNotOpen, Rejected
-from shared.services.budgets import BudgetChange
+from shared.services.budget_changes import BudgetChange
 from shared.services.grants import GrantOrder
 from tests.builders import TENANT, caller
 from tests.proofs.clients import GaveUp, sent

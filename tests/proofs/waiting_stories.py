@@ -17,7 +17,7 @@ from shared.domain.identity import Caller, Role
 from shared.domain.parked_work import WAITING
 from shared.errors import Conflict, PolicyDenied
 from shared.services.batch_admission import BatchOrder
-from shared.services.budgets import BudgetChange
+from shared.services.budget_changes import BudgetChange
 from shared.services.grants import GrantOrder
 from tests.builders import caller, request
 from tests.fakes.faults import Crashed

@@ -12,8 +12,9 @@ from shared.domain.identity import Role
 from shared.domain.ids import Partition
 from shared.errors import Unavailable
 from shared.services.admission import Admission
+from shared.services.budget_changes import BudgetChange
 from shared.services.budget_periods import BudgetPeriods
-from shared.services.budgets import BudgetChange, Budgets
+from shared.services.budgets import Budgets
 from shared.services.calendars import Calendars
 from tests import builders
 from tests.fakes.budget_policies import FakeBudgetPolicies

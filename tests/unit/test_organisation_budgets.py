@@ -15,8 +15,9 @@ from shared.domain.organisation_policies import cap_partition
 from shared.domain.periods import Calendar, PeriodKind, PeriodRule
 from shared.errors import BudgetExceeded, Invalid
 from shared.services.allocations import Allocations
+from shared.services.budget_changes import BudgetChange
 from shared.services.budget_periods import BudgetPeriods
-from shared.services.budgets import BudgetChange, Budgets
+from shared.services.budgets import Budgets
 from shared.services.calendars import Calendars
 from shared.services.organisation_budgets import (
     AllocationOrder,
