@@ -1,11 +1,12 @@
 """What requests about the privacy screen must look like."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from functions.http_models import Query
+from functions.http_moments import checked_moment
 from shared.domain.generations import PROMPT_CHARS_MAX
 from shared.domain.identifiers import DATA_CLASSES, IDENTIFIERS, DataClass
 from shared.domain.ids import DEPARTMENT_ID_PATTERN
@@ -141,8 +142,8 @@ class PrivacyOverrideRequest(_Body):
 
     @field_validator("ends_at")
     @classmethod
-    def _in_utc(cls, value: datetime) -> datetime:
-        return value.astimezone(UTC)
+    def _in_utc(cls, value: datetime) -> datetime | None:
+        return checked_moment(value)
 
     def order(self) -> OverrideOrder:
         """The same, as the service takes it."""
