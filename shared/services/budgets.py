@@ -42,7 +42,7 @@ from shared.services.calendars import Calendars
 
 MONTH = re.compile(MONTH_PATTERN)
 PUT_TRIES_MAX = 4  # of a change to whichever policy stands
-OPENING_TIME_MAX = timedelta(minutes=15)  # no request that opens a period runs longer
+OPENING_TIME_MAX = timedelta(hours=2)  # far longer than any request, even if a clock is set
 _GUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _SCOPE = re.compile(
     rf"department:(?P<department>{DEPARTMENT_ID_PATTERN})"
