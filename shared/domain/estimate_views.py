@@ -4,11 +4,10 @@ from datetime import date
 
 from pydantic import Field, RootModel
 
+from shared.domain.capabilities import Latency, ModelCapability
 from shared.domain.generations import GenerationRequest
 from shared.domain.models import (
     DEPRECATION_NOTICE_DAYS,
-    Latency,
-    ModelCapability,
     days_to_retirement,
 )
 from shared.domain.views import QuoteView, View

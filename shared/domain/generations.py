@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.domain.models import MODELS, ModelCapability, unknown_model
+from shared.domain.capabilities import ModelCapability
+from shared.domain.models import MODELS, unknown_model
 from shared.domain.sealed_fields import ERASED
 from shared.errors import FieldFault, Invalid
 

@@ -1,16 +1,15 @@
 """The image models on offer and what each can do: data, not branches."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Final
 
+from shared.domain.capabilities import Latency, ModelCapability, RetiredModel
 from shared.errors import FieldFault, Invalid
 
 DEPRECATION_NOTICE_DAYS = 90  # how long before its end a model is announced as ending
 
-ProviderName = Literal["azure_openai", "replicate"]
 AUTO: Final = "auto"
 _FLUX_SIZES: Final = {
     "1024x1024": "1:1",
@@ -19,53 +18,6 @@ _FLUX_SIZES: Final = {
     "1216x832": "3:2",
     "832x1216": "2:3",
 }
-
-
-@dataclass(frozen=True)
-class Latency:
-    """How long one picture usually takes, from a source and not from our own measurement."""
-
-    from_s: float
-    to_s: float
-    source: str
-    as_of: str
-
-
-@dataclass(frozen=True)
-class RetiredModel:
-    """A model that was retired before this version of the app; its successor is on offer."""
-
-    model: str
-    retired_on: str
-    successor: str
-    source: str
-
-
-@dataclass(frozen=True)
-class ModelCapability:
-    """One model: what a request may ask of it. Sizes map to the provider's own word for them."""
-
-    model: str
-    provider: ProviderName
-    provider_model: str
-    title: str
-    sizes: Mapping[str, str]
-    default_size: str
-    qualities: tuple[str, ...]
-    default_quality: str | None
-    output_formats: tuple[str, ...]
-    default_output_format: str
-    count_max: int
-    prompt_chars_max: int
-    seed: bool
-    negative_prompt: bool
-    residency: str
-    regions: tuple[str, ...]  # ISO 3166 countries that may see a prompt; "*": any, at their choice
-    retires_on: str | None = None  # the first day (UTC) on which it is refused
-    successor: str | None = None
-    latency: Latency | None = None  # None: nobody has told
-    batch_endpoint: bool = False  # the provider also takes files of requests, at a lower price
-    reference_images_max: int = 0  # pictures that a request may send along
 
 
 _GPT_IMAGE_2: Final = ModelCapability(

@@ -11,6 +11,7 @@ from shared.domain.batch_plans import PlannedRow, totals_of
 from shared.domain.batch_quotes import planned_row, rows_that_fit
 from shared.domain.budget_views import BudgetView
 from shared.domain.budgets import Charge
+from shared.domain.capabilities import ModelCapability
 from shared.domain.estimate_views import (
     BudgetRoomView,
     CandidateView,
@@ -36,7 +37,7 @@ from shared.domain.freezes import (
 )
 from shared.domain.generations import GenerationRequest, resolve_request
 from shared.domain.identity import Caller
-from shared.domain.models import MODELS, RETIRED_MODELS, ModelCapability, retirement_refusal
+from shared.domain.models import MODELS, RETIRED_MODELS, retirement_refusal
 from shared.domain.price_catalogues import PriceCatalogues
 from shared.domain.prices import PriceCatalogue, Quote
 from shared.domain.privacy_policies import EffectivePolicy

@@ -4,7 +4,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shared.wiring.systems import Systems
+from shared.wiring.providing import Providing
 
 if TYPE_CHECKING:
     from shared.ports import BatchFiles, Ledger, Records
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from shared.services.sealed_documents import SealedDocuments
 
 
-class Sealing(Systems):
+class Sealing(Providing):
     """Overrides the stores that hold a request, so that whatever is wired above gets texts."""
 
     @cached_property

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
         BudgetPolicies,
         Clock,
         Directory,
-        ImageProvider,
         ImageStore,
         Ledger,
         Records,
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from shared.ports.freezes import FreezeStore
     from shared.ports.grants import GrantStore
     from shared.ports.parked_work import ParkedWork
-    from shared.ports.provider_batches import BatchProvider, ProviderBatchClaims
+    from shared.ports.provider_batches import ProviderBatchClaims
     from shared.ports.receipts import ReceiptSigner
     from shared.ports.reconciliation import Reconciliations, UsageExport
     from shared.ports.statements import Statements
@@ -241,40 +240,6 @@ class Systems:
             azp_allow=s.token_authorized_parties,
         )
         return EntraTokenVerifier({s.token_issuer: rule}, self.clock, s.token_scope)
-
-    @cached_property
-    def providers(self) -> "dict[str, ImageProvider]":
-        from shared.adapters.providers.azure_openai import AzureOpenAIProvider
-        from shared.adapters.providers.replicate import ReplicateProvider
-
-        s = self.settings
-        azure_openai = AzureOpenAIProvider(
-            base_url=f"{s.azure_openai_endpoint.rstrip('/')}/openai/v1/",
-            api_key=s.azure_openai_key,
-            token_scope=s.azure_openai_token_scope,
-            timeout_s=s.azure_openai_timeout_s,
-        )
-        replicate = ReplicateProvider(
-            base_url=s.replicate_endpoint,
-            api_token=s.replicate_token,
-            output_hosts=s.replicate_output_hosts,
-            poll_interval_s=s.replicate_poll_interval_s,
-        )
-        return {azure_openai.name: azure_openai, replicate.name: replicate}
-
-    @cached_property
-    def batch_provider(self) -> "BatchProvider":
-        from shared.adapters.providers.azure_openai_batches import AzureOpenAIBatches
-        from shared.adapters.providers.azure_openai_connection import AzureOpenAIConnection
-
-        s = self.settings
-        connection = AzureOpenAIConnection(
-            base_url=f"{s.azure_openai_endpoint.rstrip('/')}/openai/v1/",
-            api_key=s.azure_openai_key,
-            token_scope=s.azure_openai_token_scope,
-            timeout_s=s.azure_openai_timeout_s,
-        )
-        return AzureOpenAIBatches(connection, s.azure_openai_batch_deployment or "")
 
     @cached_property
     def provider_batch_claims(self) -> "ProviderBatchClaims":
