@@ -16,7 +16,7 @@ from functions.http_support import JSON, PROBLEM, Call, handle
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from functions.http_operations import Operation
+    from functions.http_operation import Operation
 
 COMMON_ERRORS = (401, 403, 500, 503)
 bp = func.Blueprint()

@@ -1,0 +1,16 @@
+"""Health and the description of the API: what each route takes and answers."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from functions import names
+from functions.http_operation import Operation
+from shared.domain.views import (
+    HealthView,
+)
+
+SERVICE_OPERATIONS: Final[Mapping[str, Operation]] = {
+    names.HEALTH_LIVE: Operation("Is the worker alive", HealthView),
+    names.HEALTH_READY: Operation("Can the worker work", HealthView, other_statuses=(503,)),
+    names.OPENAPI: Operation("This document", None),
+}  # fmt: skip

@@ -1,0 +1,93 @@
+"""Privacy and evidence: what each route takes and answers."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from functions import names
+from functions.http_audit_log_models import (
+    ConsistencyQuery,
+    EntryQuery,
+    FileQuery,
+    InclusionQuery,
+)
+from functions.http_operation import Operation
+from functions.http_privacy_models import (
+    PrivacyOverrideRequest,
+    PrivacyOverridesQuery,
+    PrivacyPolicyRequest,
+    ScreeningRequest,
+)
+from shared.domain.evidence_views import (
+    AuditEntryView,
+    AuditKeysView,
+    ConsistencyView,
+    EvidenceView,
+)
+from shared.domain.privacy_views import (
+    PrivacyOverrideList,
+    PrivacyOverrideView,
+    PrivacyPolicyView,
+    ScreeningView,
+)
+
+TRUST_OPERATIONS: Final[Mapping[str, Operation]] = {
+    names.GET_PRIVACY_POLICY: Operation(
+        "Show a privacy policy", PrivacyPolicyView, errors=(404,)
+    ),
+    names.PUT_PRIVACY_POLICY: Operation(
+        "Create or replace a privacy policy", PrivacyPolicyView, body=PrivacyPolicyRequest,
+        example={"actions": {"person": "redact"}, "residency": {"mode": "australia"}},
+        errors=(404, 412, 413, 415, 422, 428), conditional=True,
+    ),
+    names.SCREEN_TEXT: Operation(
+        "Try the privacy screen with a text", ScreeningView, body=ScreeningRequest,
+        example={"text": "A business card for jane@example.com"}, errors=(413, 415, 422, 503),
+    ),
+    names.CREATE_PRIVACY_OVERRIDE: Operation(
+        "Override privacy warnings for a while", PrivacyOverrideView, status=201,
+        body=PrivacyOverrideRequest,
+        example={
+            "data_classes": ["health"], "reason": "Brochure with consent of the patients",
+            "ends_at": "2026-11-22T18:00:00Z",
+        },
+        errors=(404, 413, 415, 422),
+    ),
+    names.LIST_PRIVACY_OVERRIDES: Operation(
+        "List privacy overrides", PrivacyOverrideList, query=PrivacyOverridesQuery,
+        errors=(404, 422),
+    ),
+    names.GET_PRIVACY_OVERRIDE: Operation(
+        "Show a privacy override", PrivacyOverrideView, errors=(404,)
+    ),
+    names.APPROVE_PRIVACY_OVERRIDE: Operation(
+        "Approve a privacy override as the second person", PrivacyOverrideView,
+        errors=(404, 409),
+    ),
+    names.END_PRIVACY_OVERRIDE: Operation(
+        "End a privacy override", PrivacyOverrideView, errors=(404, 409)
+    ),
+    names.GET_AUDIT_CHECKPOINT: Operation(
+        "Fetch the audit log's newest checkpoint", None, errors=(404,),
+        other_responses=("text/plain",),
+    ),
+    names.LIST_AUDIT_KEYS: Operation("List the keys of the audit log", AuditKeysView),
+    names.GET_AUDIT_FILE: Operation(
+        "Fetch a tile or a bundle of entries", None, query=FileQuery, errors=(404, 422),
+        other_responses=("application/octet-stream",),
+    ),
+    names.GET_AUDIT_ENTRY: Operation(
+        "Show an event in the audit log, with its proof", AuditEntryView, query=EntryQuery,
+        errors=(404, 409, 422),
+    ),
+    names.GET_INCLUSION_PROOF: Operation(
+        "Prove that an entry is in the audit log", None, query=InclusionQuery, errors=(404, 422),
+        other_responses=("text/plain",),
+    ),
+    names.GET_CONSISTENCY_PROOF: Operation(
+        "Prove that the audit log only grew", ConsistencyView, query=ConsistencyQuery,
+        errors=(404, 422),
+    ),
+    names.GET_EVIDENCE: Operation(
+        "Fetch the receipt of a generation", EvidenceView, errors=(404, 409)
+    ),
+}  # fmt: skip
