@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import azure.functions as func
 
 from functions import names
-from functions.http_routes import ROOT, ROUTES, Route, path_of
+from functions.http_routes import ROUTES, Route, path_of
 from functions.http_support import JSON, PROBLEM, Call, handle
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def openapi_document() -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for route in ROUTES:
         described = _described(route, OPERATIONS[route.name], references)
-        paths.setdefault(ROOT + path_of(route.name), {})[route.method.lower()] = described
+        paths.setdefault(f"/{path_of(route.name)}", {})[route.method.lower()] = described
     return {
         "openapi": "3.1.0",
         "info": {

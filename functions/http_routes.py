@@ -8,8 +8,8 @@ from typing import Final, Literal, NamedTuple
 
 from functions import names
 
-ROOT: Final = "/api/"  # host.json's routePrefix
-PREFIX: Final = "v1/"
+# host.json sets no route prefix, because clients of OpenAI and of SCIM expect paths of their own.
+API: Final = "api/v1/"
 
 
 class Route(NamedTuple):
@@ -19,6 +19,7 @@ class Route(NamedTuple):
     method: Literal["GET", "POST", "PUT", "DELETE"]
     path: str
     public: bool = False  # answers without an access token
+    root: str = API
 
 
 ROUTES: Final = (
@@ -107,9 +108,9 @@ BY_NAME: Final = {route.name: route for route in ROUTES}
 
 def path_of(name: str) -> str:
     """The trigger's route template of a function."""
-    return PREFIX + BY_NAME[name].path
+    return BY_NAME[name].root + BY_NAME[name].path
 
 
 def location_of(name: str, resource_id: str) -> str:
     """Where a caller finds a resource: the path of a function whose route takes an `{id}`."""
-    return (ROOT + path_of(name)).format(id=resource_id)
+    return f"/{path_of(name)}".format(id=resource_id)

@@ -65,6 +65,8 @@ resource route 'Microsoft.Cdn/profiles/afdEndpoints/routes@2025-04-15' = {
     }
     patternsToMatch: [
       '/api/*'
+      '/openai/*'
+      '/scim/*'
     ]
     supportedProtocols: [
       'Http'
@@ -109,6 +111,8 @@ resource firewall 'Microsoft.Network/FrontDoorWebApplicationFirewallPolicies@202
               negateCondition: false
               matchValue: [
                 '/api/'
+                '/openai/'
+                '/scim/'
               ]
               transforms: []
             }

@@ -10,7 +10,7 @@ import function_app
 from functions import names
 from functions.http_openapi import openapi_document
 from functions.http_operations import OPERATIONS
-from functions.http_routes import BY_NAME, PREFIX, ROOT, ROUTES, location_of, path_of
+from functions.http_routes import API, BY_NAME, ROUTES, location_of, path_of
 from shared.domain.views import API_PREFIX
 
 HOST_JSON = Path(__file__).resolve().parents[2] / "host.json"
@@ -44,13 +44,13 @@ def test_each_route_says_what_it_takes_and_answers_and_the_other_way_round() -> 
 
 def test_every_route_stands_in_the_table_once() -> None:
     assert len(BY_NAME) == len(ROUTES)
-    assert len({(route.method, route.path) for route in ROUTES}) == len(ROUTES)
+    assert len({(route.method, route.root, route.path) for route in ROUTES}) == len(ROUTES)
 
 
 def test_addresses_begin_with_the_prefix_of_the_host() -> None:
     prefix = json.loads(HOST_JSON.read_text("utf-8"))["extensions"]["http"]["routePrefix"]
-    assert f"/{prefix}/" == ROOT
-    assert f"{API_PREFIX}/" == ROOT + PREFIX
+    assert prefix == ""
+    assert f"{API_PREFIX}/" == f"/{API}"
 
 
 def test_a_location_is_the_address_of_its_route() -> None:
@@ -84,13 +84,13 @@ def test_openapi_lists_every_route_and_nothing_else() -> None:
         for path, operations in document["paths"].items()
         for method in operations
     }
-    assert listed == {(route.method, f"/api/{path_of(route.name)}") for route in ROUTES}
+    assert listed == {(route.method, f"/{path_of(route.name)}") for route in ROUTES}
 
 
 def test_openapi_asks_for_a_token_except_on_public_routes() -> None:
     paths = openapi_document()["paths"]
     for route in ROUTES:
-        described = paths[f"/api/{path_of(route.name)}"][route.method.lower()]
+        described = paths[f"/{path_of(route.name)}"][route.method.lower()]
         assert (described.get("security") == []) == route.public
 
 
@@ -98,7 +98,7 @@ def test_openapi_names_every_status_of_a_route() -> None:
     paths = openapi_document()["paths"]
     for route in ROUTES:
         operation = OPERATIONS[route.name]
-        described = paths[f"/api/{path_of(route.name)}"][route.method.lower()]["responses"]
+        described = paths[f"/{path_of(route.name)}"][route.method.lower()]["responses"]
         expected = {operation.status, *operation.other_statuses, *operation.errors}
         assert {str(status) for status in expected} <= set(described)
 

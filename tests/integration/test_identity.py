@@ -11,7 +11,7 @@ import pytest
 
 from devhost.local_settings import home_tenant_id, people
 from functions import names
-from functions.http_routes import PREFIX, ROUTES, Route
+from functions.http_routes import API, ROUTES, Route
 from tests.integration.api import Json, Person, order
 from tests.integration.cloud import Cloud
 
@@ -26,7 +26,7 @@ def path_of(route: Route) -> str:
 
 
 def test_routes_are_those_under_the_prefix_that_clients_use() -> None:
-    assert PREFIX == "v1/"
+    assert API == "api/v1/"
 
 
 def test_only_these_routes_are_public() -> None:
