@@ -10,15 +10,18 @@ import pytest
 import pytest_asyncio
 
 from devhost.field_keys import ensure_field_keys
+from devhost.key_vault.objects import Key
+from devhost.key_vault.server import KeyVault, running_vault
 from shared.adapters.key_vault_keys import NEWEST_KEPT_S, KeyVaultKeys
 from shared.adapters.local_key_file import LocalKeyFile
 from shared.errors import InvariantBroken, Unavailable
 from shared.ports.field_keys import KeyWrapper
-from tests.contract.key_vault_service import KeyVault, running_vault
+from tests.contract.vault_clients import vault_options
 from tests.fakes.clock import FakeClock
 from tests.fakes.field_keys import FakeVault
 
 SECRET = bytes(range(32))
+KEY = "prompts"
 
 
 @dataclass
@@ -39,12 +42,14 @@ async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         ensure_field_keys(path)
         yield Bench(LocalKeyFile(path), lambda: prepend(path, "2"))
     else:
-        async with running_vault(tmp_path) as (vault, options):
+        async with running_vault(tmp_path) as (vault, certificate):
+            key = vault.keys[KEY] = Key()
+            key.add_rsa()
             clock = FakeClock()
-            wrapper = KeyVaultKeys(vault.key_url, clock, **options)
+            wrapper = KeyVaultKeys(vault.key_url(KEY), clock, **vault_options(certificate))
 
             def add() -> None:
-                vault.add()
+                key.add_rsa()
                 clock.advance(NEWEST_KEPT_S)
 
             yield Bench(wrapper, add)
@@ -81,8 +86,10 @@ async def test_wrapping_under_another_name_is_refused(bench: Bench) -> None:
 
 @pytest_asyncio.fixture
 async def vault(tmp_path: Path) -> AsyncIterator[tuple[KeyVault, KeyVaultKeys]]:
-    async with running_vault(tmp_path) as (vault, options):
-        wrapper = KeyVaultKeys(vault.key_url, FakeClock(), **options)
+    async with running_vault(tmp_path) as (vault, certificate):
+        vault.keys[KEY] = Key()
+        vault.keys[KEY].add_rsa()
+        wrapper = KeyVaultKeys(vault.key_url(KEY), FakeClock(), **vault_options(certificate))
         yield vault, wrapper
         await wrapper.aclose()
 
@@ -96,7 +103,7 @@ async def test_vault_unwraps_and_wraps_with_the_public_half_only(
         await wrapper.unwrap(each)
     assert server.calls["unwrapkey"] == 3
     assert server.calls["wrapkey"] == 0  # the SDK has the public key
-    assert server.calls["get"] == 2  # the newest version, and its public key
+    assert server.calls["get_key"] == 2  # the newest version, and its public key
 
 
 async def test_vault_that_throttles_or_fails_is_unavailable_after_retries(
@@ -116,7 +123,7 @@ async def test_disabled_version_is_a_fault_that_no_repeat_mends(
 ) -> None:
     server, wrapper = vault
     wrapped = await wrapper.wrap(SECRET)
-    server.disabled = set(server.versions)
+    server.keys[KEY].disabled = set(server.keys[KEY].versions)
     with pytest.raises(InvariantBroken):
         await wrapper.unwrap(wrapped)
 
