@@ -40,7 +40,7 @@ check: install ## Run the static checks only
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 	$(VENV)/bin/lint-imports
-	$(PY) -m bandit -q -r functions shared function_app.py
+	$(PY) -m bandit -q -r functions shared function_app.py witness_app.py
 	$(PY) -m bandit -q -r devhost --skip $(BANDIT_DEVHOST_SKIP)
 
 proofs: install ## Run the short share of the proofs that is part of the tests

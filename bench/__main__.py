@@ -15,7 +15,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import admission, audit_log, batches, cold_start, concurrency, round_trips
+from bench import (
+    admission,
+    audit_log,
+    batches,
+    cold_start,
+    concurrency,
+    fairness,
+    openai_endpoint,
+    round_trips,
+)
 
 RESULTS = Path(__file__).parent / "results"
 BENCHMARKS: dict[str, Callable[[], Coroutine[Any, Any, dict[str, Any]]]] = {
@@ -25,6 +34,8 @@ BENCHMARKS: dict[str, Callable[[], Coroutine[Any, Any, dict[str, Any]]]] = {
     "batches": batches.run,
     "audit-log": audit_log.run,
     "concurrency": concurrency.run,
+    "fairness": fairness.run,
+    "openai-endpoint": openai_endpoint.run,
 }
 
 

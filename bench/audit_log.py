@@ -69,8 +69,9 @@ class Feed:
     async def named(self, event_id: str) -> Sequence[AuditRecord]:
         return [each for each in self._records if each.document_id == event_id]
 
-    async def about(self, partition: Partition, object_ids: Sequence[str]) -> Sequence[AuditRecord]:
-        return [each for each in self._records if each.event["object_id"] in object_ids]
+    async def standing(self, partition_key: str, event_ids: Sequence[str]) -> Sequence[str]:
+        found = {e.document_id for e in self._records if e.partition_key == partition_key}
+        return [each for each in event_ids if each in found]
 
 
 async def run() -> dict[str, Any]:

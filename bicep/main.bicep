@@ -43,6 +43,14 @@ param auditLogOrigin string
 @description('The log\'s public key as a C2SP verifier; empty at the first deployment, before the key exists.')
 param auditLogVerifier string
 param auditorsGroupId string
+@description('The witness runs in an app of its own (witness.bicep), best in a subscription of somebody else.')
+param witnessApart bool = false
+@description('Of such a witness: its identity, which may then read the log.')
+param witnessPrincipalId string = ''
+@description('Of such a witness: its public key as a C2SP verifier.')
+param witnessVerifier string = ''
+@description('Of such a witness: the account in which it keeps what it saw, readable for the app.')
+param witnessStorageUrl string = ''
 param operatorEmails array
 
 // How much
@@ -62,6 +70,14 @@ param imageCapacity int
 param imageBatchCapacity int
 param imageModelVersion string
 param startsPerMinute int
+@description('An Azure AI Foundry resource with FLUX deployments, made by hand; empty: its models are not on offer.')
+param foundryEndpoint string = ''
+@description('The scoring address of azureml/endpoint.yml, deployed by hand; empty: its model is not on offer.')
+param scoringUrl string = ''
+@description('Over the defaults, such as "violence=2 hate=off".')
+param contentSafetyRefusedFrom string = ''
+@description('Names of blocklists in Content Safety.')
+param contentSafetyBlocklists string = ''
 param logRetentionDays int
 param logDailyCapGb int
 param softDeleteDays int
@@ -244,7 +260,7 @@ module evidenceStorage 'modules/storage_evidence.bicep' = {
   }
 }
 
-module witnessStorage 'modules/storage_evidence.bicep' = {
+module witnessStorage 'modules/storage_evidence.bicep' = if (!witnessApart) {
   name: 'storage-witness'
   scope: group
   params: {
@@ -326,6 +342,18 @@ module language 'modules/language.bicep' = {
   }
 }
 
+module contentSafety 'modules/content_safety.bicep' = {
+  name: 'content-safety'
+  scope: group
+  params: {
+    location: homeLocation
+    tags: allTags
+    name: 'safe-eig-${homeToken}'
+    publicAccess: publicAccess
+    workspaceId: monitoring.outputs.workspaceId
+  }
+}
+
 module mail 'modules/mail.bicep' = {
   name: 'mail'
   scope: group
@@ -353,7 +381,8 @@ module access 'modules/access.bicep' = {
     appPrincipalId: identities.outputs.appPrincipalId
     auditWriterPrincipalId: identities.outputs.auditWriterPrincipalId
     auditReaderPrincipalId: identities.outputs.auditReaderPrincipalId
-    witnessPrincipalId: identities.outputs.witnessPrincipalId
+    witnessPrincipalId: witnessApart ? witnessPrincipalId : identities.outputs.witnessPrincipalId
+    witnessApart: witnessApart
     auditorsGroupId: auditorsGroupId
     topicPrincipalId: uploadTopic.outputs.principalId
     cosmosName: cosmos.outputs.name
@@ -361,7 +390,7 @@ module access 'modules/access.bicep' = {
     hostAccountName: hostStorage.outputs.name
     imagesAccountName: imagesStorage.outputs.name
     evidenceAccountName: evidenceStorage.outputs.name
-    witnessAccountName: witnessStorage.outputs.name
+    witnessAccountName: witnessApart ? '' : witnessStorage.outputs.name
     deadLetterContainer: deadLetterContainer
     vaultName: vault.outputs.name
     checkpointKeyName: vault.outputs.checkpointKeyName
@@ -370,6 +399,7 @@ module access 'modules/access.bicep' = {
     openAiName: openAi.outputs.name
     openAiBatches: imageBatchCapacity > 0
     languageName: language.outputs.name
+    contentSafetyName: contentSafety.outputs.name
     communicationName: mail.outputs.name
     insightsName: monitoring.outputs.insightsName
   }
@@ -413,12 +443,6 @@ var privateDoors = [
     zone: zones[0]
   }
   {
-    name: 'witness-blob'
-    resource: witnessStorage.outputs.id
-    group: 'blob'
-    zone: zones[0]
-  }
-  {
     name: 'cosmos'
     resource: cosmos.outputs.id
     group: 'Sql'
@@ -442,6 +466,21 @@ var privateDoors = [
     group: 'account'
     zone: zones[6]
   }
+  {
+    name: 'content-safety'
+    resource: contentSafety.outputs.id
+    group: 'account'
+    zone: zones[6]
+  }
+]
+
+var witnessDoors = witnessApart ? [] : [
+  {
+    name: 'witness-blob'
+    resource: witnessStorage.outputs.id
+    group: 'blob'
+    zone: zones[0]
+  }
 ]
 
 module privateEndpoints 'modules/private_endpoints.bicep' = if (privateNetwork) {
@@ -452,7 +491,7 @@ module privateEndpoints 'modules/private_endpoints.bicep' = if (privateNetwork) 
     tags: allTags
     token: token
     subnetId: network.outputs.endpointSubnetId
-    doors: privateDoors
+    doors: concat(privateDoors, witnessDoors)
   }
 }
 
@@ -496,12 +535,18 @@ var ownSettings = {
   EIG_AUDIT_STORAGE_URL: evidenceStorage.outputs.blobUrl
   EIG_CHECKPOINT_STORAGE_URL: evidenceStorage.outputs.blobUrl
   EIG_WITNESS_NAME: '${auditLogOrigin}/witness'
-  EIG_WITNESS_VAULT_KEY: '${keysUrl}/${vault.outputs.witnessKeyName}'
-  EIG_WITNESS_IDENTITY: identities.outputs.witnessClientId
-  EIG_WITNESS_STORAGE_URL: witnessStorage.outputs.blobUrl
+  EIG_WITNESS_VAULT_KEY: witnessApart ? '' : '${keysUrl}/${vault.outputs.witnessKeyName}'
+  EIG_WITNESS_IDENTITY: witnessApart ? '' : identities.outputs.witnessClientId
+  EIG_WITNESS_STORAGE_URL: witnessApart ? witnessStorageUrl : witnessStorage.outputs.blobUrl
+  EIG_WITNESS_VERIFIER: witnessApart ? witnessVerifier : ''
   EIG_FIELD_KEY_URL: '${keysUrl}/${vault.outputs.promptKeyName}'
   EIG_PRIVACY_KEY: '@Microsoft.KeyVault(SecretUri=${secretsUrl}/privacy-key)'
   EIG_LANGUAGE_ENDPOINT: language.outputs.endpoint
+  EIG_CONTENT_SAFETY_ENDPOINT: contentSafety.outputs.endpoint
+  EIG_CONTENT_SAFETY_REFUSED_FROM: contentSafetyRefusedFrom
+  EIG_CONTENT_SAFETY_BLOCKLISTS: contentSafetyBlocklists
+  EIG_AZURE_FOUNDRY_ENDPOINT: foundryEndpoint
+  EIG_AZURE_ML_SCORING_URL: scoringUrl
   EIG_TOKEN_ISSUER: '${environment().authentication.loginEndpoint}${tokenTenantId}/v2.0'
   EIG_TOKEN_TENANT_ID: tokenTenantId
   EIG_TOKEN_AUDIENCE: tokenAudience
@@ -516,6 +561,9 @@ var ownSettings = {
   EIG_MAIL_SENDER: mail.outputs.sender
   EIG_TELEMETRY_CONNECTION: monitoring.outputs.connectionString
 }
+var witnessSettings = witnessApart ? {
+  'AzureWebJobs.AuditWitness.Disabled': 'true'
+} : {}
 var exportSettings = costExport ? {
   EIG_AZURE_OPENAI_EXPORT_URL: '@Microsoft.KeyVault(SecretUri=${secretsUrl}/azure-cost-export)'
 } : {}
@@ -528,9 +576,12 @@ module app 'modules/function_app.bicep' = {
     tags: allTags
     token: token
     identityId: identities.outputs.appId
-    auditWriterId: identities.outputs.auditWriterId
-    auditReaderId: identities.outputs.auditReaderId
-    witnessId: identities.outputs.witnessId
+    taskIdentityIds: concat([
+      identities.outputs.auditWriterId
+      identities.outputs.auditReaderId
+    ], witnessApart ? [] : [
+      identities.outputs.witnessId
+    ])
     packageUrl: '${hostStorage.outputs.blobUrl}${packageContainer}'
     pythonVersion: pythonVersion
     instancesMax: instancesMax
@@ -541,7 +592,7 @@ module app 'modules/function_app.bicep' = {
     zoneRedundant: zoneRedundant
     subnetId: privateNetwork ? network.outputs.appSubnetId : ''
     frontDoorId: frontDoor ? frontDoorProfile.outputs.frontDoorId : ''
-    settings: union(hostSettings, ownSettings, exportSettings)
+    settings: union(hostSettings, ownSettings, exportSettings, witnessSettings)
     workspaceId: monitoring.outputs.workspaceId
   }
   dependsOn: [

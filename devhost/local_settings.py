@@ -24,11 +24,13 @@ from devhost.note_keys import (
     WITNESS_NAME,
     verifier,
 )
-from devhost.ports import LOOPBACK, Ports
+from devhost.ports import LOOPBACK, OTHER_LOOPBACK, Ports
 from devhost.resources import read_resources
 
 ANY_CREDENTIAL = "local-demo"  # the simulators ask for one and accept any
 FIELD_KEY_SETTING = "EIG_FIELD_KEY_FILE"  # the stack makes the file that it names
+LOCAL_SCIM_TOKENS = ("local-scim-token", "local-scim-token-2")
+LOCAL_BOOTSTRAP_SECRET = "local-bootstrap-secret"  # noqa: S105 - opens an emulator alone
 PEOPLE_FILE = Path(__file__).parent / "simulators" / "users.json"
 
 
@@ -83,6 +85,41 @@ def setting_values(ports: Ports) -> dict[str, str]:
         "EIG_TOKEN_ISSUER": token_issuer(ports),
         "EIG_TOKEN_TENANT_ID": home_tenant_id(),
         "EIG_TOKEN_AUDIENCE": str(people()["api"]["client_id"]),
+        "EIG_STEP_UP_CONTEXT": "c1",
+        "EIG_STEP_UP_AGE_MAX_S": "7200",  # more than a token's life: tests keep their tokens
+        "EIG_PUBLIC_ORIGIN": ports.url("host"),
+        "EIG_SIGN_IN_CLIENT_ID": str(people()["web"]["client_id"]),
+        "EIG_SIGN_IN_CLIENT_SECRET": str(people()["web"]["client_secret"]),
+        # Alerts reach the receiver among the simulators, and mail stays on this machine.
+        "EIG_WEBHOOK_ALLOWED_HOSTS": f"{LOOPBACK}:{ports.simulators}",
+        "EIG_MAIL_FOLDER": ".devhost/mail",
+        "EIG_RECEIPT_KEYS": receipt_key(),
+        FIELD_KEY_SETTING: ".devhost/field_keys",
+        # SHA-256 of "local-scim-token" and of "local-scim-token-2", which may replace it.
+        "EIG_SCIM_TOKEN_HASHES": " ".join(
+            hashlib.sha256(token.encode()).hexdigest() for token in LOCAL_SCIM_TOKENS
+        ),
+        "EIG_SCIM_DEPARTMENT": "operations",
+        "EIG_BOOTSTRAP_SECRET_HASH": hashlib.sha256(LOCAL_BOOTSTRAP_SECRET.encode()).hexdigest(),
+        "EIG_PRIVACY_KEY": "local-demo-key-of-the-privacy-screen",
+        "EIG_LANGUAGE_ENDPOINT": f"{simulators}/azure-language",
+        "EIG_LANGUAGE_KEY": ANY_CREDENTIAL,
+        "EIG_LANGUAGE_CALLS_PER_MINUTE": "60000",  # the simulator has no quota
+        "EIG_END_USER_SALT": "local",
+        "EIG_PROVIDER_OPEN_S": "1",  # a test that breaks a simulator must not stop the next one
+        # The demo and the tests ask for more than people do; the tier "free" has its real limit.
+        "EIG_RATE_STANDARD_IMAGES_PER_HOUR": "1000000",
+        "EIG_RATE_DEPARTMENT_IMAGES_PER_DAY": "1000000",
+        "EIG_RATE_SPEND_MICROS_PER_MINUTE": "1000000000000",
+        # Plain JSON only across Durable boundaries: no class names in histories.
+        "AZURE_FUNCTIONS_DURABLE_STRICT_TYPING": "1",
+    } | _provider_values(ports)
+
+
+def _provider_values(ports: Ports) -> dict[str, str]:
+    """The settings of the image providers, all of which are simulated."""
+    simulators = ports.url("simulators")
+    return {
         "EIG_AZURE_OPENAI_ENDPOINT": f"{simulators}/azure-openai",
         "EIG_AZURE_OPENAI_KEY": ANY_CREDENTIAL,
         "EIG_AZURE_OPENAI_BATCH_DEPLOYMENT": "gpt-image-2-batch",
@@ -91,22 +128,31 @@ def setting_values(ports: Ports) -> dict[str, str]:
         "EIG_REPLICATE_ENDPOINT": f"{simulators}/replicate/v1",
         "EIG_REPLICATE_TOKEN": ANY_CREDENTIAL,
         "EIG_REPLICATE_OUTPUT_HOSTS": f"{LOOPBACK}:{ports.simulators}",
-        # Alerts reach the receiver among the simulators, and mail stays on this machine.
-        "EIG_WEBHOOK_ALLOWED_HOSTS": f"{LOOPBACK}:{ports.simulators}",
-        "EIG_MAIL_FOLDER": ".devhost/mail",
-        "EIG_RECEIPT_KEYS": receipt_key(),
-        FIELD_KEY_SETTING: ".devhost/field_keys",
-        "EIG_PRIVACY_KEY": "local-demo-key-of-the-privacy-screen",
-        "EIG_LANGUAGE_ENDPOINT": f"{simulators}/azure-language",
-        "EIG_LANGUAGE_KEY": ANY_CREDENTIAL,
-        "EIG_LANGUAGE_CALLS_PER_MINUTE": "60000",  # the simulator has no quota
-        "EIG_END_USER_SALT": "local",
+        "EIG_REPLICATE_WEBHOOK_ORIGIN": ports.url("host"),
+        "EIG_ADOBE_FIREFLY_CLIENT_ID": ANY_CREDENTIAL,
+        "EIG_ADOBE_FIREFLY_CLIENT_SECRET": ANY_CREDENTIAL,
+        "EIG_ADOBE_FIREFLY_ENDPOINT": f"{simulators}/adobe-firefly",
+        "EIG_ADOBE_FIREFLY_SIGN_IN_URL": f"{simulators}/adobe-ims",
+        # Jobs are on another host than the endpoint, as they are at Adobe.
+        "EIG_ADOBE_FIREFLY_HOSTS": f"{OTHER_LOOPBACK}:{ports.simulators}",
+        "EIG_ADOBE_FIREFLY_OUTPUT_HOSTS": f"{LOOPBACK}:{ports.simulators}",
+        "EIG_ADOBE_FIREFLY_STARTS_PER_MINUTE": "60000",
+        "EIG_ADOBE_FIREFLY_POLL_INTERVAL_MS": "100",
+        "EIG_AZURE_FOUNDRY_ENDPOINT": f"{simulators}/azure-foundry",
+        "EIG_AZURE_FOUNDRY_KEY": ANY_CREDENTIAL,
+        "EIG_AZURE_FOUNDRY_OUTPUT_HOSTS": f"{LOOPBACK}:{ports.simulators}",
+        "EIG_AZURE_FOUNDRY_STARTS_PER_MINUTE": "60000",
+        "EIG_AZURE_ML_SCORING_URL": f"{simulators}/azure-ml/score",
+        "EIG_AZURE_ML_KEY": ANY_CREDENTIAL,
+        "EIG_AZURE_ML_DEPLOYMENT": "blue",
+        "EIG_AZURE_ML_STARTS_PER_MINUTE": "60000",
+        "EIG_CONTENT_SAFETY_ENDPOINT": f"{simulators}/azure-content-safety",
+        "EIG_CONTENT_SAFETY_KEY": ANY_CREDENTIAL,
+        "EIG_CONTENT_SAFETY_BLOCKLISTS": "local-terms",
         # The simulators answer in a fraction of a second and have no quota of their own.
         "EIG_AZURE_OPENAI_STARTS_PER_MINUTE": "60000",
         "EIG_REPLICATE_STARTS_PER_MINUTE": "60000",
         "EIG_REPLICATE_POLL_INTERVAL_MS": "100",
-        # Plain JSON only across Durable boundaries: no class names in histories.
-        "AZURE_FUNCTIONS_DURABLE_STRICT_TYPING": "1",
     }
 
 

@@ -12,6 +12,7 @@ from itertools import islice
 import psutil
 
 LOOPBACK = "127.0.0.1"
+OTHER_LOOPBACK = "localhost"  # the same place by a name that is compared as another host
 OFFSET_VARIABLE = "EIG_DEVHOST_PORT_OFFSET"
 PORT_MAX = 65_535
 # Below the range that systems take the ports of outgoing connections from: those come and go.

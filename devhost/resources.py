@@ -29,6 +29,7 @@ class CosmosContainer(BaseModel):
 
     id: str
     partition_key: str
+    default_ttl_s: int | None = None  # -1: documents may have a ttl of their own; None: not
 
 
 class CosmosRole(BaseModel):
@@ -82,7 +83,9 @@ async def _create_cosmos(ports: Ports, resources: Resources) -> None:
         database = await client.create_database_if_not_exists(resources.database)
         for container in resources.containers:
             await database.create_container_if_not_exists(
-                container.id, partition_key=PartitionKey(container.partition_key)
+                container.id,
+                partition_key=PartitionKey(container.partition_key),
+                default_ttl=container.default_ttl_s,
             )
 
 

@@ -30,20 +30,26 @@ async def attempt_activity(payload: dict) -> dict[str, Any]:  # type: ignore[typ
     """Carry out, or stop, one attempt at one generation."""
     task = AttemptInput.read(payload)
     correlation_id.set(task.generation_id)
+    from shared.domain.attempt_reports import postponed
+    from shared.domain.attempts import Course
+
+    course = Course.model_validate(task.course or {})
     try:
         item = await services().work.find(task.generation_id)
         attempts = services().attempts
         if task.stop:
             report = await attempts.stop(item, "canceller")
         else:
-            report = await attempts.run(item, task.attempt)
+            report = await attempts.run(item, task.attempt, course)
+            asked = item.candidate(report.candidate).provider
             ending = report.failure or report.ending
-            services().metrics.count(PROVIDER_ATTEMPTS, provider=item.provider, ending=ending)
+            services().metrics.count(PROVIDER_ATTEMPTS, provider=asked, ending=ending)
     except Exception:
         logger.exception("attempt failed", extra={"attempt": task.attempt})
-        from shared.services.attempts import STORE_RETRY_S, postponed
+        from shared.services.attempts import STORE_RETRY_S
 
-        report = postponed(task.generation_id, task.attempt, STORE_RETRY_S, "internal")
+        generation_id, attempt = task.generation_id, task.attempt
+        report = postponed(generation_id, attempt, STORE_RETRY_S, "internal", course)
     return report.model_dump(mode="json")
 
 

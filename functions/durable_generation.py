@@ -27,7 +27,8 @@ RUN_TIME_MAX = timedelta(hours=24)  # what still waits then is stopped and relea
 TRIES_MAX = 20  # of an activity that answers "not now"; the sweep restarts what fails after that
 TRY_PAUSE = timedelta(seconds=5)
 PAUSE_S_MIN = 1.0
-LATER = ("retry", "again")  # endings after which a generation is asked again
+ANOTHER = ("retry", "fallback")  # endings after which the next attempt runs
+LATER = (*ANOTHER, "again")  # endings after which a generation is asked again
 
 bp = df.Blueprint()
 Steps = Generator[Any, Any, Any]
@@ -38,13 +39,14 @@ Steps = Generator[Any, Any, Any]
 def generation_orchestrator(context: df.DurableOrchestrationContext) -> Steps:
     """Attempt until the outcome is definite, then settle."""
     generation_id = GenerationInput.read(context.get_input()).generation_id
-    started, attempt = context.current_utc_datetime, 1
+    started, attempt, course = context.current_utc_datetime, 1, None
     while True:
         stop = context.current_utc_datetime - started > RUN_TIME_MAX
-        report = yield _attempt(context, generation_id, attempt, stop=stop)
+        report = yield _attempt(context, generation_id, attempt, course, stop=stop)
         if report["ending"] not in LATER:
             break
-        attempt += report["ending"] == "retry"
+        attempt += report["ending"] in ANOTHER
+        course = report.get("next")
         yield context.create_timer(context.current_utc_datetime + _wait_of(report))
     yield from _settle(context, generation_id, [report])
     return report["ending"]
@@ -124,6 +126,7 @@ class Waiting(NamedTuple):
     row: int
     attempt: int
     due: datetime
+    course: dict[str, Any] | None = None  # what its earlier attempts have come to
 
 
 def carry_out(
@@ -147,7 +150,13 @@ def carry_out(
             continue
         reports = yield context.task_all(
             [
-                _attempt(context, row_generation_id(batch_id, each.row), each.attempt, stop=stop)
+                _attempt(
+                    context,
+                    row_generation_id(batch_id, each.row),
+                    each.attempt,
+                    each.course,
+                    stop=stop,
+                )
                 for each in wave
             ]
         )
@@ -166,7 +175,12 @@ def _postponed(
 ) -> list[Waiting]:
     """The rows to ask again: each waits for its own time, nobody waits for another's."""
     return [
-        Waiting(each.row, each.attempt + (report["ending"] == "retry"), now + _wait_of(report))
+        Waiting(
+            row=each.row,
+            attempt=each.attempt + (report["ending"] in ANOTHER),
+            due=now + _wait_of(report),
+            course=report.get("next"),
+        )
         for each, report in zip(wave, reports, strict=True)
         if report["ending"] in LATER
     ]
@@ -177,9 +191,14 @@ def _wait_of(report: dict[str, Any]) -> timedelta:
 
 
 def _attempt(
-    context: df.DurableOrchestrationContext, generation_id: str, attempt: int, *, stop: bool
+    context: df.DurableOrchestrationContext,
+    generation_id: str,
+    attempt: int,
+    course: dict[str, Any] | None,
+    *,
+    stop: bool,
 ) -> Any:
-    payload = AttemptInput(generation_id=generation_id, attempt=attempt, stop=stop)
+    payload = AttemptInput(generation_id=generation_id, attempt=attempt, stop=stop, course=course)
     return context.call_activity(names.ATTEMPT_ACTIVITY, payload.to_json())
 
 

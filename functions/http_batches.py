@@ -34,7 +34,7 @@ async def submit_batch(
         location = location_of(names.GET_BATCH, view.id)
         return json_response(view, 202, {"Operation-Location": location})
 
-    return await handle(req, act)
+    return await handle(req, act, route=names.SUBMIT_BATCH)
 
 
 async def _order_of(call: Call) -> "BatchOrder":
@@ -68,7 +68,7 @@ async def create_upload_slot(req: func.HttpRequest) -> func.HttpResponse:
         location = location_of(names.GET_UPLOAD_SLOT, slot.id)
         return json_response(slot, 201, {"Location": location})
 
-    return await handle(req, act)
+    return await handle(req, act, route=names.CREATE_UPLOAD_SLOT)
 
 
 @bp.function_name(names.GET_UPLOAD_SLOT)
@@ -79,7 +79,7 @@ async def get_upload_slot(req: func.HttpRequest) -> func.HttpResponse:
     async def act(call: Call) -> func.HttpResponse:
         return json_response(await services().upload_slots.get(call.known_caller, call.path("id")))
 
-    return await handle(req, act)
+    return await handle(req, act, route=names.GET_UPLOAD_SLOT)
 
 
 @bp.function_name(names.GET_BATCH)
@@ -90,7 +90,7 @@ async def get_batch(req: func.HttpRequest) -> func.HttpResponse:
     async def act(call: Call) -> func.HttpResponse:
         return json_response(await services().batches.get(call.known_caller, call.path("id")))
 
-    return await handle(req, act)
+    return await handle(req, act, route=names.GET_BATCH)
 
 
 @bp.function_name(names.CANCEL_BATCH)
@@ -104,7 +104,7 @@ async def cancel_batch(req: func.HttpRequest) -> func.HttpResponse:
         )
         return json_response(view, 202)
 
-    return await handle(req, act)
+    return await handle(req, act, route=names.CANCEL_BATCH)
 
 
 @bp.function_name(names.LIST_BATCH_ITEMS)
@@ -124,7 +124,7 @@ async def list_batch_items(req: func.HttpRequest) -> func.HttpResponse:
         )
         return json_response(page)
 
-    return await handle(req, act)
+    return await handle(req, act, route=names.LIST_BATCH_ITEMS)
 
 
 @bp.function_name(names.GET_BATCH_RECEIPT)
@@ -139,4 +139,4 @@ async def get_batch_receipt(req: func.HttpRequest) -> func.HttpResponse:
         body = await services().batch_results.receipt(call.known_caller, call.path("id"), form)
         return func.HttpResponse(body, mimetype=RECEIPT_TYPES[form])
 
-    return await handle(req, act)
+    return await handle(req, act, route=names.GET_BATCH_RECEIPT)

@@ -64,7 +64,7 @@ async def put_budget(req: func.HttpRequest) -> func.HttpResponse:
         )
         return json_response(view, headers=etag_of(view.revision))
 
-    return await handle(req, act)
+    return await handle(req, act, route=names.PUT_BUDGET)
 
 
 @bp.function_name(names.DELETE_BUDGET)
@@ -84,4 +84,4 @@ async def delete_budget(req: func.HttpRequest) -> func.HttpResponse:
         )
         return func.HttpResponse(status_code=204)
 
-    return await handle(req, act)
+    return await handle(req, act, route=names.DELETE_BUDGET)

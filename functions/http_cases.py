@@ -54,4 +54,4 @@ async def close_case(req: func.HttpRequest) -> func.HttpResponse:
         )
         return json_response(case)
 
-    return await handle(req, act)
+    return await handle(req, act, route=names.CLOSE_CASE)

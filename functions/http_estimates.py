@@ -19,7 +19,7 @@ async def list_models(req: func.HttpRequest) -> func.HttpResponse:
     async def act(call: Call) -> func.HttpResponse:
         return json_response(services().estimates.models())
 
-    return await handle(req, act)
+    return await handle(req, act, route=names.LIST_MODELS)
 
 
 @bp.function_name(names.ESTIMATE)
@@ -34,7 +34,7 @@ async def estimate(req: func.HttpRequest) -> func.HttpResponse:
             return await _dry_run(call)
         return await _estimate(call)
 
-    return await handle(req, act)
+    return await handle(req, act, route=names.ESTIMATE)
 
 
 async def _estimate(call: Call) -> func.HttpResponse:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
 from functions.http_models import BatchRequest, PayerId
 from shared.domain.generations import COUNT_MAX, SEED_MAX, GenerationRequest, Prompt
 from shared.domain.models import MODELS
+from shared.domain.routing_wishes import RoutingWish
 
 MODELS_COMPARED_MAX: Final = 20  # more than are on offer
 REFERENCE_IMAGES_MAX: Final = 16  # the most that any provider documents
@@ -16,7 +17,7 @@ ModelName = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class EstimateRequest(BaseModel):
-    """A generation request whose model may be left open; it is compared on every model then."""
+    """A generation request; with the model auto it is routed, without a model it is compared."""
 
     model_config = ConfigDict(
         extra="forbid", str_strip_whitespace=True, frozen=True, defer_build=True
@@ -28,7 +29,7 @@ class EstimateRequest(BaseModel):
     )
     prompt: Prompt
     size: str | None = Field(default=None, max_length=16)
-    quality: Literal["low", "medium", "high", "auto"] | None = None
+    quality: Literal["low", "medium", "high", "xhigh", "max", "auto"] | None = None
     count: int = Field(default=1, ge=1, le=COUNT_MAX)
     output_format: Literal["png", "jpeg", "webp"] | None = None
     seed: int | None = Field(default=None, ge=0, le=SEED_MAX)
@@ -39,6 +40,7 @@ class EstimateRequest(BaseModel):
         le=REFERENCE_IMAGES_MAX,
         description="pictures to send along; priced, but no model here takes them yet",
     )
+    routing: RoutingWish | None = Field(default=None, description="with a model, or with auto")
     project: PayerId = None
     cost_centre: PayerId = None
 
@@ -46,6 +48,8 @@ class EstimateRequest(BaseModel):
     def _one_way_to_name_models(self) -> "EstimateRequest":
         if self.model is not None and self.models is not None:
             raise ValueError("name one model or several models, not both")
+        if self.model is None and self.routing is not None:
+            raise ValueError("routing goes with a model, or with the model auto")
         return self
 
     def requests(self) -> tuple[GenerationRequest, ...]:

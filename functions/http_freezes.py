@@ -56,4 +56,4 @@ async def lift_freeze(req: func.HttpRequest) -> func.HttpResponse:
         )
         return json_response(lifted)
 
-    return await handle(req, act)
+    return await handle(req, act, route=names.LIFT_FREEZE)

@@ -42,7 +42,7 @@ async def submit_generation(
         )
         return await _answer(call, view)
 
-    return await handle(req, act)
+    return await handle(req, act, route=names.SUBMIT_GENERATION)
 
 
 async def _answer(call: Call, view: "GenerationView") -> func.HttpResponse:
@@ -76,7 +76,7 @@ async def list_generations(req: func.HttpRequest) -> func.HttpResponse:
         )
         return json_response(page)
 
-    return await handle(req, act)
+    return await handle(req, act, route=names.LIST_GENERATIONS)
 
 
 @bp.function_name(names.GET_GENERATION)
@@ -87,7 +87,7 @@ async def get_generation(req: func.HttpRequest) -> func.HttpResponse:
     async def act(call: Call) -> func.HttpResponse:
         return json_response(await services().generations.get(call.known_caller, call.path("id")))
 
-    return await handle(req, act)
+    return await handle(req, act, route=names.GET_GENERATION)
 
 
 @bp.function_name(names.CANCEL_GENERATION)
@@ -101,4 +101,4 @@ async def cancel_generation(req: func.HttpRequest) -> func.HttpResponse:
         )
         return json_response(view)
 
-    return await handle(req, act)
+    return await handle(req, act, route=names.CANCEL_GENERATION)

@@ -27,7 +27,7 @@ async def create_grant(req: func.HttpRequest) -> func.HttpResponse:
         )
         return json_response(view, 201, {"Location": location_of(names.GET_GRANT, view.id)})
 
-    return await handle(req, act)
+    return await handle(req, act, route=names.CREATE_GRANT)
 
 
 @bp.function_name(names.CREATE_OVERRIDE)
@@ -46,7 +46,7 @@ async def create_override(req: func.HttpRequest) -> func.HttpResponse:
         )
         return json_response(view, 201, {"Location": location_of(names.GET_GRANT, view.id)})
 
-    return await handle(req, act)
+    return await handle(req, act, route=names.CREATE_OVERRIDE)
 
 
 @bp.function_name(names.LIST_GRANTS)

@@ -22,7 +22,7 @@ async def get_image(req: func.HttpRequest) -> func.HttpResponse:
     async def act(call: Call) -> func.HttpResponse:
         return json_response(await services().image_details.get(call.known_caller, call.path("id")))
 
-    return await handle(req, act)
+    return await handle(req, act, route=names.GET_IMAGE)
 
 
 @bp.function_name(names.GET_IMAGE_CONTENT)
@@ -42,7 +42,7 @@ async def get_image_content(req: func.HttpRequest) -> func.HttpResponse:
         body = b"".join([chunk async for chunk in content.chunks])
         return func.HttpResponse(body, mimetype=content.content_type)
 
-    return await handle(req, act)
+    return await handle(req, act, route=names.GET_IMAGE_CONTENT)
 
 
 @bp.function_name(names.GET_IMAGE_THUMBNAIL)
@@ -54,4 +54,4 @@ async def get_image_thumbnail(req: func.HttpRequest) -> func.HttpResponse:
         content = await services().thumbnails.get(call.known_caller, call.path("id"))
         return func.HttpResponse(content, mimetype=THUMBNAIL_TYPE)
 
-    return await handle(req, act)
+    return await handle(req, act, route=names.GET_IMAGE_THUMBNAIL)

@@ -29,17 +29,17 @@ async def hold_image(req: func.HttpRequest) -> func.HttpResponse:
 
 
 @bp.function_name(names.RELEASE_IMAGE)
-@bp.route(route=path_of(names.RELEASE_IMAGE), methods=["DELETE"], auth_level=ANONYMOUS)
+@bp.route(route=path_of(names.RELEASE_IMAGE), methods=["POST"], auth_level=ANONYMOUS)
 async def release_image(req: func.HttpRequest) -> func.HttpResponse:
-    """DELETE /images/{id}/hold"""
+    """POST /images/{id}/hold/release"""
 
     async def act(call: Call) -> func.HttpResponse:
-        from functions.http_storage_models import ReleaseQuery
+        from functions.http_storage_models import HoldRequest
 
-        reason = call.query(ReleaseQuery).reason
+        reason = call.body(HoldRequest).reason
         view = await services().legal_holds.release(
             call.known_caller, call.path("id"), reason, call.correlation_id
         )
         return json_response(view)
 
-    return await handle(req, act)
+    return await handle(req, act, route=names.RELEASE_IMAGE)

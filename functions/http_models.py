@@ -10,6 +10,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from shared.domain.batch_plans import Acceptance
+from shared.domain.capabilities import ProviderName
 from shared.domain.generations import GenerationRequest
 from shared.domain.history import GenerationFilter
 from shared.domain.identity import Caller
@@ -42,7 +43,7 @@ class HistoryQuery(Query):
     """What a history listing is narrowed to."""
 
     status: StoredStatus | None = None
-    provider: Literal["azure_openai", "replicate"] | None = None
+    provider: ProviderName | None = None
     user: str | None = Field(
         default=None, pattern=r"^[0-9a-f-]{36}$", description="object id of the person who asked"
     )

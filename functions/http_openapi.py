@@ -91,6 +91,7 @@ def _models(operations: "Iterable[Operation]") -> "list[tuple[type[BaseModel], A
     operations = list(operations)
     bodies = {each.body for each in operations if each.body}
     responses = {each.response for each in operations if each.response}
+    responses |= {each.error for each in operations if each.error}
     ordered = sorted(bodies, key=lambda model: model.__name__)
     return [(model, "validation") for model in ordered] + [
         (model, "serialization") for model in sorted(responses, key=lambda model: model.__name__)
@@ -108,7 +109,7 @@ def _described(route: Route, operation: "Operation", references: dict[Any, Any])
         described["security"] = []
     if operation.body:
         content: dict[str, Any] = {
-            JSON: {
+            operation.media_type: {
                 "schema": references[(operation.body, "validation")],
                 "example": operation.example,
             }
@@ -169,7 +170,7 @@ def _responses(route: Route, operation: "Operation", references: dict[Any, Any])
     schema: Any = {"type": "object"}
     if operation.response:
         schema = references[(operation.response, "serialization")]
-    content: dict[str, Any] = {JSON: {"schema": schema}}
+    content: dict[str, Any] = {operation.media_type: {"schema": schema}}
     for media_type in operation.other_responses:
         content[media_type] = {"schema": {}}
     responses: dict[str, Any] = {}
@@ -177,13 +178,13 @@ def _responses(route: Route, operation: "Operation", references: dict[Any, Any])
         described = {"description": HTTPStatus(status).phrase}
         has_body = status != HTTPStatus.NO_CONTENT
         responses[str(status)] = described | ({"content": content} if has_body else {})
+    refusal: Any = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    if operation.error:
+        refusal = {operation.media_type: {"schema": references[(operation.error, "serialization")]}}
     common = (500,) if route.public else COMMON_ERRORS
     for status in sorted({*common, *operation.errors}):
         responses.setdefault(
             str(status),
-            {
-                "description": HTTPStatus(status).phrase,
-                "content": {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-            },
+            {"description": HTTPStatus(status).phrase, "content": refusal},
         )
     return responses

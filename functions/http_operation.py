@@ -23,3 +23,5 @@ class Operation:
     other_bodies: tuple[str, ...] = ()
     other_responses: tuple[str, ...] = ()
     other_statuses: tuple[int, ...] = ()
+    media_type: str = "application/json"
+    error: type[BaseModel] | None = None  # the form of its refusals; None: RFC 9457

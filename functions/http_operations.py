@@ -6,6 +6,8 @@ from typing import Final
 from functions.http_operation import Operation
 from functions.http_operations_generations import GENERATION_OPERATIONS
 from functions.http_operations_money import MONEY_OPERATIONS
+from functions.http_operations_openai import OPENAI_OPERATIONS
+from functions.http_operations_people import PEOPLE_OPERATIONS
 from functions.http_operations_service import SERVICE_OPERATIONS
 from functions.http_operations_trust import TRUST_OPERATIONS
 
@@ -13,5 +15,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     **GENERATION_OPERATIONS,
     **MONEY_OPERATIONS,
     **TRUST_OPERATIONS,
+    **PEOPLE_OPERATIONS,
+    **OPENAI_OPERATIONS,
     **SERVICE_OPERATIONS,
 }

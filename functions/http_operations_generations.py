@@ -21,11 +21,12 @@ from functions.http_operation import Operation
 from functions.http_storage_models import (
     HoldRequest,
     RehydrationRequest,
-    ReleaseQuery,
     RetentionRequest,
 )
 from shared.domain.estimate_views import EstimateAnswer, ModelList
 from shared.domain.key_views import KeySetView
+from shared.domain.provider_views import ProviderList
+from shared.domain.receipt_views import ReceiptView
 from shared.domain.storage_views import (
     ImageDetailView,
     LegalHoldView,
@@ -37,7 +38,6 @@ from shared.domain.views import (
     BatchView,
     GenerationList,
     GenerationView,
-    ReceiptView,
     UploadSlotView,
 )
 
@@ -45,7 +45,8 @@ _EXAMPLE: Final = {"model": "gpt-image-2", "prompt": "A lighthouse at dawn", "qu
 GENERATION_OPERATIONS: Final[Mapping[str, Operation]] = {
     names.SUBMIT_GENERATION: Operation(
         "Generate pictures", GenerationView, status=202, other_statuses=(200,),
-        body=GenerationBody, example=_EXAMPLE, errors=(402, 409, 413, 415, 422), idempotent=True,
+        body=GenerationBody, example=_EXAMPLE, idempotent=True,
+        errors=(402, 409, 413, 415, 422, 429),
     ),
     names.LIST_GENERATIONS: Operation(
         "List generations", GenerationList, query=HistoryQuery, errors=(422,)
@@ -70,7 +71,8 @@ GENERATION_OPERATIONS: Final[Mapping[str, Operation]] = {
         example={"reason": "Matter 2026-117"}, errors=(404, 409, 413, 415, 422),
     ),
     names.RELEASE_IMAGE: Operation(
-        "Release a held picture", LegalHoldView, query=ReleaseQuery, errors=(404, 409, 422)
+        "Release a held picture", LegalHoldView, body=HoldRequest,
+        example={"reason": "Matter 2026-117 is closed"}, errors=(404, 409, 413, 415, 422),
     ),
     names.GET_RETENTION: Operation(
         "Show how long a department keeps its pictures", RetentionView, errors=(404,)
@@ -83,7 +85,7 @@ GENERATION_OPERATIONS: Final[Mapping[str, Operation]] = {
     names.SUBMIT_BATCH: Operation(
         "Submit a batch", BatchView, status=202, body=BatchRequest, query=BatchQuery,
         example={"items": [{"id": "scene-01", **_EXAMPLE}]},
-        errors=(402, 409, 413, 415, 422), idempotent=True,
+        errors=(402, 409, 413, 415, 422, 429), idempotent=True,
         other_bodies=("text/csv", "application/jsonl", "application/x-ndjson"),
     ),
     names.CREATE_UPLOAD_SLOT: Operation(
@@ -108,4 +110,5 @@ GENERATION_OPERATIONS: Final[Mapping[str, Operation]] = {
         other_bodies=("text/csv", "application/jsonl", "application/x-ndjson"),
     ),
     names.LIST_MODELS: Operation("List models", ModelList),
+    names.LIST_PROVIDERS: Operation("Show how providers are", ProviderList),
 }  # fmt: skip

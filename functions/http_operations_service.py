@@ -1,4 +1,4 @@
-"""Health and the description of the API: what each route takes and answers."""
+"""Webhooks of providers, health and the description of the API: what each route takes and answers."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -10,6 +10,9 @@ from shared.domain.views import (
 )
 
 SERVICE_OPERATIONS: Final[Mapping[str, Operation]] = {
+    names.RECEIVE_REPLICATE_WEBHOOK: Operation(
+        "Tell that a run at Replicate has ended", None, status=204, errors=(401, 404, 413)
+    ),
     names.HEALTH_LIVE: Operation("Is the worker alive", HealthView),
     names.HEALTH_READY: Operation("Can the worker work", HealthView, other_statuses=(503,)),
     names.OPENAPI: Operation("This document", None),

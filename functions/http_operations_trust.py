@@ -17,6 +17,8 @@ from functions.http_privacy_models import (
     PrivacyPolicyRequest,
     ScreeningRequest,
 )
+from functions.http_routing_models import RoutingPolicyRequest
+from functions.http_sessions_models import CallbackQuery, SignInQuery
 from shared.domain.evidence_views import (
     AuditEntryView,
     AuditKeysView,
@@ -29,8 +31,23 @@ from shared.domain.privacy_views import (
     PrivacyPolicyView,
     ScreeningView,
 )
+from shared.domain.routing_policy_views import RoutingPolicyView
+from shared.domain.session_views import (
+    CurrentSessionView,
+    RevokedView,
+    SessionList,
+    SignedOutView,
+)
 
 TRUST_OPERATIONS: Final[Mapping[str, Operation]] = {
+    names.GET_ROUTING_POLICY: Operation(
+        "Show a routing policy", RoutingPolicyView, errors=(404,)
+    ),
+    names.PUT_ROUTING_POLICY: Operation(
+        "Create or replace a routing policy", RoutingPolicyView, body=RoutingPolicyRequest,
+        example={"default_strategy": "cheapest", "uplift_percent_max": 50},
+        errors=(404, 412, 413, 415, 422, 428), conditional=True,
+    ),
     names.GET_PRIVACY_POLICY: Operation(
         "Show a privacy policy", PrivacyPolicyView, errors=(404,)
     ),
@@ -65,6 +82,25 @@ TRUST_OPERATIONS: Final[Mapping[str, Operation]] = {
     ),
     names.END_PRIVACY_OVERRIDE: Operation(
         "End a privacy override", PrivacyOverrideView, errors=(404, 409)
+    ),
+    names.SIGN_IN: Operation(
+        "Sign in with a browser", None, status=302, query=SignInQuery, errors=(404, 422),
+        other_responses=("text/html",),
+    ),
+    names.SIGN_IN_CALLBACK: Operation(
+        "Come back from the issuer", None, query=CallbackQuery, errors=(401, 403, 404, 422),
+        other_responses=("text/html",),
+    ),
+    names.GET_SESSION: Operation("Show this session", CurrentSessionView, errors=(409,)),
+    names.REFRESH_SESSION: Operation(
+        "Give this session a new secret", CurrentSessionView, errors=(409,)
+    ),
+    names.SIGN_OUT: Operation("Sign out", SignedOutView, errors=(409,)),
+    names.LIST_SESSIONS: Operation("List own sessions", SessionList),
+    names.REVOKE_SESSION: Operation("End an own session", None, status=204, errors=(404,)),
+    names.REVOKE_SESSIONS: Operation("End all own sessions", RevokedView),
+    names.REVOKE_USER_SESSIONS: Operation(
+        "End all sessions of a person", RevokedView, errors=(404,)
     ),
     names.GET_AUDIT_CHECKPOINT: Operation(
         "Fetch the audit log's newest checkpoint", None, errors=(404,),

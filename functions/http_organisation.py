@@ -43,7 +43,7 @@ async def put_organisation_budget(req: func.HttpRequest) -> func.HttpResponse:
         )
         return json_response(view, headers=etag_of(view.revision))
 
-    return await handle(req, act)
+    return await handle(req, act, route=names.PUT_ORGANISATION_BUDGET)
 
 
 @bp.function_name(names.MOVE_ALLOCATION)
@@ -62,7 +62,7 @@ async def move_allocation(req: func.HttpRequest) -> func.HttpResponse:
         )
         return json_response(view, 201)
 
-    return await handle(req, act)
+    return await handle(req, act, route=names.MOVE_ALLOCATION)
 
 
 @bp.function_name(names.LIST_ALLOCATIONS)

@@ -42,7 +42,7 @@ async def put_privacy_policy(req: func.HttpRequest) -> func.HttpResponse:
         )
         return json_response(view, headers=etag_of(view.revision))
 
-    return await handle(req, act)
+    return await handle(req, act, route=names.PUT_PRIVACY_POLICY)
 
 
 @bp.function_name(names.SCREEN_TEXT)
@@ -75,7 +75,7 @@ async def create_privacy_override(req: func.HttpRequest) -> func.HttpResponse:
         where = {"Location": location_of(names.GET_PRIVACY_OVERRIDE, view.id)}
         return json_response(view, 201, where)
 
-    return await handle(req, act)
+    return await handle(req, act, route=names.CREATE_PRIVACY_OVERRIDE)
 
 
 @bp.function_name(names.LIST_PRIVACY_OVERRIDES)
@@ -115,7 +115,7 @@ async def approve_privacy_override(req: func.HttpRequest) -> func.HttpResponse:
         )
         return json_response(view)
 
-    return await handle(req, act)
+    return await handle(req, act, route=names.APPROVE_PRIVACY_OVERRIDE)
 
 
 @bp.function_name(names.END_PRIVACY_OVERRIDE)

@@ -25,7 +25,7 @@ async def close_period(req: func.HttpRequest) -> func.HttpResponse:
         )
         return json_response(view)
 
-    return await handle(req, act)
+    return await handle(req, act, route=names.CLOSE_PERIOD)
 
 
 @bp.function_name(names.LIST_STATEMENTS)

@@ -4,7 +4,6 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from functions.http_models import Query
 from functions.http_reports_models import OneDepartmentQuery
 from shared.domain.storage_prices import Priority
 
@@ -21,15 +20,9 @@ class RehydrationRequest(BaseModel):
 
 
 class HoldRequest(BaseModel):
-    """Why a picture is held."""
+    """Why a picture is held, or released: in a body, because URLs end up in logs."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-    reason: str = Field(min_length=REASON_CHARS_MIN, max_length=REASON_CHARS_MAX)
-
-
-class ReleaseQuery(Query):
-    """Why a picture is released."""
 
     reason: str = Field(min_length=REASON_CHARS_MIN, max_length=REASON_CHARS_MAX)
 

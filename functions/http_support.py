@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import azure.functions as func
 
+from functions.http_auth import Identity, identify, put_cookies
+from shared.answer_headers import answer_headers
 from shared.errors import (
     EigError,
     FieldFault,
     Invalid,
     PayloadTooLarge,
     Rejected,
+    Unauthenticated,
     Unavailable,
     UnsupportedMediaType,
 )
@@ -26,12 +29,12 @@ from shared.telemetry import (
     correlation_id,
     new_correlation_id,
 )
-from shared.wiring import services
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
 
     from shared.domain.identity import Caller
+    from shared.services.sessions import OpenSession
 
 JSON: Final = "application/json"
 PROBLEM: Final = "application/problem+json"
@@ -61,6 +64,7 @@ class Call:
     request: func.HttpRequest
     correlation_id: str
     caller: "Caller | None"
+    session: "OpenSession | None" = None  # if it was a cookie that told who asks
 
     @property
     def known_caller(self) -> "Caller":
@@ -115,30 +119,44 @@ class Call:
 
 
 Act = Callable[[Call], Awaitable[func.HttpResponse]]
+Refuse = Callable[[EigError, str], func.HttpResponse]  # with the correlation id
 
 
-async def handle(request: func.HttpRequest, act: Act, *, public: bool = False) -> func.HttpResponse:
-    """Identify the caller, act, and turn every ending into an answer with our headers."""
+async def handle(
+    request: func.HttpRequest,
+    act: Act,
+    *,
+    public: bool = False,
+    route: str | None = None,
+    refuse: Refuse | None = None,
+) -> func.HttpResponse:
+    """Identify the caller, act, and turn every ending into an answer with our headers.
+
+    `route` names the row of the route table; a row that asks for more must be named.
+    """
     configure_logging()
     started = time.perf_counter()
     correlation = accepted_correlation_id(
         request.headers.get(CORRELATION_HEADER), new_correlation_id()
     )
     correlation_id.set(correlation)
+    answer_headers.set({})
+    identity = Identity()
     try:
-        caller = None
         if not public:
-            caller = await services().callers.identify(request.headers.get("Authorization"))
-        response = await act(Call(request, correlation, caller))
+            await identify(request, route, correlation, identity)
+        response = await act(Call(request, correlation, identity.caller, identity.session))
     except EigError as error:
         _log_refusal(error)
-        response = problem_response(error, correlation)
+        response = (refuse or problem_response)(error, correlation)
     except Exception:
         logger.exception("unforeseen error")
-        response = problem_response(EigError("The request could not be completed."), correlation)
-    for name, value in HEADERS.items():
+        unforeseen = EigError("The request could not be completed.")
+        response = (refuse or problem_response)(unforeseen, correlation)
+    for name, value in {**HEADERS, **answer_headers.get()}.items():
         response.headers.setdefault(name, value)  # a page brings a policy of its own
     response.headers[CORRELATION_HEADER] = correlation
+    put_cookies(response, identity)
     logger.info(
         "request",
         extra={
@@ -177,8 +195,8 @@ def problem_response(error: EigError, correlation: str) -> func.HttpResponse:
     headers = {}
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(error.retry_after_s)
-    if error.status == HTTPStatus.UNAUTHORIZED:
-        headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'
+    if isinstance(error, Unauthenticated):
+        headers["WWW-Authenticate"] = error.challenge
     return func.HttpResponse(
         json.dumps(body), status_code=error.status, mimetype=PROBLEM, headers=headers
     )

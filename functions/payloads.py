@@ -58,11 +58,15 @@ class ChunkInput(Payload):
 
 @dataclass(frozen=True)
 class AttemptInput(Payload):
-    """Input of the attempt activity; `stop` takes the next marker instead of calling."""
+    """Input of the attempt activity; `stop` takes the next marker instead of calling.
+
+    `course` is the `next` of the report before, as it was.
+    """
 
     generation_id: str
     attempt: int
     stop: bool = False
+    course: dict | None = None  # type: ignore[type-arg]  # what the attempts before have come to
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,4 @@
-"""Every 15 seconds: sequence new audit events into the verifiable log, and witness it.
-
-The witness belongs to somebody else: its function runs in an app of its own, with an identity that
-can read the log and write what it has seen. Locally both run side by side, with two keys.
-"""
+"""Every 15 seconds: sequence new audit events into the verifiable log."""
 
 import logging
 
@@ -25,12 +21,3 @@ async def audit_sequencer(timer: func.TimerRequest) -> None:
     sequenced = await services().audit_sequencer.run()
     if sequenced:
         logger.info("audit events sequenced", extra={"copied": sequenced})
-
-
-@bp.function_name(names.AUDIT_WITNESS)
-@bp.timer_trigger(arg_name="timer", schedule=names.AUDIT_WITNESS_SCHEDULE)
-async def audit_witness(timer: func.TimerRequest) -> None:
-    """Cosign the newest checkpoint, or refuse it."""
-    configure_logging()
-    correlation_id.set(services().clock.new_id())
-    await services().audit_witness.look(services().checkpoints, services().log_files)

@@ -23,8 +23,14 @@ async def audit_relay(timer: func.TimerRequest) -> None:
     departments = await services().calendars.outbox_partitions(thorough=thorough)
     organisations = await services().allocations.outbox_partitions(thorough=thorough)
     switches = services().reconciliation.outbox_partitions()
-    copied = await services().audit_relay.run([*departments, *organisations, *switches])
+    providers = services().provider_health.outbox_partitions()
+    deletions = services().audit_deletions.outbox_partitions()
+    waiting = [*departments, *organisations, *switches, *providers, *deletions]
+    copied = await services().audit_relay.run(waiting)
     keys = services().key_rotation.outbox_partitions()
     copied += await services().data_key_relay.run(keys)
+    copied += await services().session_relay.run(services().session_partitions())
+    people = services().directory_relay(services().audit_relay)
+    copied += await people.run(services().directory_partitions())
     if copied:
         logger.info("audit events copied", extra={"copied": copied})

@@ -21,6 +21,8 @@ async def measure_vitals(timer: func.TimerRequest) -> None:
     departments = await services().calendars.outbox_partitions(thorough=False)
     organisations = await services().allocations.outbox_partitions(thorough=False)
     switches = services().reconciliation.outbox_partitions()
+    providers = services().provider_health.outbox_partitions()
     keys = services().key_rotation.outbox_partitions()
-    outboxes = [*departments, *organisations, *switches, *keys]
+    outboxes = [*departments, *organisations, *switches, *providers, *keys]
     services().metrics.record(await services().vitals.measure(open_partitions, outboxes))
+    services().metrics.record(await services().provider_overview.readings())

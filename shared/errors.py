@@ -2,9 +2,12 @@
 
     EigError
     ├── Rejected                    the caller must change something; never retried, logged at info
+    │   ├── ScimRefused             400  scim: the protocol has a word of its own for it
     │   ├── Unauthenticated         401  unauthenticated
+    │   │   └── InsufficientClaims  401  insufficient_claims: a challenge for the client to answer
     │   ├── BudgetExceeded          402  budget_exceeded
     │   ├── PolicyDenied            403  policy_denied
+    │   │   ├── StepUpRequired      403  step_up_required: a stronger or fresher sign-in is needed
     │   │   └── ResidencyDenied     403  residency_denied: a model runs where prompts may not go
     │   ├── NotFound                404  not_found
     │   ├── Conflict                409  conflict (or a narrower code)
@@ -19,7 +22,8 @@
     │   ├── PrivacyBlocked          422  privacy_blocked: names categories and offsets
     │   ├── IdempotencyKeyReused    422  idempotency_key_reused
     │   ├── Frozen                  423  frozen: a freeze stops new spending
-    │   └── PreconditionRequired    428  precondition_required: send If-Match or If-None-Match
+    │   ├── PreconditionRequired    428  precondition_required: send If-Match or If-None-Match
+    │   └── RateLimited             429  rate_limited: a limit of the person or the department
     ├── Unavailable                 503  unavailable: a system we need did not answer; retryable
     │   └── PrivacyScreenUnavailable 503 privacy_screen_unavailable: nothing leaves unscreened
     └── InvariantBroken             500  invariant_broken: a promise of ours does not hold; page ops
@@ -77,12 +81,38 @@ class Rejected(EigError):
     title = "The request was rejected"
 
 
+class ScimRefused(Rejected):
+    """A provisioning request that is not as SCIM has it (RFC 7644, 3.12)."""
+
+    code = "scim"
+
+    def __init__(self, scim_type: str, detail: str) -> None:
+        super().__init__(detail)
+        self.scim_type = scim_type
+
+
 class Unauthenticated(Rejected):
     """No valid access token came with the request."""
 
     code = "unauthenticated"
     status = 401
     title = "A valid access token is needed"
+    challenge = 'Bearer error="invalid_token"'  # the header WWW-Authenticate
+
+
+class InsufficientClaims(Unauthenticated):
+    """The token is right but shows too little; the client can fetch one that shows more."""
+
+    code = "insufficient_claims"
+    title = "A stronger or fresher sign-in is needed"
+
+    def __init__(self, detail: str, *, authorization_uri: str, claims: str) -> None:
+        """`claims` is the base64 of a claims request; both end up in a header."""
+        super().__init__(detail)
+        self.challenge = (
+            f'Bearer realm="", authorization_uri="{authorization_uri}",'
+            f' error="insufficient_claims", claims="{claims}"'
+        )
 
 
 class BudgetExceeded(Rejected):
@@ -99,6 +129,13 @@ class PolicyDenied(Rejected):
     code = "policy_denied"
     status = 403
     title = "Not allowed"
+
+
+class StepUpRequired(PolicyDenied):
+    """A sensitive request, and the caller's sign-in is too weak or too old for it."""
+
+    code = "step_up_required"
+    title = "A stronger or fresher sign-in is needed"
 
 
 class ResidencyDenied(PolicyDenied):
@@ -214,6 +251,14 @@ class Frozen(Rejected):
     code = "frozen"
     status = 423
     title = "New spending is frozen"
+
+
+class RateLimited(Rejected):
+    """The caller, or their department, asks for more than their rate limits admit."""
+
+    code = "rate_limited"
+    status = 429
+    title = "Too much was asked for"
 
 
 class Unavailable(EigError):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.adapters.cosmos import LEDGER_CONTAINER, CosmosConnection, create_once
+from shared.domain.attempt_markers import AttemptMarker, MarkerOwner
 from shared.domain.attempts import AttemptReport, StoredImage
 from shared.domain.audit_events import AuditEvent
 from shared.domain.batch_plans import BatchSource, BatchTotals, batch_record
@@ -16,11 +17,13 @@ from shared.domain.budgets import Scope, budget_document, charged_scopes
 from shared.domain.generations import GenerationRequest, request_hash, resolve_request
 from shared.domain.identity import Caller, Ownership, Principal, Role
 from shared.domain.ids import Partition, operation_id, operation_of, row_generation_id
-from shared.domain.ledger import AttemptMarker, Hold, MarkerOwner, Reservation, Resolution
+from shared.domain.ledger import Hold, Reservation, Resolution
 from shared.domain.price_catalogues import PriceCatalogues, parse_catalogues
 from shared.domain.prices import PriceCatalogue, Quote
+from shared.domain.routing import Surroundings
 from shared.domain.settlements import resolution_for
 from shared.domain.work import WorkItem
+from shared.services.routing import EVERY_PROVIDER, Routing
 
 TENANT = "11111111-1111-4111-8111-111111111111"
 DEPARTMENT = "marketing"
@@ -41,6 +44,21 @@ def catalogue() -> PriceCatalogue:
     return catalogues().at(datetime.fromisoformat(CREATED_AT))
 
 
+def surroundings(**changes: Any) -> Surroundings:
+    """How things stand when nothing is in the way of any model."""
+    values: dict[str, Any] = {
+        "quote": catalogue().quote,
+        "day": datetime.fromisoformat(CREATED_AT).date(),
+        "configured": EVERY_PROVIDER,
+    }
+    return Surroundings(**(values | changes))
+
+
+def routing() -> Routing:
+    """Routing where nobody restricts anything."""
+    return Routing(catalogues())
+
+
 def caller(
     number: int = 1, department_id: str = DEPARTMENT, role: Role = Role.STANDARD_USER
 ) -> Caller:
@@ -53,6 +71,12 @@ def request(model: str = "gpt-image-2", **fields: Any) -> GenerationRequest:
     """A resolved request for one small picture."""
     values = {"model": model, "prompt": "a lighthouse at dawn"} | fields
     return resolve_request(GenerationRequest(**values))[0]
+
+
+def routed(model: str, **wishes: Any) -> GenerationRequest:
+    """A request that others may carry out as well, with these wishes for routing."""
+    values = {"model": model, "prompt": "a lighthouse at dawn", "routing": wishes}
+    return GenerationRequest.model_validate(values)
 
 
 async def open_budgets(

@@ -3,7 +3,7 @@
 //   identity      may                                                        where
 //   audit-writer  create events, nothing else                                Cosmos DB, audit
 //   audit-reader  read and query events                                      Cosmos DB, audit
-//   app           create, read, patch, delete and query documents            Cosmos DB, ledger and keys
+//   app           create, read, patch, delete and query documents            Cosmos DB, ledger, keys, limits
 //   app           create, read and query documents                           Cosmos DB, directory
 //   app           read, write and tag blobs, sign links; delete nothing      images account
 //   app           use queues for uploads that failed                         images account
@@ -13,9 +13,11 @@
 //   app           read secrets; sign checkpoints; wrap and unwrap data keys  Key Vault
 //   app           make images; upload files of batches                       Azure OpenAI
 //   app           find personal data                                         AI Language
+//   app           judge texts and pictures                                   Content Safety
 //   app           send mail                                                  Communication Services
 //   app           publish telemetry                                          Application Insights
 //   witness       keep what it saw; sign it                                  witness account, Key Vault
+//   witness apart read the log                                               evidence account
 //   auditors      read events; read the log                                  audit, both log accounts
 //   topic         keep events that could not be delivered                    host account
 //
@@ -26,6 +28,8 @@ param appPrincipalId string
 param auditWriterPrincipalId string
 param auditReaderPrincipalId string
 param witnessPrincipalId string
+@description('The witness runs in an app of its own, and keeps what it saw in its own place.')
+param witnessApart bool
 @description('A group of people who check the log; empty: nobody yet.')
 param auditorsGroupId string
 param topicPrincipalId string
@@ -44,6 +48,7 @@ param openAiName string
 @description('Files and batches need a wider role than requests.')
 param openAiBatches bool
 param languageName string
+param contentSafetyName string
 param communicationName string
 param insightsName string
 
@@ -113,6 +118,12 @@ var appGrants = [
     principal: appPrincipalId
     role: 'ledger'
     container: 'keys'
+  }
+  {
+    who: 'app'
+    principal: appPrincipalId
+    role: 'ledger'
+    container: 'limits'
   }
   {
     who: 'app'
@@ -231,6 +242,7 @@ var builtIn = {
   openAiUser: '5e0bd9bd-7b93-4f28-af87-19fc36ad61bd'
   openAiContributor: 'a001fd3d-188f-4b5d-821b-7da978bf7442'
   languageReader: '7628b7b8-a8b2-4cdc-b46f-e9b35248918e'
+  cognitiveUser: 'a97b65f3-24c7-4388-baec-2e87135dc908'
   mailOwner: '09976791-48a7-449e-bb21-39d1a415f350'
   metricsPublisher: '3913510d-42f4-4e42-8a64-420c390055eb'
 }
@@ -312,11 +324,22 @@ resource appOnEvidence 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
-resource witness 'Microsoft.Storage/storageAccounts@2024-01-01' existing = {
+// A witness of somebody else reads the log and can write nothing here.
+resource witnessOnEvidence 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (witnessApart) {
+  name: guid(evidence.id, 'witness', builtIn.blobReader)
+  scope: evidence
+  properties: {
+    principalId: witnessPrincipalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId(roles, builtIn.blobReader)
+  }
+}
+
+resource witness 'Microsoft.Storage/storageAccounts@2024-01-01' existing = if (!witnessApart) {
   name: witnessAccountName
 }
 
-resource witnessOnItsOwn 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+resource witnessOnItsOwn 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!witnessApart) {
   name: guid(witness.id, 'witness', 'eig-evidence')
   scope: witness
   properties: {
@@ -326,7 +349,7 @@ resource witnessOnItsOwn 'Microsoft.Authorization/roleAssignments@2022-04-01' = 
   }
 }
 
-resource auditorsOnWitness 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(auditorsGroupId)) {
+resource auditorsOnWitness 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!witnessApart && !empty(auditorsGroupId)) {
   name: guid(witness.id, 'auditors', builtIn.blobReader)
   scope: witness
   properties: {
@@ -381,7 +404,7 @@ resource witnessKey 'Microsoft.KeyVault/vaults/keys@2023-07-01' existing = {
 }
 
 // The app only shows the witness's public key; the witness alone signs with it.
-resource witnessSigns 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+resource witnessSigns 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!witnessApart) {
   name: guid(witnessKey.id, 'witness', builtIn.cryptoUser)
   scope: witnessKey
   properties: {
@@ -433,6 +456,20 @@ resource appOnLanguage 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
     principalId: appPrincipalId
     principalType: 'ServicePrincipal'
     roleDefinitionId: subscriptionResourceId(roles, builtIn.languageReader)
+  }
+}
+
+resource contentSafety 'Microsoft.CognitiveServices/accounts@2025-06-01' existing = {
+  name: contentSafetyName
+}
+
+resource appOnContentSafety 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(contentSafety.id, 'app', builtIn.cognitiveUser)
+  scope: contentSafety
+  properties: {
+    principalId: appPrincipalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId(roles, builtIn.cognitiveUser)
   }
 }
 

@@ -81,13 +81,22 @@ var onMetrics = [
     query: 'AppRequests | where toint(ResultCode) >= 500 | summarize Value = count()'
   }
   {
+    name: 'evidence-is-doubted'
+    severity: 1
+    text: 'The audit log met something false: an event that was altered or deleted, a checkpoint or an index of strangers. docs/operations.md: evidence in doubt.'
+    window: 'PT15M'
+    every: 'PT5M'
+    threshold: 0
+    query: 'AppTraces | where SeverityLevel >= 3 and Message contains "eig.audit_" | summarize Value = count()'
+  }
+  {
     name: 'timers-stopped'
     severity: 1
     text: 'A timer did not run for 15 minutes: nothing brings lost work to its end.'
     window: 'PT15M'
     every: 'PT5M'
     threshold: 0
-    query: 'datatable(Name: string)["LedgerSweep", "AuditRelay", "AllocationSweep"] | join kind=leftanti (AppRequests | where Success | distinct Name) on Name | summarize Value = count()'
+    query: 'datatable(Name: string)["LedgerSweep", "AuditRelay", "AuditSequencer", "AllocationSweep"] | join kind=leftanti (AppRequests | where Success | distinct Name) on Name | summarize Value = count()'
   }
 ]
 

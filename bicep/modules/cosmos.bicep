@@ -49,6 +49,7 @@ var containers = [
       '/expires_at/?'
       '/facts/day/?'
       '/facts/provider/?'
+      '/images/[]/sha256/?'
       '/job_id/?'
       '/open/?'
       '/open_deliveries/?'
@@ -79,8 +80,6 @@ var containers = [
     partitionKey: '/pk'
     searched: [
       '/pk/?'
-      '/event/object_id/?'
-      '/event/occurred_at/?'
     ]
   }
   {
@@ -100,6 +99,13 @@ var containers = [
       '/status/?'
       '/type/?'
       '/user_key/?'
+    ]
+  }
+  {
+    name: 'limits'
+    partitionKey: '/pk'
+    searched: [
+      '/pk/?'
     ]
   }
 ]

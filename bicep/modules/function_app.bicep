@@ -5,10 +5,8 @@ param tags object
 param token string
 @description('The identity that the host itself uses.')
 param identityId string
-@description('Identities for single tasks of the audit log.')
-param auditWriterId string
-param auditReaderId string
-param witnessId string
+@description('Identities for single tasks, such as those of the audit log.')
+param taskIdentityIds array
 @description('Address of the container in the host\'s account that the package is deployed to.')
 param packageUrl string
 @allowed([
@@ -98,12 +96,9 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
   })
   identity: {
     type: 'UserAssigned'
-    userAssignedIdentities: {
-      '${identityId}': {}
-      '${auditWriterId}': {}
-      '${auditReaderId}': {}
-      '${witnessId}': {}
-    }
+    userAssignedIdentities: toObject(concat([
+      identityId
+    ], taskIdentityIds), id => id, id => {})
   }
   properties: {
     serverFarmId: plan.id

@@ -11,7 +11,13 @@ from rich.text import Text
 from devhost.demo.money import dollars
 from devhost.demo.reconciliation import ProviderFigures
 
-PROVIDER_TITLES = {"azure_openai": "Azure OpenAI", "replicate": "Replicate"}
+PROVIDER_TITLES = {
+    "azure_openai": "Azure OpenAI",
+    "replicate": "Replicate",
+    "adobe_firefly": "Adobe Firefly",
+    "azure_foundry": "Azure AI Foundry",
+    "azure_ml": "Azure Machine Learning",
+}
 
 
 def provider_title(provider: str) -> str:

@@ -1,4 +1,4 @@
-"""Azure OpenAI images under `/azure-openai`: the deployment gpt-image-2 and its bill."""
+"""Azure OpenAI images under `/azure-openai`: deployments of GPT image models, and their bill."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from devhost.simulators.azure_openai_errors import (
     refusal_without_work,
     timed_out,
 )
+from devhost.simulators.azure_openai_models import AZURE_MODELS, AzureModel
 from devhost.simulators.azure_openai_requests import (
     AUTO,
     DEFAULT_QUALITY,
@@ -30,13 +31,8 @@ from devhost.simulators.azure_openai_requests import (
 )
 from devhost.simulators.invoice import (
     AZURE,
-    GPT_IMAGE_2,
-    GPT_IMAGE_2_OUTPUT_TOKENS,
     BilledCall,
-    azure_image_charges,
-    azure_output_charge,
     input_text_tokens,
-    output_tokens,
     prompt_sha256,
 )
 from devhost.simulators.pictures import PictureRequest, padded, render
@@ -65,6 +61,10 @@ class AcceptedCall:
     billed: BilledCall
     size: str
     quality: str
+
+    @property
+    def model(self) -> AzureModel:
+        return AZURE_MODELS[self.wanted.deployment]
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class AzureOpenAISimulator:
         size, quality = resolve(wanted, dearest=scenario.name == "worst_case_auto")
         billed = BilledCall(
             provider=AZURE,
-            model=GPT_IMAGE_2,
+            model=wanted.deployment,
             prompt_sha256=prompt_sha256(wanted.prompt),
             request_id=request_id,
             client_request_id=_client_request_id(request),
@@ -133,7 +133,7 @@ class AzureOpenAISimulator:
         return await self._deliver(request, call)
 
     def _bill_output(self, kind: str, call: AcceptedCall) -> None:
-        charge = azure_output_charge(kind, call.size, call.quality, call.wanted.images)
+        charge = call.model.output_charge(kind, call.size, call.quality, call.wanted.images)
         self.state.invoice.add(call.billed, [charge])
 
     async def _deliver(self, request: web.Request, call: AcceptedCall) -> web.StreamResponse:
@@ -144,7 +144,7 @@ class AzureOpenAISimulator:
         created = int(self.state.clock.now_s())
         tiny = self.state.options.tiny_pictures
         body = await asyncio.to_thread(answer_body, call, images, created, tiny)
-        charges = azure_image_charges(call.size, call.quality, images, call.wanted.prompt)
+        charges = call.model.charges(call.size, call.quality, images, call.wanted.prompt)
         # A line of nothing is no line: with no picture left, only the prompt is billed.
         self.state.invoice.add(call.billed, [charge for charge in charges if charge.quantity > 0])
         if call.scenario.name == "timeout_after_work":
@@ -166,7 +166,7 @@ def resolve(wanted: AzureImageRequest, *, dearest: bool) -> tuple[str, str]:
         return size, DEFAULT_QUALITY if wanted.quality == AUTO else wanted.quality
     candidates = [
         (tokens, size, quality)
-        for size, by_quality in GPT_IMAGE_2_OUTPUT_TOKENS.items()
+        for size, by_quality in AZURE_MODELS[wanted.deployment].tokens.items()
         for quality, tokens in by_quality.items()
         if wanted.size in (AUTO, size) and wanted.quality in (AUTO, quality)
     ]
@@ -217,7 +217,7 @@ def _pictures_base64(call: AcceptedCall, images: int, tiny: bool) -> list[str]:
 def _usage(call: AcceptedCall, images: int) -> dict[str, Any]:
     """The metered tokens: the same counts that the invoice prices."""
     text_tokens = input_text_tokens(call.wanted.prompt)
-    image_tokens = output_tokens(call.size, call.quality, images)
+    image_tokens = call.model.output_tokens(call.size, call.quality, images)
     return {
         "input_tokens": text_tokens,
         "input_tokens_details": {"text_tokens": text_tokens, "image_tokens": 0},

@@ -24,8 +24,6 @@ from devhost.simulators.invoice import (
     BilledCall,
     Charge,
     at_batch_price,
-    azure_image_charges,
-    azure_output_charge,
     prompt_sha256,
 )
 from devhost.simulators.scenarios import NORMAL, Scenario
@@ -89,12 +87,12 @@ class BatchLine:
         wanted, name = call.wanted, self.scenario.name
         if name in ("content_filter", "timeout_408"):
             kind = "timeout" if name == "timeout_408" else name
-            charges = [azure_output_charge(kind, call.size, call.quality, wanted.images)]
+            charges = [call.model.output_charge(kind, call.size, call.quality, wanted.images)]
         elif refusal_without_work(self.scenario) is not None:
             charges = []
         else:
             images = self.images(wanted)
-            charges = azure_image_charges(call.size, call.quality, images, wanted.prompt)
+            charges = call.model.charges(call.size, call.quality, images, wanted.prompt)
         return at_batch_price([charge for charge in charges if charge.quantity > 0])
 
     def images(self, wanted: AzureImageRequest) -> int:

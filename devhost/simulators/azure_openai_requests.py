@@ -1,4 +1,4 @@
-"""Reading a gpt-image-2 request as strictly as the service does: credential, route, body."""
+"""Reading an image request as strictly as the service does: credential, route, body."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from devhost.simulators.azure_openai_errors import (
     invalid_request,
     resource_not_found,
 )
-from devhost.simulators.invoice import GPT_IMAGE_2, GPT_IMAGE_2_OUTPUT_TOKENS
+from devhost.simulators.azure_openai_models import AZURE_MODELS, AzureModel
+from devhost.simulators.invoice import GPT_IMAGE_2
 from devhost.simulators.pictures import JPEG, PNG
 
 WRONG_KEY = "wrong-key"  # the one credential that is refused, for tests of a bad configuration
@@ -40,15 +41,22 @@ ASPECT_MAX = 3
 V1_API_VERSIONS = ("v1", "preview")
 DATED_API_VERSION = re.compile(r"20\d\d-\d\d-\d\d(-preview)?")
 SIZE = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})")
-QUALITIES = (AUTO, "low", "medium", "high")
 CHOICES = {
-    "quality": QUALITIES,
     "output_format": (PNG, JPEG),
     "background": (AUTO, "opaque", "transparent"),
     "moderation": (AUTO, "low"),
 }
 TEXT_FIELDS = ("user", "safety_identifier")
-FIELDS = {"model", "prompt", "n", "size", "output_compression", *CHOICES, *TEXT_FIELDS}
+FIELDS = {
+    "model",
+    "prompt",
+    "n",
+    "size",
+    "quality",
+    "output_compression",
+    *CHOICES,
+    *TEXT_FIELDS,
+}
 NOT_SIMULATED = ("stream", "partial_images")  # the service has them, the simulator does not
 
 
@@ -80,15 +88,16 @@ async def read_image_request(
 ) -> AzureImageRequest:
     """The request as one value; raises AzureRefusal. `route_deployment` is None on the v1 route."""
     _require_api_version(request.query.get("api-version"), route_deployment)
-    if route_deployment not in (None, GPT_IMAGE_2):
+    if route_deployment is not None and route_deployment not in AZURE_MODELS:
         raise deployment_not_found()
     document = _parse_object(await _read_body(request))
-    if route_deployment is None:
-        _require_deployment(document.get("model"))
+    deployment = route_deployment
+    if deployment is None:
+        deployment = _named_deployment(document.get("model"))
     elif "model" in document:
         message = f"Unknown model: {document['model']!r}. The deployment is named by the address."
         raise invalid_request(message, "model")
-    return parse_image_request(document)
+    return parse_image_request(document, AZURE_MODELS[deployment])
 
 
 def _require_api_version(version: str | None, route_deployment: str | None) -> None:
@@ -119,17 +128,21 @@ def _parse_object(body: bytes) -> dict[str, Any]:
     return document
 
 
-def _require_deployment(model: object) -> None:
+def _named_deployment(model: object) -> str:
     if not isinstance(model, str) or not model:
         raise _missing("model")
-    if model != GPT_IMAGE_2:
+    if model not in AZURE_MODELS:
         raise deployment_not_found()
+    return model
 
 
-def parse_image_request(document: dict[str, Any]) -> AzureImageRequest:
+def parse_image_request(
+    document: dict[str, Any], model: AzureModel = AZURE_MODELS[GPT_IMAGE_2]
+) -> AzureImageRequest:
     """The checked fields of a body; its `model` is checked elsewhere. Raises AzureRefusal."""
     _require_known_fields(document)
-    chosen = {name: _choice(document, name) for name in CHOICES}
+    chosen = {name: _choice(document, name, choices) for name, choices in CHOICES.items()}
+    quality = _choice(document, "quality", (AUTO, *model.qualities))
     for name in TEXT_FIELDS:
         if not isinstance(document.get(name, ""), str | None):
             raise invalid_request(f"{name} must be a string.", name)
@@ -137,11 +150,11 @@ def parse_image_request(document: dict[str, Any]) -> AzureImageRequest:
     background = chosen["background"] or AUTO
     _require_consistent(document, output_format, background)
     return AzureImageRequest(
-        deployment=GPT_IMAGE_2,
+        deployment=model.name,
         prompt=_prompt(document),
         images=_whole_number(document, "n", 1, IMAGES_MAX, default=1),
-        size=_size(document),
-        quality=chosen["quality"] or AUTO,
+        size=_size(document, model),
+        quality=quality or AUTO,
         output_format=output_format,
         background="transparent" if background == "transparent" else "opaque",
     )
@@ -168,10 +181,10 @@ def _prompt(document: dict[str, Any]) -> str:
     return prompt
 
 
-def _choice(document: dict[str, Any], name: str) -> str | None:
+def _choice(document: dict[str, Any], name: str, choices: tuple[str, ...]) -> str | None:
     value = document.get(name)
-    if value is not None and value not in CHOICES[name]:
-        known = ", ".join(CHOICES[name])
+    if value is not None and value not in choices:
+        known = ", ".join(choices)
         raise invalid_request(f"Invalid value: {value!r}. Supported values are: {known}.", name)
     return value
 
@@ -194,7 +207,7 @@ def _require_consistent(document: dict[str, Any], output_format: str, background
         raise invalid_request("A transparent background needs output_format png.", "background")
 
 
-def _size(document: dict[str, Any]) -> str:
+def _size(document: dict[str, Any], model: AzureModel) -> str:
     size = document.get("size")
     if size is None or size == AUTO:
         return AUTO
@@ -204,8 +217,8 @@ def _size(document: dict[str, Any]) -> str:
     problem = _size_problem(int(parts[1]), int(parts[2]))
     if problem is not None:
         raise invalid_request(f"Invalid size {size!r}: {problem}.", "size")
-    if size not in GPT_IMAGE_2_OUTPUT_TOKENS:
-        known = ", ".join(GPT_IMAGE_2_OUTPUT_TOKENS)
+    if size not in model.tokens:
+        known = ", ".join(model.tokens)
         message = f"The simulator knows no token count for size {size}, only for {known}."
         raise invalid_request(message, "size", "not_simulated")
     return str(size)

@@ -37,6 +37,12 @@ CREATE TABLE IF NOT EXISTS predictions (
     document TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS unsettled ON predictions (settled) WHERE settled = 0;
+CREATE TABLE IF NOT EXISTS firefly_jobs (
+    id TEXT PRIMARY KEY,
+    settled INTEGER NOT NULL DEFAULT 0,
+    document TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS unsettled_jobs ON firefly_jobs (settled) WHERE settled = 0;
 """
 
 

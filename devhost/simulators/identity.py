@@ -5,214 +5,55 @@ Tokens always use real time. `/_control/tokens` mints tokens of any shape, for t
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
-import time
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-import jwt
 from aiohttp import web
-from cryptography.hazmat.primitives import hashes, hmac, serialization
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 
+from devhost.simulators.identity_issuer import TOKEN_LIFETIME_S, Issuer, jwk, refused, tenant_of
+from devhost.simulators.identity_sign_in import add_sign_in
 from devhost.simulators.state import SimulatorState
 
-USERS_PATH = Path(__file__).with_name("users.json")
-KEY_FILE = "issuer-key.pem"
-KEY_BITS = 2048
-TOKEN_LIFETIME_S = 3_600
 MINT_BODY_KEYS = {"user", "tenant", "claims", "header", "key", "alg"}
-
-
-def _json_segment(value: Any) -> bytes:
-    return _segment(json.dumps(value, separators=(",", ":")).encode())
-
-
-def _segment(data: bytes) -> bytes:
-    return base64.urlsafe_b64encode(data).rstrip(b"=")
-
-
-@dataclass
-class SigningKey:
-    """An RSA key and the id it is published under."""
-
-    private: RSAPrivateKey
-
-    @property
-    def kid(self) -> str:
-        return hashlib.sha256(self.public_pem()).hexdigest()[:32]
-
-    def public_pem(self) -> bytes:
-        return self.private.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-
-    def private_pem(self) -> bytes:
-        return self.private.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-
-
-def _new_key() -> SigningKey:
-    return SigningKey(generate_private_key(public_exponent=65_537, key_size=KEY_BITS))
-
-
-@dataclass
-class Issuer:
-    """The issuer of all demo tenants; its current key is kept on disk."""
-
-    state: SimulatorState
-    people: dict[str, Any] = field(
-        default_factory=lambda: json.loads(USERS_PATH.read_text(encoding="utf-8"))
-    )
-    published: list[SigningKey] = field(default_factory=list)
-    foreign: SigningKey = field(default_factory=_new_key)
-
-    def __post_init__(self) -> None:
-        path = self.state.options.data_dir / KEY_FILE
-        if path.exists():
-            loaded = serialization.load_pem_private_key(path.read_bytes(), password=None)
-            if not isinstance(loaded, RSAPrivateKey):
-                raise ValueError(f"{path} holds no RSA key; delete it")
-            self.published = [SigningKey(loaded)]
-        else:
-            self.rotate()
-
-    @property
-    def current(self) -> SigningKey:
-        return self.published[-1]
-
-    def rotate(self) -> SigningKey:
-        """Sign with a new key; the one before stays published."""
-        key = _new_key()
-        path = self.state.options.data_dir / KEY_FILE
-        path.touch(mode=0o600)
-        path.write_bytes(key.private_pem())
-        self.published = [*self.published[-1:], key]
-        return key
-
-    def issuer_url(self, tenant: str) -> str:
-        return f"{self.state.options.origin}/{tenant}/v2.0"
-
-    def knows_tenant(self, tenant: str) -> bool:
-        return any(each["id"] == tenant for each in self.people["tenants"])
-
-    def user(self, username: str, tenant: str) -> dict[str, Any] | None:
-        wanted = username.lower()
-        for user in self.people["users"]:
-            names = (user["username"], user["preferred_username"])
-            if user["tenant"] == tenant and wanted in names:
-                return dict(user)
-        return None
-
-    def claims(self, tenant: str) -> dict[str, Any]:
-        """The claims that every v2 access token has."""
-        now = int(time.time())
-        return {
-            "ver": "2.0",
-            "iss": self.issuer_url(tenant),
-            "aud": self.people["api"]["client_id"],
-            "tid": tenant,
-            "azp": self.people["clients"][0]["client_id"],
-            "uti": uuid4().hex,
-            "iat": now,
-            "nbf": now,
-            "exp": now + TOKEN_LIFETIME_S,
-        }
-
-    def user_claims(self, user: dict[str, Any]) -> dict[str, Any]:
-        """An access token's claims for a person; no department, which is the app's own record."""
-        return self.claims(user["tenant"]) | {
-            "idtyp": "user",
-            "oid": user["oid"],
-            "sub": hashlib.sha256(user["oid"].encode()).hexdigest()[:43],
-            "name": user["name"],
-            "preferred_username": user["preferred_username"],
-            "scp": self.people["api"]["scope"],
-            "roles": [user["role"]],
-        }
-
-    def pipeline_claims(self, pipeline: dict[str, Any]) -> dict[str, Any]:
-        """An app-only token's claims: roles instead of a scope."""
-        return self.claims(pipeline["tenant"]) | {
-            "idtyp": "app",
-            "oid": pipeline["oid"],
-            "sub": pipeline["oid"],
-            "azp": pipeline["client_id"],
-            "roles": pipeline["roles"],
-        }
-
-    def id_claims(self, user: dict[str, Any], client_id: str) -> dict[str, Any]:
-        """An ID token's claims: meant for the client, never for the API."""
-        access = self.user_claims(user)
-        for name in ("scp", "azp", "idtyp", "roles"):
-            del access[name]
-        return access | {"aud": client_id}
-
-    def sign(self, claims: dict[str, Any]) -> str:
-        headers = {"kid": self.current.kid, "typ": "JWT"}
-        return jwt.encode(claims, self.current.private, algorithm="RS256", headers=headers)
-
-    def mint(self, claims: dict[str, Any], header: dict[str, Any], key: str, alg: str) -> str:
-        """A token of any shape; raises ValueError for a key that does not exist."""
-        full = {"alg": alg, "typ": "JWT", "kid": self.current.kid} | header
-        full = {name: value for name, value in full.items() if value is not None}
-        signed = _json_segment(full) + b"." + _json_segment(claims)
-        return (signed + b"." + _segment(self._signature(signed, key, alg))).decode()
-
-    def _signature(self, signed: bytes, key: str, alg: str) -> bytes:
-        if key == "hs256-public":
-            mac = hmac.HMAC(self.current.public_pem(), hashes.SHA256())
-            mac.update(signed)
-            return mac.finalize()
-        if key == "none":
-            return b""
-        keys = {"current": self.current, "other": self.foreign, "previous": self.published[0]}
-        if key not in keys:
-            raise ValueError("key must be current, previous, other, hs256-public or none")
-        algorithm = jwt.get_algorithm_by_name(alg if alg.startswith(("RS", "PS")) else "RS256")
-        return bytes(algorithm.sign(signed, keys[key].private))
 
 
 def add_identity(app: web.Application, state: SimulatorState) -> None:
     """Adds the issuer's routes."""
     issuer = Issuer(state)
-
-    def tenant_of(request: web.Request) -> str:
-        tenant = request.match_info["tenant"]
-        if not issuer.knows_tenant(tenant):
-            raise web.HTTPBadRequest(
-                text=json.dumps({"error": "invalid_tenant", "error_description": "No such tenant"}),
-                content_type="application/json",
-            )
-        return tenant
+    sign_ins = add_sign_in(app, issuer)
 
     async def discovery(request: web.Request) -> web.Response:
-        tenant = tenant_of(request)
+        tenant = tenant_of(issuer, request)
         origin = state.options.origin
         return web.json_response(
             {
                 "issuer": issuer.issuer_url(tenant),
                 "token_endpoint": f"{origin}/{tenant}/oauth2/v2.0/token",
+                "authorization_endpoint": f"{origin}/{tenant}/oauth2/v2.0/authorize",
+                "end_session_endpoint": f"{origin}/{tenant}/oauth2/v2.0/logout",
                 "jwks_uri": f"{origin}/{tenant}/discovery/v2.0/keys",
                 "id_token_signing_alg_values_supported": ["RS256"],
                 "subject_types_supported": ["pairwise"],
-                "response_types_supported": ["token", "id_token"],
+                "response_types_supported": ["code", "token", "id_token"],
             }
         )
 
     async def keys(request: web.Request) -> web.Response:
-        tenant = tenant_of(request)
-        return web.json_response({"keys": [_jwk(issuer, key, tenant) for key in issuer.published]})
+        tenant = tenant_of(issuer, request)
+        return web.json_response({"keys": [jwk(issuer, key, tenant) for key in issuer.published]})
 
     async def token(request: web.Request) -> web.Response:
-        return _token_answer(issuer, tenant_of(request), dict(await request.post()))
+        tenant = tenant_of(issuer, request)
+        form = {name: str(value) for name, value in (await request.post()).items()}
+        if form.get("grant_type") not in ("authorization_code", "refresh_token"):
+            return _token_answer(issuer, tenant, form)
+        web_client = issuer.people["web"]
+        if (form.get("client_id"), form.get("client_secret")) != (
+            web_client["client_id"],
+            web_client["client_secret"],
+        ):
+            return refused("invalid_client", "The client or its secret is wrong.", 401)
+        is_code = form["grant_type"] == "authorization_code"
+        return sign_ins.redeem(form) if is_code else sign_ins.renew(form)
 
     async def mint(request: web.Request) -> web.Response:
         return _minted(issuer, await request.json())
@@ -227,12 +68,6 @@ def add_identity(app: web.Application, state: SimulatorState) -> None:
     app.router.add_post("/_control/keys/rotate", rotate)
 
 
-def _jwk(issuer: Issuer, key: SigningKey, tenant: str) -> dict[str, Any]:
-    public = jwt.algorithms.RSAAlgorithm.to_jwk(key.private.public_key(), as_dict=True)
-    public.pop("key_ops", None)
-    return {**public, "use": "sig", "kid": key.kid, "issuer": issuer.issuer_url(tenant)}
-
-
 def _token_answer(issuer: Issuer, tenant: str, form: dict[str, Any]) -> web.Response:
     grant = form.get("grant_type")
     answer: dict[str, Any] = {"token_type": "Bearer", "expires_in": TOKEN_LIFETIME_S}
@@ -240,7 +75,7 @@ def _token_answer(issuer: Issuer, tenant: str, form: dict[str, Any]) -> web.Resp
         # The demo's sign-in: the people are fictional and have no secret.
         user = issuer.user(str(form.get("username", "")), tenant)
         if user is None:
-            return _refused("invalid_grant", "There is no such demo user in this tenant.")
+            return refused("invalid_grant", "There is no such demo user in this tenant.")
         answer["access_token"] = issuer.sign(issuer.user_claims(user))
         if "openid" in str(form.get("scope", "")).split():
             client = str(form.get("client_id") or issuer.people["clients"][0]["client_id"])
@@ -251,12 +86,8 @@ def _token_answer(issuer: Issuer, tenant: str, form: dict[str, Any]) -> web.Resp
             if pipeline["client_id"] == form.get("client_id") and pipeline["tenant"] == tenant:
                 answer["access_token"] = issuer.sign(issuer.pipeline_claims(pipeline))
                 return web.json_response(answer)
-        return _refused("invalid_client", "There is no such demo pipeline in this tenant.")
-    return _refused("unsupported_grant_type", "Use password or client_credentials.")
-
-
-def _refused(error: str, description: str) -> web.Response:
-    return web.json_response({"error": error, "error_description": description}, status=400)
+        return refused("invalid_client", "There is no such demo pipeline in this tenant.")
+    return refused("unsupported_grant_type", "Use password or client_credentials.")
 
 
 def _minted(issuer: Issuer, body: dict[str, Any]) -> web.Response:

@@ -16,20 +16,24 @@ from devhost.simulators.clock import SimulatorClock, iso_utc
 
 AZURE = "azure_openai"
 REPLICATE = "replicate"
+FIREFLY = "adobe_firefly"
+AZURE_FOUNDRY = "azure_foundry"
+AZURE_ML = "azure_ml"
 GPT_IMAGE_2 = "gpt-image-2"
 SDXL = "stability-ai/sdxl"
 FLUX_SCHNELL = "black-forest-labs/flux-schnell"
 
-# Output tokens of one picture, by size and quality (OpenAI image guide, gpt-image-2).
-GPT_IMAGE_2_OUTPUT_TOKENS: dict[str, dict[str, int]] = {
-    "1024x1024": {"low": 196, "medium": 1756, "high": 7024},
-    "1024x1536": {"low": 158, "medium": 1372, "high": 5488},
-    "1536x1024": {"low": 158, "medium": 1372, "high": 5488},
-}
-OUTPUT_TOKEN_USD_MICROS = 30  # 30 USD per million tokens, Azure Global Standard
-INPUT_TEXT_TOKEN_USD_MICROS = 5  # 5 USD per million tokens
 SDXL_USD_MICROS_PER_S = 975  # Nvidia L40S, the hardware SDXL runs on
-FLUX_SCHNELL_USD_MICROS_PER_IMAGE = 3000
+# Official models, for each picture.
+OFFICIAL_USD_MICROS_PER_IMAGE = {
+    FLUX_SCHNELL: 3_000,
+    "black-forest-labs/flux-1.1-pro": 40_000,
+    "black-forest-labs/flux-2-pro": 30_000,  # of one megapixel
+    "stability-ai/stable-diffusion-3.5-large": 65_000,
+}
+FIREFLY_USD_MICROS_PER_IMAGE = 100_000  # a planning value: Adobe publishes no price
+FOUNDRY_FLUX_USD_MICROS_PER_IMAGE = 40_000  # of both models, whatever the size
+MACHINE_USD_MICROS_PER_S = 1_400  # an A100: a planning rate, for endpoints bill by the hour
 UTF8_BYTES_PER_TEXT_TOKEN = 4  # the usual rule of thumb for English text
 
 
@@ -66,26 +70,6 @@ def input_text_tokens(prompt: str) -> int:
     return max(1, -(-len(prompt.encode()) // UTF8_BYTES_PER_TEXT_TOKEN))
 
 
-def output_tokens(size: str, quality: str, images: int) -> int:
-    """Output tokens of `images` pictures; size and quality are resolved, never `auto`."""
-    return GPT_IMAGE_2_OUTPUT_TOKENS[size][quality] * images
-
-
-def azure_image_charges(size: str, quality: str, images: int, prompt: str) -> list[Charge]:
-    """A delivered request: output tokens of the pictures and text tokens of the prompt."""
-    text_tokens = input_text_tokens(prompt)
-    return [
-        azure_output_charge("image_output", size, quality, images),
-        Charge("text_input", text_tokens, "token", text_tokens * INPUT_TEXT_TOKEN_USD_MICROS),
-    ]
-
-
-def azure_output_charge(kind: str, size: str, quality: str, images: int) -> Charge:
-    """Output tokens only: also the stated price of a content-filter 400 and of a 408."""
-    tokens = output_tokens(size, quality, images)
-    return Charge(kind, tokens, "token", tokens * OUTPUT_TOKEN_USD_MICROS)
-
-
 def at_batch_price(charges: list[Charge]) -> list[Charge]:
     """The same quantities on the batch meters: half the price, rounded up for each line."""
     return [
@@ -100,9 +84,26 @@ def sdxl_charge(predict_time_ms: int) -> Charge:
     return Charge("predict_time", predict_time_ms, "millisecond", usd_micros)
 
 
-def flux_charge(images: int) -> Charge:
-    """A fixed price for each delivered picture."""
-    return Charge("output_image", images, "image", images * FLUX_SCHNELL_USD_MICROS_PER_IMAGE)
+def official_charge(model: str, images: int) -> Charge:
+    """A fixed price for each delivered picture of one of Replicate's official models."""
+    usd_micros = images * OFFICIAL_USD_MICROS_PER_IMAGE[model]
+    return Charge("output_image", images, "image", usd_micros)
+
+
+def foundry_charge(images: int) -> Charge:
+    """A fixed price for each picture, for a moderated request and for a 408."""
+    return Charge("output_image", images, "image", images * FOUNDRY_FLUX_USD_MICROS_PER_IMAGE)
+
+
+def machine_charge(run_ms: int) -> Charge:
+    """The time of a run at the machine's rate, rounded up to a micro-USD."""
+    usd_micros = -(-run_ms * MACHINE_USD_MICROS_PER_S // 1000)
+    return Charge("machine_time", run_ms, "millisecond", usd_micros)
+
+
+def firefly_charge(images: int) -> Charge:
+    """A fixed price for each picture; for a job that failed, as if it had made all of them."""
+    return Charge("firefly_image", images, "image", images * FIREFLY_USD_MICROS_PER_IMAGE)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""Replicate's HTTP API for SDXL and FLUX schnell, and the host that delivers the pictures.
+"""Replicate's HTTP API for SDXL and four official models, and the host that delivers pictures.
 
 Bodies of 200, 201 and 401 follow recorded exchanges, 422 and 429 reported ones; 402, 404 and 5xx
-are assumed. Not emulated: rate limits (the headers are constant), webhook deliveries, streams.
+are assumed. Not emulated: rate limits (the headers are constant), streams.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 from aiohttp import web
 
 from devhost.faults import abort_connection
-from devhost.simulators.invoice import FLUX_SCHNELL, REPLICATE
+from devhost.simulators.invoice import OFFICIAL_USD_MICROS_PER_IMAGE, REPLICATE
 from devhost.simulators.pictures import MEDIA_TYPES, padded, render
 from devhost.simulators.replicate_inputs import (
     InputError,
@@ -43,11 +43,11 @@ from devhost.simulators.replicate_predictions import (
     save_prediction,
     settle_due,
 )
+from devhost.simulators.replicate_webhooks import WEBHOOK_SECRET, Webhooks, parse_webhook
 from devhost.simulators.scenarios import Scenario, ScenarioError
 from devhost.simulators.state import SimulatorState
 
 REFUSED_KEY = "wrong-token"  # every other one is good
-WEBHOOK_SECRET = "whsec_" + base64.b64encode(b"simulated-webhook-signing-secret").decode()
 PROBLEM = "application/problem+json"
 CREATES_LEFT = "599"  # of 600 a minute; the limit itself is not emulated
 READS_LEFT = "2999"
@@ -60,12 +60,17 @@ _FILE_NAME = re.compile(r"out-(\d{1,2})\.(png|webp|jpg)")
 _ADDRESS_SCENARIOS = ("expired_url", "wrong_output_host", "redirect_output")
 _TRUNCATED_BYTES = 20  # of a malformed answer: ends within the id
 
+WEBHOOKS = web.AppKey("replicate webhooks", Webhooks)
+
 Endpoint = Callable[[SimulatorState, web.Request], Awaitable[web.StreamResponse]]
 
 
 def add_replicate(app: web.Application, state: SimulatorState) -> None:
     """Adds the routes below `/replicate/v1` and `/replicate-delivery`."""
     state.settlers.append(functools.partial(settle_due, state))
+    webhooks = Webhooks(state)
+    app.on_cleanup.append(webhooks.stop)
+    app[WEBHOOKS] = webhooks
     routes: list[tuple[str, str, Endpoint]] = [
         ("POST", "/predictions", _create_by_version),
         ("POST", "/models/{owner}/{name}/predictions", _create_by_model),
@@ -102,21 +107,25 @@ def _authorized(
 
 async def _create_by_version(state: SimulatorState, request: web.Request) -> web.StreamResponse:
     body = parse_body(await request.read(), ("version", "input"))
-    return await _create(state, request, model_of_version(body["version"]), body["input"])
+    return await _create(state, request, model_of_version(body["version"]), body)
 
 
 async def _create_by_model(state: SimulatorState, request: web.Request) -> web.StreamResponse:
     model = f"{request.match_info['owner']}/{request.match_info['name']}"
-    if model != FLUX_SCHNELL:  # SDXL is no official model: it is run by version only
+    if (
+        model not in OFFICIAL_USD_MICROS_PER_IMAGE
+    ):  # SDXL is no official model: it is run by version only
         return _not_found()
     body = parse_body(await request.read(), ("input",))
-    return await _create(state, request, model, body["input"])
+    return await _create(state, request, model, body)
 
 
 async def _create(
-    state: SimulatorState, request: web.Request, model: str, values: dict[str, Any]
+    state: SimulatorState, request: web.Request, model: str, body: dict[str, Any]
 ) -> web.StreamResponse:
+    values = body["input"]
     order = parse_input(model, values)
+    webhook = parse_webhook(body)
     wait_s = parse_wait_s(request.headers.get("prefer"))
     deadline_s = parse_cancel_after_s(request.headers.get("cancel-after"))
     submission = state.invoice.count_submission(REPLICATE, order.prompt)
@@ -129,6 +138,8 @@ async def _create(
     if refusal is not None:
         return refusal
     prediction = _start(state, order, values, scenario, deadline_s)
+    if webhook is not None:
+        request.app[WEBHOOKS].watch(prediction, webhook)
     if scenario.name == "timeout_after_work":
         await asyncio.sleep(scenario.number("seconds"))
         abort_connection(request)
@@ -189,11 +200,13 @@ async def _with_inline_pictures(
     """The answer as it was recorded: the pictures are ready before the run has been closed."""
     if body["output"] is None:
         return body
-    output = []
+    output: Any = []
     for number in range(prediction.pictures):
         picture = await asyncio.to_thread(_picture_bytes, state, prediction, number)
         media_type = MEDIA_TYPES[prediction.order.format]
         output.append(f"data:{media_type};base64,{base64.b64encode(picture).decode()}")
+    if isinstance(body["output"], str):
+        output = output[0]
     not_yet = {"completed_at", "metrics", "started_at"}
     unfinished = {key: value for key, value in body.items() if key not in not_yet}
     return {**unfinished, "status": PROCESSING, "logs": "", "output": output}

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from devhost.simulators.invoice import FLUX_SCHNELL, SDXL
+from devhost.simulators.invoice import FLUX_SCHNELL, OFFICIAL_USD_MICROS_PER_IMAGE, SDXL
 from devhost.simulators.pictures import JPEG, PNG, WEBP
 
 SDXL_VERSION = "7762fd07cf82c948538e41f63f77d685e02b063e37e496e96eefd46c929f9bdc"
@@ -33,6 +33,9 @@ FLUX_SIZES = {
     "9:16": (768, 1344),
     "9:21": (640, 1536),
 }
+FLUX_1_1_PRO = "black-forest-labs/flux-1.1-pro"
+FLUX_2_PRO = "black-forest-labs/flux-2-pro"
+SINGLE_OUTPUT_MODELS = (FLUX_1_1_PRO, FLUX_2_PRO)  # their output is no list
 FLUX_FORMATS = {"webp": WEBP, "jpg": JPEG, "png": PNG}
 SDXL_EDGE_MIN = 64
 SDXL_EDGE_MAX = 1536  # more than any SDXL size in use; bounds the drawing work
@@ -106,9 +109,6 @@ def parse_body(raw: bytes, fields: tuple[str, ...]) -> dict[str, Any]:
         raise InputError("Invalid JSON", "The request body is not valid JSON.") from None
     if not isinstance(body, dict):
         raise InputError("Invalid JSON", "The request body must be a JSON object.")
-    if any(body.get(name) is not None for name in _WEBHOOK_FIELDS):
-        sentence = "Webhook deliveries are not emulated: leave webhook out and poll the prediction."
-        raise _violations([InvalidField("webhook", "not_emulated", sentence)])
     allowed = {*fields, "stream", *_WEBHOOK_FIELDS}  # stream is deprecated and without effect
     found = [_missing("", name) for name in fields if name not in body]
     found += [_unknown("", name) for name in body if name not in allowed]
@@ -125,8 +125,8 @@ def model_of_version(version: str) -> str:
     """The model that `version` of a create request names; raises InputError."""
     if version in (SDXL_VERSION, f"{SDXL}:{SDXL_VERSION}"):
         return SDXL
-    if version == FLUX_SCHNELL:
-        return FLUX_SCHNELL
+    if version in OFFICIAL_USD_MICROS_PER_IMAGE:
+        return version
     raise InputError(
         "Invalid version or not permitted",
         "The specified version does not exist (or perhaps you don't have permission to use it?)",
@@ -135,7 +135,7 @@ def model_of_version(version: str) -> str:
 
 def parse_input(model: str, values: dict[str, Any]) -> PictureOrder:
     """Checks a model's input; raises InputError, or NotEmulatedError for pictures as input."""
-    return _parse_sdxl(values) if model == SDXL else _parse_flux(values)
+    return _parse_sdxl(values) if model == SDXL else _parse_official(model, values)
 
 
 def parse_wait_s(prefer: str | None) -> int | None:
@@ -283,6 +283,26 @@ _FLUX_CHECKS: Mapping[str, Check] = {
 }
 
 
+# The official models beyond schnell make one picture.
+_ONE_PICTURE_CHECKS: Mapping[str, Check] = {
+    "prompt": _string,
+    "aspect_ratio": _one_of("aspect_ratio", tuple(FLUX_SIZES)),
+    "seed": _integer(),
+    "output_format": _one_of("output_format", tuple(FLUX_FORMATS)),
+    "output_quality": _integer(0, 100),
+}
+_OFFICIAL_CHECKS: Mapping[str, Mapping[str, Check]] = {
+    FLUX_SCHNELL: _FLUX_CHECKS,
+    FLUX_1_1_PRO: {
+        **_ONE_PICTURE_CHECKS,
+        "safety_tolerance": _integer(1, 6),
+        "prompt_upsampling": _boolean,
+    },
+    FLUX_2_PRO: {**_ONE_PICTURE_CHECKS, "safety_tolerance": _integer(1, 5)},
+    "stability-ai/stable-diffusion-3.5-large": {**_ONE_PICTURE_CHECKS, "cfg": _number(1, 10)},
+}
+
+
 def _check(values: dict[str, Any], checks: Mapping[str, Check], required: tuple[str, ...]) -> None:
     found = [_missing("input", name) for name in required if name not in values]
     for name, value in values.items():
@@ -312,13 +332,13 @@ def _parse_sdxl(values: dict[str, Any]) -> PictureOrder:
     )
 
 
-def _parse_flux(values: dict[str, Any]) -> PictureOrder:
-    _check(values, _FLUX_CHECKS, ("prompt",))
+def _parse_official(model: str, values: dict[str, Any]) -> PictureOrder:
+    _check(values, _OFFICIAL_CHECKS[model], ("prompt",))
     width, height = FLUX_SIZES[values.get("aspect_ratio", "1:1")]
     edge_divisor = 2 if values.get("megapixels") == "0.25" else 1
     extension = values.get("output_format", "webp")
     return PictureOrder(
-        model=FLUX_SCHNELL,
+        model=model,
         version=HIDDEN_VERSION,
         prompt=values["prompt"],
         seed=_whole(values.get("seed")),

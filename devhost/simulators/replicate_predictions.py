@@ -18,12 +18,12 @@ from devhost.simulators.invoice import (
     SDXL,
     BilledCall,
     Charge,
-    flux_charge,
+    official_charge,
     prompt_sha256,
     sdxl_charge,
 )
 from devhost.simulators.pictures import PictureRequest
-from devhost.simulators.replicate_inputs import PictureOrder
+from devhost.simulators.replicate_inputs import SINGLE_OUTPUT_MODELS, PictureOrder
 from devhost.simulators.scenarios import Scenario
 from devhost.simulators.state import SimulatorState
 
@@ -114,7 +114,7 @@ class Prediction:
         """What the whole life costs: SDXL by time, FLUX by picture; nothing is a free end."""
         if self.order.model == SDXL:
             return [sdxl_charge(self.predict_time_ms)] if self.predict_time_ms else []
-        return [flux_charge(self.pictures)] if self.pictures else []
+        return [official_charge(self.order.model, self.pictures)] if self.pictures else []
 
     def as_json(self, origin: str, now_s: float) -> dict[str, Any]:
         """The prediction object as a poll answers it."""
@@ -160,14 +160,15 @@ class Prediction:
         queued_s = self.started_s - self.created_s
         return {"predict_time": predict_time_s, "total_time": round(queued_s + predict_time_s, 3)}
 
-    def _addresses(self, origin: str) -> list[str] | None:
+    def _addresses(self, origin: str) -> list[str] | str | None:
         name, params = self.scenario.name, self.scenario.params
         if name == "malformed" and params["shape"] == "missing_data":
             return None
         folder = f"{origin}{DELIVERY_PATH}/{self.id}"
         if name == "wrong_output_host":
             folder = f"https://{params['host']}/pbxt/{self.id}"
-        return [f"{folder}/out-{number}.{self.order.extension}" for number in range(self.pictures)]
+        files = [f"{folder}/out-{number}.{self.order.extension}" for number in range(self.pictures)]
+        return files[0] if self.order.model in SINGLE_OUTPUT_MODELS else files
 
 
 def plan_prediction(

@@ -13,9 +13,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from devhost.simulators.invoice import AZURE, REPLICATE
+from devhost.simulators.invoice import AZURE, AZURE_FOUNDRY, AZURE_ML, FIREFLY, REPLICATE
 
-PROVIDERS = (AZURE, REPLICATE)
+PROVIDERS = (AZURE, REPLICATE, FIREFLY, AZURE_FOUNDRY, AZURE_ML)
 RULES_MAX = 200  # far above any test; stops a loop that forgets to clear
 SECONDS_MAX = 600.0  # longer than any client timeout in use
 OVERSIZED_MB_MAX = 200  # such a picture is held in memory several times
@@ -57,8 +57,8 @@ SCENARIOS: dict[str, ScenarioKind] = {
     "oversized": ScenarioKind(PROVIDERS, {"mb": "32"}),
     "not_an_image": ScenarioKind(PROVIDERS),
     "content_filter": ScenarioKind(PROVIDERS, {"shape": "moderation_blocked"}),
-    "provider_blocked": ScenarioKind((AZURE,)),
-    "timeout_408": ScenarioKind((AZURE,)),
+    "provider_blocked": ScenarioKind((AZURE, AZURE_FOUNDRY, AZURE_ML)),
+    "timeout_408": ScenarioKind((AZURE, FIREFLY, AZURE_FOUNDRY, AZURE_ML)),
     "worst_case_auto": ScenarioKind((AZURE,)),
     # Of requests inside a batch file only; sent on their own they work as usual.
     "batch_stuck": ScenarioKind((AZURE,)),
@@ -67,12 +67,37 @@ SCENARIOS: dict[str, ScenarioKind] = {
     "batch_no_line": ScenarioKind((AZURE,)),
     "insufficient_credit": ScenarioKind((REPLICATE,)),
     "nsfw": ScenarioKind((REPLICATE,)),
-    "failed": ScenarioKind((REPLICATE,)),
+    "failed": ScenarioKind((REPLICATE, FIREFLY)),
     "aborted": ScenarioKind((REPLICATE,)),
     "slow_start": ScenarioKind((REPLICATE,), {"seconds": "30"}),
-    "expired_url": ScenarioKind((REPLICATE,), {"status": "403"}),
-    "wrong_output_host": ScenarioKind((REPLICATE,), {"host": "pictures.attacker.invalid"}),
-    "redirect_output": ScenarioKind((REPLICATE,)),
+    "expired_url": ScenarioKind((REPLICATE, FIREFLY), {"status": "403"}),
+    "wrong_output_host": ScenarioKind(
+        (REPLICATE, FIREFLY, AZURE_FOUNDRY), {"host": "pictures.attacker.invalid"}
+    ),
+    "redirect_output": ScenarioKind((REPLICATE, FIREFLY, AZURE_FOUNDRY)),
+    # Of the webhook of a run that was asked to send one; the run itself is as usual.
+    "webhook_doubled": ScenarioKind((REPLICATE,)),
+    "webhook_disordered": ScenarioKind((REPLICATE,)),
+    "webhook_forged": ScenarioKind((REPLICATE,)),
+    "webhook_late": ScenarioKind((REPLICATE,)),
+    "webhook_lost": ScenarioKind((REPLICATE,)),
+    "denied_words": ScenarioKind((FIREFLY,)),
+    "content_451": ScenarioKind((FIREFLY,)),
+    "quota_exhausted": ScenarioKind((FIREFLY,)),
+    "not_entitled": ScenarioKind((FIREFLY,), {"reason": "user_non_entitled"}),
+    "validation_error": ScenarioKind((FIREFLY,)),
+    "too_large_413": ScenarioKind((FIREFLY,)),
+    "wrong_type_415": ScenarioKind((FIREFLY,)),
+    "job_timeout": ScenarioKind((FIREFLY,)),
+    "wrong_job_host": ScenarioKind((FIREFLY,), {"host": "jobs.attacker.invalid"}),
+    "url_answer": ScenarioKind((AZURE_FOUNDRY,)),
+    "request_moderated": ScenarioKind((AZURE_FOUNDRY,)),
+    "content_moderated": ScenarioKind((AZURE_FOUNDRY,)),
+    "content_credentials": ScenarioKind((AZURE_FOUNDRY, AZURE_ML)),
+    "model_error": ScenarioKind((AZURE_ML,)),
+    "out_of_memory": ScenarioKind((AZURE_ML,)),
+    "run_too_long": ScenarioKind((AZURE_ML,)),
+    "gateway_timeout": ScenarioKind((AZURE_ML,)),
 }
 _NUMBER_LIMITS = {
     "seconds": (0.0, SECONDS_MAX),

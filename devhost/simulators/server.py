@@ -12,8 +12,12 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from devhost.faults import install_faults
+from devhost.simulators.adobe_firefly import add_adobe_firefly
+from devhost.simulators.azure_content_safety import add_azure_content_safety
+from devhost.simulators.azure_foundry import add_azure_foundry
 from devhost.simulators.azure_language import add_azure_language
 from devhost.simulators.azure_mail import add_azure_mail
+from devhost.simulators.azure_ml import add_azure_ml
 from devhost.simulators.azure_openai import add_azure_openai
 from devhost.simulators.azure_openai_batches import add_azure_openai_batches
 from devhost.simulators.clock import SimulatorClock
@@ -72,6 +76,7 @@ def _state(options: SimulatorOptions) -> SimulatorState:
 def _app(state: SimulatorState) -> web.Application:
     app = web.Application(client_max_size=BODY_BYTES_MAX)
     install_faults(app)
+    add_adobe_firefly(app, state)
     add_azure_openai(app, state)
     add_azure_openai_batches(app, state)
     add_exports(app, state)  # before Replicate, whose last route takes every path
@@ -79,6 +84,9 @@ def _app(state: SimulatorState) -> web.Application:
     add_webhook_inboxes(app)
     add_azure_mail(app)
     add_azure_language(app)
+    add_azure_foundry(app, state)
+    add_azure_ml(app, state)
+    add_azure_content_safety(app)
     _add_control(app, state)
     add_identity(app, state)  # last: its paths begin with a placeholder
     return app

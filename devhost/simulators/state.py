@@ -12,6 +12,7 @@ from devhost.simulators.scenarios import Scenarios
 
 AZURE_DELAY_S = 0.2  # real calls take 10 to 60 s; a demo should not
 REPLICATE_DELAY_S = 0.3
+FIREFLY_DELAY_S = 0.3
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class SimulatorOptions:
     azure_delay_s: float = AZURE_DELAY_S
     replicate_delay_s: float = REPLICATE_DELAY_S
     tiny_pictures: bool = False
+    firefly_delay_s: float = FIREFLY_DELAY_S
 
     @property
     def origin(self) -> str:

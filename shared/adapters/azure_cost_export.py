@@ -42,7 +42,8 @@ _CLIENT_ID: Final = re.compile(r"(?P<generation>[^:]+):[0-9]{1,2}")
 # entered here before it is used, and until then each of its lines counts as unpriced.
 _OUTPUTS: Final = ("image_output", "content_filter", "timeout")
 METERS: Final[Mapping[str, str]] = {
-    f"gpt-image-2 {prefix}{kind}": "gpt-image-2"
+    f"{model} {prefix}{kind}": model
+    for model in (each.model for each in MODELS.values() if each.provider == "azure_openai")
     for prefix in ("", "batch_")
     for kind in (*_OUTPUTS, "text_input", "image_input")
 }

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.domain.identifiers import IDENTIFIERS, DataClass, Finding, Layer, merged
-from shared.domain.identifiers_scan import speaks_of_health
+from shared.domain.identifiers_words import speaks_of_health
 from shared.domain.privacy import Detection, DetectionTerms
 from shared.errors import PrivacyScreenUnavailable
 from shared.ports import Clock
@@ -106,7 +106,11 @@ class AzureLanguage:
     async def detect(self, texts: Sequence[str], terms: DetectionTerms) -> Sequence[Detection]:
         chunks = [chunk for n, text in enumerate(texts) for chunk in _chunks(n, text)]
         synonyms = terms.policy.synonyms
-        of_health = {n for n, text in enumerate(texts) if speaks_of_health(text, synonyms)}
+        of_health = {
+            n
+            for n, text in enumerate(texts)
+            if terms.policy.asks_for_health or speaks_of_health(text, synonyms)
+        }
         health_chunks = [chunk for chunk in chunks if chunk.text_number in of_health]
         reads = [self._read(each, None, terms) for each in _calls(chunks)]
         reads += [self._read(each, HEALTH_DOMAIN, terms) for each in _calls(health_chunks)]

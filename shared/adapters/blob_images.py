@@ -9,15 +9,19 @@ import hashlib
 import json
 import logging
 import tempfile
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import IO
+from functools import partial
+from typing import IO, TYPE_CHECKING, Any
 
 from shared.adapters.blob import BlobConnection, answered, code_of
+from shared.adapters.blob_tags import CONDITION_NOT_MET, TAG_TRIES_MAX, as_read, create, follow
 from shared.domain.attempts import AttemptReport, ProviderImage, StoredImage
 from shared.domain.blob_paths import (
     DEFAULT_RETENTION,
+    HELD,
+    HOLD_TAG,
     IMAGES_CONTAINER,
     THUMBNAIL_TYPE,
     THUMBNAILS_CONTAINER,
@@ -26,9 +30,12 @@ from shared.domain.blob_paths import (
 )
 from shared.domain.images import HEAD_BYTES, KINDS, image_dimensions, sniff_image
 from shared.domain.ledger import partition_for
-from shared.errors import ImageArchived
+from shared.errors import Conflict, ImageArchived
 from shared.ports import Clock, ImageBytes, Seal
 from shared.ports.picture_storage import ARCHIVED, DrawThumbnail
+
+if TYPE_CHECKING:
+    from azure.storage.blob.aio import BlobClient
 
 IMAGE_BYTES_MAX = 50 * 1024 * 1024  # the largest picture any provider documents is below 30 MB
 SPOOL_BYTES_MAX = 8 * 1024 * 1024  # pictures above this wait on disk, not in memory
@@ -109,18 +116,21 @@ class BlobImageStore:
             )  # ASCII: it travels in a header
         blob = self._connection.blob(IMAGES_CONTAINER, _name(generation_id, stored.index))
 
-        async def send() -> None:
+        settings = ContentSettings(content_type=stored.content_type)
+
+        async def send(*, overwrite: bool, **terms: Any) -> None:
             spooled.file.seek(0)
             await blob.upload_blob(
                 spooled.file,
                 length=stored.size_bytes,
-                overwrite=True,  # a resumed job brings the same bytes again
+                overwrite=overwrite,
                 metadata=metadata,
-                tags=tags,
-                content_settings=ContentSettings(content_type=stored.content_type),
+                content_settings=settings,
+                **terms,
             )
 
-        await answered(send)
+        if not await create(partial(send, tags=tags)):
+            await _replace(blob, metadata, send)
 
     async def _add_thumbnail(
         self, generation_id: str, spooled: _Spooled, tags: dict[str, str]
@@ -130,16 +140,17 @@ class BlobImageStore:
 
         name = PictureName(generation_id, spooled.stored.index).thumbnail
         blob = self._connection.blob(THUMBNAILS_CONTAINER, name)
+        original = self._connection.blob(
+            IMAGES_CONTAINER, _name(generation_id, spooled.stored.index)
+        )
         settings = ContentSettings(content_type=THUMBNAIL_TYPE)
         try:
             async with self._drawing:
                 drawn = await asyncio.to_thread(self._draw, spooled.file)
             if drawn is not None:
-                await answered(
-                    lambda: blob.upload_blob(
-                        drawn, overwrite=True, tags=tags, content_settings=settings
-                    )
-                )
+                upload = partial(blob.upload_blob, drawn, tags=tags, content_settings=settings)
+                await create(upload)
+                await follow(blob, original)  # somebody may have held the picture meanwhile
         except Exception:
             logger.warning("thumbnail left for its first reader", exc_info=True)
 
@@ -196,6 +207,32 @@ class BlobImageStore:
             expires_at,
             disposition,
         )
+
+
+async def _replace(
+    blob: "BlobClient", metadata: Mapping[str, str], send: Callable[..., Awaitable[None]]
+) -> None:
+    """Put other bytes in the place of a picture; a resumed job brings the same ones again.
+
+    The tags stay, and what is held stays as it is: Conflict.
+    """
+    from azure.core.exceptions import HttpResponseError
+
+    for _ in range(TAG_TRIES_MAX):
+        standing = await answered(blob.get_blob_properties)
+        if dict(standing.metadata) == metadata:
+            return
+        tags = await answered(blob.get_blob_tags)
+        if tags.get(HOLD_TAG) == HELD:
+            break
+        try:
+            await answered(lambda t=tags: send(overwrite=True, tags=t, **as_read(t)))  # type: ignore[misc]
+        except HttpResponseError as error:
+            if code_of(error) != CONDITION_NOT_MET:
+                raise
+        else:
+            return
+    raise Conflict("A picture that is held, or just being decided about, is not replaced.")
 
 
 async def _spool(image: ProviderImage, index: int) -> _Spooled | None:

@@ -1,10 +1,11 @@
 """Tiers, tags and thumbnails of pictures in Blob storage."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from shared.adapters.blob import BlobConnection, answered, code_of
+from shared.adapters.blob_tags import create, follow, if_there, retag
 from shared.domain.blob_paths import (
     HELD,
     HOLD_REVISION_TAG,
@@ -19,17 +20,14 @@ from shared.domain.blob_paths import (
 )
 from shared.domain.storage_prices import Priority
 from shared.domain.storage_tiers import TIERS, StoredBlob, Tier
-from shared.errors import Conflict, InvariantBroken, NotFound
+from shared.errors import InvariantBroken, NotFound
 
 if TYPE_CHECKING:
     from azure.storage.blob.aio import BlobClient
 
-T = TypeVar("T")
 UNDECIDED_MAX = 100  # looked after in one run of the sweep
-TAG_TRIES_MAX = 5  # of one change, when another one gets in between
 # In a warmer tier the next run would move it here, and its days online would begin anew.
 REHYDRATED_TO = "Cold"
-CONDITION_NOT_MET = "ConditionNotMet"
 
 
 class BlobPictureStorage:
@@ -40,8 +38,8 @@ class BlobPictureStorage:
 
     async def state(self, picture: PictureName) -> StoredBlob | None:
         blob = self._connection.blob(IMAGES_CONTAINER, picture.blob)
-        found = await _if_there(blob.get_blob_properties)
-        tags = None if found is None else await _if_there(blob.get_blob_tags)
+        found = await if_there(blob.get_blob_properties)
+        tags = None if found is None else await if_there(blob.get_blob_tags)
         if found is None or tags is None:
             return None
         return _stored(IMAGES_CONTAINER, found, tags)
@@ -58,7 +56,7 @@ class BlobPictureStorage:
             return True
 
         try:
-            if await _if_there(start) is None:
+            if await if_there(start) is None:
                 raise NotFound("The picture has been deleted.")
         except HttpResponseError as error:
             if code_of(error) != "BlobBeingRehydrated":
@@ -71,7 +69,7 @@ class BlobPictureStorage:
             content: bytes = await (await blob.download_blob(offset=0, length=1)).readall()
             return content
 
-        await _if_there(read_one)
+        await if_there(read_one)
 
     async def set_hold(self, picture: PictureName, revision: int, *, held: bool) -> None:
         decided = {HOLD_TAG: HELD if held else NOT_HELD, HOLD_REVISION_TAG: str(revision)}
@@ -80,7 +78,7 @@ class BlobPictureStorage:
             return tags if int(tags.get(HOLD_REVISION_TAG, 0)) > revision else {**tags, **decided}
 
         for blob in self._both(picture):
-            await _retag(blob, tagged)
+            await retag(blob, tagged)
 
     async def undecided(self) -> Sequence[PictureName]:
         condition = f"@container='{IMAGES_CONTAINER}' AND \"{RETENTION_TAG}\"='{UNDECIDED}'"
@@ -97,12 +95,12 @@ class BlobPictureStorage:
         return await answered(read)
 
     async def decide(self, picture: PictureName, retention: str) -> None:
-        def decided(tags: Mapping[str, str]) -> dict[str, str]:
-            standing = tags.get(RETENTION_TAG)
-            return {**tags, RETENTION_TAG: retention if standing == UNDECIDED else str(standing)}
+        def decided(tags: Mapping[str, str]) -> Mapping[str, str]:
+            is_open = tags.get(RETENTION_TAG) == UNDECIDED
+            return {**tags, RETENTION_TAG: retention} if is_open else tags
 
         for blob in self._both(picture):
-            await _retag(blob, decided)
+            await retag(blob, decided)
 
     async def pictures(self, department_id: str) -> AsyncIterator[StoredBlob]:
         for container in (IMAGES_CONTAINER, THUMBNAILS_CONTAINER):
@@ -129,62 +127,30 @@ class BlobPictureStorage:
             content: bytes = await (await blob.download_blob()).readall()
             return content
 
-        return await _if_there(download)
+        return await if_there(download)
 
     async def put_thumbnail(self, picture: PictureName, content: bytes) -> None:
         from azure.storage.blob import ContentSettings
 
         original, thumbnail = self._both(picture)
+        tags = await if_there(original.get_blob_tags)
+        if tags is None:
+            return
         settings = ContentSettings(content_type=THUMBNAIL_TYPE)
-        written = None
-        for _ in range(TAG_TRIES_MAX):  # until nobody has tagged the picture in between
-            tags = await _if_there(original.get_blob_tags)
-            if tags is None or tags == written:
-                return
-            await answered(
-                lambda tags=tags: thumbnail.upload_blob(  # type: ignore[misc]
-                    content, overwrite=True, tags=tags, content_settings=settings
-                )
+
+        async def upload(*, overwrite: bool) -> None:
+            await thumbnail.upload_blob(
+                content, overwrite=overwrite, tags=tags, content_settings=settings
             )
-            written = tags
+
+        await create(upload)
+        await follow(thumbnail, original)
 
     def _both(self, picture: PictureName) -> tuple["BlobClient", "BlobClient"]:
         return (
             self._connection.blob(IMAGES_CONTAINER, picture.blob),
             self._connection.blob(THUMBNAILS_CONTAINER, picture.thumbnail),
         )
-
-
-async def _if_there(send: Callable[[], Awaitable[T]]) -> T | None:
-    """What a call on one blob answers; None if there is no such blob."""
-    from azure.core.exceptions import ResourceNotFoundError
-
-    try:
-        return await answered(send)
-    except ResourceNotFoundError:
-        return None
-
-
-async def _retag(
-    blob: "BlobClient", change: Callable[[Mapping[str, str]], Mapping[str, str]]
-) -> None:
-    """Change the tags of a blob, if it is there, beside others who change them as well."""
-    from azure.core.exceptions import HttpResponseError
-
-    for _ in range(TAG_TRIES_MAX):
-        standing = await _if_there(blob.get_blob_tags)
-        if standing is None or (wanted := dict(change(standing))) == standing:
-            return
-        as_read = " AND ".join(f"\"{name}\"='{value}'" for name, value in standing.items())
-        condition = {"if_tags_match_condition": as_read} if as_read else {}
-        try:
-            await answered(lambda c=condition, w=wanted: blob.set_blob_tags(w, **c))  # type: ignore[misc]
-        except HttpResponseError as error:
-            if code_of(error) != CONDITION_NOT_MET and error.status_code != 404:
-                raise
-        else:
-            return
-    raise Conflict("The tags of this picture are being changed by others; try again.")
 
 
 def _stored(container: str, found: Any, tags: Mapping[str, str]) -> StoredBlob:

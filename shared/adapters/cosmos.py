@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from shared.domain.document_versions import stamped, upgrade
 from shared.domain.ledger import Create, Delete, Document, Operation
 from shared.errors import Unavailable
 
@@ -156,7 +157,7 @@ async def commit(
 async def read_or_none(
     container: "ContainerProxy", item_id: str, partition_key: str
 ) -> Document | None:
-    """Point read; None when the document does not exist."""
+    """Point read in the newest schema version; None when the document does not exist."""
     from azure.cosmos.exceptions import CosmosResourceNotFoundError
 
     try:
@@ -165,7 +166,7 @@ async def read_or_none(
         )
     except CosmosResourceNotFoundError:
         return None
-    return dict(document)
+    return upgrade(dict(document))
 
 
 async def read_existing(container: "ContainerProxy", item_id: str, partition_key: str) -> Document:
@@ -183,7 +184,7 @@ async def create_once(container: "ContainerProxy", document: Document) -> bool:
     from azure.cosmos.exceptions import CosmosResourceExistsError
 
     try:
-        await answered(lambda: container.create_item(document, no_response=True))
+        await answered(lambda: container.create_item(stamped(document), no_response=True))
     except CosmosResourceExistsError:
         return False
     return True
@@ -191,7 +192,7 @@ async def create_once(container: "ContainerProxy", document: Document) -> bool:
 
 def _sdk_operation(operation: Operation) -> tuple[Any, ...]:
     if isinstance(operation, Create):
-        return ("create", (operation.document,), {})
+        return ("create", (stamped(operation.document),), {})
     if isinstance(operation, Delete):
         return ("delete", (operation.item_id,), {})
     options = {"filter_predicate": operation.predicate} if operation.predicate else {}

@@ -1,16 +1,15 @@
-"""Reads the audit container under a role that cannot write: by change feed, by id, by object."""
+"""Reads the audit container under a role that cannot write: by change feed and by id."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from shared.adapters.cosmos import CosmosConnection, answered
 from shared.domain.audit_entries import AuditRecord
-from shared.domain.ids import Partition
 from shared.errors import InvariantBroken
-from shared.ports.audit_log import EVENTS_PER_PAGE_MAX, FeedPage
+from shared.ports.audit_log import EVENTS_PER_PAGE_MAX, IDS_PER_LOOK_MAX, FeedPage
 
 AUDIT_CONTAINER: Final = "audit"
-EVENTS_PER_OBJECT_MAX: Final = 200  # a generation has three or four, its approval some more
+PARTITIONS_NAMED_MAX: Final = 200  # with one id; two are ambiguous already
 
 
 class CosmosAuditFeed:
@@ -42,31 +41,29 @@ class CosmosAuditFeed:
         return page
 
     async def named(self, event_id: str) -> Sequence[AuditRecord]:
-        return await self._query("c.id = @id", {"@id": event_id}, None)
-
-    async def about(self, partition: Partition, object_ids: Sequence[str]) -> Sequence[AuditRecord]:
-        found = await self._query(
-            # The end of a generation is among the newest, however often it was refused before.
-            "ARRAY_CONTAINS(@objects, c.event.object_id) ORDER BY c.event.occurred_at DESC",
-            {"@objects": list(object_ids)},
-            partition.key,
-        )
-        return sorted(found, key=lambda record: str(record.event.get("occurred_at")))
-
-    async def _query(
-        self, condition: str, parameters: Mapping[str, Any], partition_key: str | None
-    ) -> Sequence[AuditRecord]:
         container = await self._connection.container(AUDIT_CONTAINER)
-        text = f"SELECT TOP {EVENTS_PER_OBJECT_MAX} * FROM c WHERE {condition}"  # noqa: S608  # nosec B608
-        scope: dict[str, Any] = {"partition_key": partition_key} if partition_key else {}
 
         async def read() -> list[AuditRecord]:
             rows = container.query_items(
-                text,
-                parameters=[{"name": name, "value": value} for name, value in parameters.items()],
-                **scope,
+                f"SELECT TOP {PARTITIONS_NAMED_MAX} * FROM c WHERE c.id = @id",  # noqa: S608  # nosec B608
+                parameters=[{"name": "@id", "value": event_id}],
             )
             return [_record(row) async for row in rows]
+
+        return await answered(read)
+
+    async def standing(self, partition_key: str, event_ids: Sequence[str]) -> Collection[str]:
+        if len(event_ids) > IDS_PER_LOOK_MAX:
+            raise InvariantBroken("Too many audit events for one look.")
+        container = await self._connection.container(AUDIT_CONTAINER)
+
+        async def read() -> set[str]:
+            rows = container.query_items(
+                "SELECT c.id FROM c WHERE ARRAY_CONTAINS(@ids, c.id)",
+                parameters=[{"name": "@ids", "value": list(event_ids)}],
+                partition_key=partition_key,
+            )
+            return {str(row["id"]) async for row in rows}
 
         return await answered(read)
 

@@ -148,7 +148,7 @@ class CosmosBudgetPolicies:
     ) -> Budget | None:
         for _ in range(TRIES_MAX):
             budget = await self._budget(partition, policy.scope)
-            if budget is None or budget.policy_revision >= policy.revision:
+            if budget is None or budget.sealed or budget.policy_revision >= policy.revision:
                 return budget
             change = apply_operation(policy, budget)
             noted = Create(outbox_document(partition, event))

@@ -1,22 +1,26 @@
 """The directory of departments and people in Cosmos DB: one partition per tenant, and an index."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from shared.adapters.cosmos import CosmosConnection, answered, create_once, read_or_none
-from shared.domain.identity import Principal
+from shared.adapters.cosmos import CosmosConnection, answered, read_or_none
+from shared.domain.departments import department_document_id
+from shared.domain.directory import ALL_TENANTS
+from shared.domain.identity import ROLE_BY_CLAIM, Principal
 from shared.domain.ledger import Document
-from shared.ports import DirectoryUser
+from shared.domain.model_rules import NO_RULES, read_model_rules
+from shared.domain.roles import MODEL_RULES_ID, rank_and_rights, read_role, role_document_id
+from shared.domain.users import DirectoryUser, read_user, user_document_id
 
 if TYPE_CHECKING:
     from azure.cosmos.aio import ContainerProxy
 
 DIRECTORY_CONTAINER = "directory"
-ALL_TENANTS = "departments"  # partition with one entry per department, for timers
 
 
 class CosmosDirectory:
-    """Implements the Directory port."""
+    """Implements the Directory port. Nothing is cached: a change holds from the next request."""
 
     def __init__(self, connection: CosmosConnection) -> None:
         self._connection = connection
@@ -25,18 +29,35 @@ class CosmosDirectory:
         return await self._connection.container(DIRECTORY_CONTAINER)
 
     async def user(self, principal: Principal) -> DirectoryUser | None:
-        document = await read_or_none(
-            await self._container(), f"user:{principal.object_id}", principal.tenant_id
+        tenant_id = principal.tenant_id
+        found, stated = await asyncio.gather(
+            self._read(user_document_id(principal.object_id), tenant_id),
+            self._read(MODEL_RULES_ID, tenant_id),
         )
-        if document is None:
+        if found is None:
             return None
-        return DirectoryUser(document["department_id"], document["cost_centre_id"])
+        user = read_user(found)
+        custom = None
+        if user.role_id not in ROLE_BY_CLAIM:
+            document = await self._read(role_document_id(user.role_id), tenant_id)
+            custom = read_role(document) if document else None
+        general = read_model_rules(stated["model_rules"]["rules"]) if stated else NO_RULES
+        rank, rights = rank_and_rights(user.role_id, custom, user.rules, general)
+        return DirectoryUser(
+            department_id=user.department_id,
+            cost_centre_id=user.cost_centre_id,
+            role=rank,
+            status=user.status,
+            kind=user.kind,
+            tier=user.tier,
+            rights=rights,
+        )
+
+    async def _read(self, item_id: str, partition_key: str) -> Document | None:
+        return await read_or_none(await self._container(), item_id, partition_key)
 
     async def has_department(self, tenant_id: str, department_id: str) -> bool:
-        document = await read_or_none(
-            await self._container(), f"department:{department_id}", tenant_id
-        )
-        return document is not None
+        return await self._read(department_document_id(department_id), tenant_id) is not None
 
     async def tenant_of(self, department_id: str) -> str | None:
         entry = await read_or_none(await self._container(), department_id, ALL_TENANTS)
@@ -51,9 +72,3 @@ class CosmosDirectory:
             return [str(department_id) async for department_id in found]
 
         return await answered(read_all)
-
-    async def put(self, documents: Sequence[Document]) -> int:
-        created = 0
-        for document in documents:
-            created += await create_once(await self._container(), document)
-        return created

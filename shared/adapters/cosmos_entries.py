@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.adapters.cosmos import LEDGER_CONTAINER, CosmosConnection, answered
-from shared.domain.entries import Entry, read_entry
+from shared.domain.entries import Entry, read_entries
 from shared.domain.ids import Partition
 from shared.domain.ledger import Document
 
@@ -29,7 +29,8 @@ class CosmosEntries:
                     partition, prefix, user_key, continuation
                 )
                 for document in documents:
-                    yield read_entry(document)
+                    for entry in read_entries(document):
+                        yield entry
                 if continuation is None:
                     break
 

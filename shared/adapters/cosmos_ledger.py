@@ -14,13 +14,18 @@ from shared.adapters.cosmos import (
     create_once,
     read_or_none,
 )
-from shared.domain.adjustments import Adjustment, adjust_operations
-from shared.domain.audit_events import AuditEvent, outbox_document
-from shared.domain.barriers import barrier_document, is_barrier
-from shared.domain.budgets import CURRENCY, Budget, Scope, read_budget
-from shared.domain.ids import Partition
-from shared.domain.ledger import (
+from shared.domain.adjustments import Adjustment, adjust_operations, adjustment_document_id
+from shared.domain.attempt_markers import (
     AttemptMarker,
+    marker_document,
+    raise_operations,
+    read_marker,
+)
+from shared.domain.audit_events import AuditEvent, outbox_document
+from shared.domain.barriers import barrier_document, is_barrier, void_document
+from shared.domain.budgets import CURRENCY, Budget, Scope, read_budget
+from shared.domain.ids import Partition, operation_of
+from shared.domain.ledger import (
     Create,
     Document,
     Hold,
@@ -28,13 +33,12 @@ from shared.domain.ledger import (
     Reservation,
     Resolution,
     hold_id,
-    marker_document,
     partition_for,
     read_hold,
-    read_marker,
     reserve_operations,
     resolution_id,
     resolve_operations,
+    rows_that_fit,
     unknown_operations,
 )
 from shared.domain.limit_changes import LIMIT_TRIES_MAX, budgets_after
@@ -45,6 +49,7 @@ from shared.errors import (
     InvariantBroken,
     PeriodClosed,
     PeriodNotOpen,
+    PolicyDenied,
     Unavailable,
 )
 
@@ -120,34 +125,96 @@ class CosmosLedger:
         )
 
     async def adjust(self, adjustment: Adjustment) -> tuple[Budget, ...] | None:
-        partition = adjustment.partition
-        operations = adjust_operations(adjustment)
-        try:
-            answers = await commit(await self._container(), partition.key, operations)
-        except BatchRefused as refusal:
-            if refusal.index == 0 and refusal.status == _CONFLICT:
-                return None
-            scopes = adjustment.charge.scopes()
-            if not 1 <= refusal.index <= len(scopes):
-                raise InvariantBroken("An adjustment was refused in an unforeseen way.") from None
-            scope = scopes[refusal.index - 1]
-            if refusal.status == _NOT_FOUND:
-                raise PeriodNotOpen(f"{scope.name} has no budget in {partition.period}.") from None
-            if refusal.status != _PRECONDITION_FAILED:
-                raise InvariantBroken("An adjustment was refused in an unforeseen way.") from None
-            await self._check_open(partition)
-            if adjustment.amount_micros < 0:
-                raise Conflict("No more can be given back than was spent.") from None
-            needed_micros = adjustment.amount_micros
-            raise await self._budget_exceeded(partition, scope, needed_micros) from None
-        return budgets_after(operations, answers)
+        partition, scopes = adjustment.partition, adjustment.charge.scopes()
+        for _ in range(LIMIT_TRIES_MAX):
+            raised = await self._raised_for(adjustment)
+            operations = adjust_operations(adjustment, raised)
+            try:
+                answers = await commit(await self._container(), partition.key, operations)
+            except BatchRefused as refusal:
+                if refusal.index == 0 and refusal.status == _CONFLICT:
+                    await self._check_not_given_up(adjustment)
+                    return None
+                if not 1 <= refusal.index <= len(scopes):
+                    raise InvariantBroken("An adjustment was refused unexpectedly.") from None
+                scope = scopes[refusal.index - 1]
+                if refusal.status == _NOT_FOUND:
+                    missing = f"{scope.name} has no budget in {partition.period}."
+                    raise PeriodNotOpen(missing) from None
+                if refusal.status != _PRECONDITION_FAILED:
+                    raise InvariantBroken("An adjustment was refused unexpectedly.") from None
+                await self._check_fits(adjustment, scope, may_have_moved=scope in raised)
+            else:
+                return budgets_after(operations, answers)
+        raise Unavailable("The budget changes too fast to be corrected now.", retry_after_s=1)
+
+    async def _check_fits(
+        self, adjustment: Adjustment, scope: Scope, *, may_have_moved: bool
+    ) -> None:
+        """Raise why an adjustment was refused; return if a limit changed since it was read."""
+        await self._check_open(adjustment.partition)
+        amount = adjustment.amount_micros
+        if amount > 0:
+            raise await self._budget_exceeded(adjustment.partition, scope, amount)
+        budget = await self.budget(adjustment.partition, scope)
+        if not may_have_moved or budget is None or budget.spent_micros < -amount:
+            raise Conflict("No more can be given back than was spent.")
+
+    async def _raised_for(self, adjustment: Adjustment) -> dict[Scope, Budget]:
+        """The budgets whose limits an approval has raised for the work that is corrected."""
+        partition, generation_id = adjustment.partition, adjustment.refers_to
+        is_credit = adjustment.amount_micros < 0
+        if not is_credit or generation_id is None or partition_for(generation_id) != partition:
+            return {}
+        document_id = hold_id(operation_of(generation_id))
+        document = await read_or_none(await self._container(), document_id, partition.key)
+        if document is None or document["type"] != "hold":
+            return {}
+        raised = set(read_hold(document).raised) & set(adjustment.charge.scopes())
+        return {scope: await self._must_budget(partition, scope) for scope in raised}
+
+    async def give_up(self, adjustment: Adjustment, given_up_at: str) -> bool:
+        if await create_once(await self._container(), void_document(adjustment, given_up_at)):
+            return True
+        return is_barrier(await self._standing_entry(adjustment))
+
+    async def _check_not_given_up(self, adjustment: Adjustment) -> None:
+        if is_barrier(await self._standing_entry(adjustment)):
+            raise Conflict("This entry was refused and given up.", code="entry_given_up")
+
+    async def _standing_entry(self, adjustment: Adjustment) -> Document:
+        document_id = adjustment_document_id(adjustment.adjustment_id)
+        return await self._read_back(document_id, adjustment.partition)
 
     async def begin_attempt(self, marker: AttemptMarker) -> AttemptMarker:
         partition = partition_for(marker.generation_id)
+        if marker.raised_micros:
+            return await self._begin_raised(partition, marker)
         if await create_once(await self._container(), marker_document(marker)):
             return marker
         # It exists: an earlier delivery's, another owner's, or ours whose answer was lost.
         return read_marker(await self._read_back(marker.document_id, partition))
+
+    async def _begin_raised(self, partition: Partition, marker: AttemptMarker) -> AttemptMarker:
+        """Marker, hold and budgets in one transaction."""
+        hold = await self.hold(operation_of(marker.generation_id))
+        if hold is None:
+            raise Unavailable("The hold could not be read yet.")
+        if hold.raised:  # somebody has approved this amount and no other
+            raise PolicyDenied("What was approved is not raised any further.", code="approved_only")
+        operations = raise_operations(marker, hold.scopes)
+        try:
+            await commit(await self._container(), partition.key, operations)
+        except BatchRefused as refusal:
+            if refusal.index == 0 and refusal.status == _CONFLICT:
+                return read_marker(await self._read_back(marker.document_id, partition))
+            scope_index = refusal.index - 2
+            if not 0 <= scope_index < len(hold.scopes) or refusal.status == _CONFLICT:
+                raise InvariantBroken("A raise was refused in an unforeseen way.") from None
+            await self._check_open(partition)
+            scope = hold.scopes[scope_index]
+            raise await self._budget_exceeded(partition, scope, marker.raised_micros) from None
+        return marker
 
     async def record_job(self, marker: AttemptMarker, job_id: str) -> None:
         await self._set(marker, "job_id", job_id)
@@ -177,10 +244,11 @@ class CosmosLedger:
             raise Unavailable("The hold could not be read yet.")
         hold = read_hold(document)
         rows, tries_left = list(resolutions), LIMIT_TRIES_MAX
-        # Each turn ends, drops a row, learns that a record exists, or uses a try: it terminates.
+        # Each turn ends rows, drops one, learns that a record exists, or uses a try: it terminates.
         while rows:
             raised = {scope: await self._must_budget(partition, scope) for scope in hold.raised}
-            operations = resolve_operations(operation_id, hold.scopes, rows, raised)
+            now = rows[: rows_that_fit(rows, len(hold.scopes))]
+            operations = resolve_operations(operation_id, hold.scopes, now, raised)
             try:
                 await commit(await self._container(), partition.key, operations)
             except BatchRefused as refusal:
@@ -189,12 +257,12 @@ class CosmosLedger:
                     continue
                 if refusal.status != _CONFLICT:
                     raise InvariantBroken("A settlement was refused: counters differ.") from None
-                if refusal.index < len(rows):
+                if refusal.index < len(now):
                     rows = await self._without_resolved(partition, rows)
                 else:
                     rows = _with_existing_record(rows, operations[refusal.index])
             else:
-                return
+                rows = rows[len(now) :]
 
     async def _without_resolved(
         self, partition: Partition, rows: Sequence[Resolution]

@@ -1,8 +1,9 @@
 """Retention policies, legal holds and rehydrations in Cosmos DB, beside a department's policies."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from shared.adapters.cosmos import (
@@ -47,10 +48,12 @@ if TYPE_CHECKING:
     from azure.cosmos.aio import ContainerProxy
 
 REMEMBERED = timedelta(seconds=60)  # a changed policy is in use everywhere after this
+NO_VALUES: Mapping[str, str] = MappingProxyType({})
 SWEPT_MAX = 200  # of one department in one run; the oldest come first
 _CONFLICT, _PRECONDITION_FAILED, _NOT_FOUND = 409, 412, 404
 _REHYDRATIONS = "c.type = 'rehydration' AND c.open = true ORDER BY c.body.asked_at"
-_HOLDS = "c.type = 'legal_hold' AND c.applied = false ORDER BY c.body.since"
+_UNAPPLIED = "c.type = 'legal_hold' AND c.applied = false ORDER BY c.body.since"
+_HOLDS = "c.type = 'legal_hold' AND c.id > @after ORDER BY c.id"
 
 logger = logging.getLogger("eig.retention")
 
@@ -112,7 +115,11 @@ class CosmosPictureRecords:
                 raise InvariantBroken("A hold could not be noted as applied.") from None
 
     async def unapplied_holds(self, department_id: str) -> Sequence[LegalHold]:
-        return [read_hold(each) for each in await self._query(department_id, _HOLDS)]
+        return [read_hold(each) for each in await self._query(department_id, _UNAPPLIED)]
+
+    async def holds(self, department_id: str, after: str) -> Sequence[LegalHold]:
+        found = await self._query(department_id, _HOLDS, {"@after": hold_document_id(after)})
+        return [read_hold(each) for each in found]
 
     async def rehydration(self, image_id: str) -> Rehydration | None:
         document = await self._read(rehydration_document_id(image_id), image_id)
@@ -155,12 +162,16 @@ class CosmosPictureRecords:
         key = policy_partition(department_id).key
         return await read_or_none(await self._container(), document_id, key)
 
-    async def _query(self, department_id: str, condition: str) -> list[dict[str, Any]]:
+    async def _query(
+        self, department_id: str, condition: str, values: Mapping[str, str] = NO_VALUES
+    ) -> list[dict[str, Any]]:
         text = f"SELECT * FROM c WHERE {condition} OFFSET 0 LIMIT {SWEPT_MAX}"  # noqa: S608  # nosec B608  # our constants
 
         async def read_all() -> list[dict[str, Any]]:
             found = (await self._container()).query_items(
-                text, partition_key=policy_partition(department_id).key
+                text,
+                parameters=[{"name": name, "value": value} for name, value in values.items()],
+                partition_key=policy_partition(department_id).key,
             )
             return [dict(document) async for document in found]
 

@@ -51,7 +51,8 @@ class CosmosReconciliations:
     ) -> Sequence[Document]:
         return await self._query(
             partition,
-            "c.type = 'resolution' AND c.provider = @provider"
+            "c.type = 'resolution'"
+            " AND (c.provider = @provider OR ARRAY_CONTAINS(c.providers, @provider))"
             " AND c.closed_at >= @since AND c.closed_at < @until",
             {"@provider": provider, "@since": since, "@until": until},
         )

@@ -12,11 +12,11 @@ from shared.adapters.cosmos import (
     read_or_none,
     status_of,
 )
+from shared.domain.attempt_markers import AttemptMarker, read_marker
 from shared.domain.audit_events import AuditEvent, outbox_document
 from shared.domain.history import GenerationFilter
 from shared.domain.ids import Partition, row_generation_id
 from shared.domain.ledger import (
-    AttemptMarker,
     Create,
     Delete,
     Document,
@@ -27,7 +27,6 @@ from shared.domain.ledger import (
     generation_document_id,
     partition_for,
     read_hold,
-    read_marker,
     resolution_id,
 )
 from shared.errors import FieldFault, Invalid, InvariantBroken
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from azure.cosmos.aio import ContainerProxy
 
 RESOLUTIONS_PER_PAGE = 500
+TWINS_MAX = 20  # generations with the same bytes: more say no more
 _BAD_REQUEST, _NOT_FOUND, _CONFLICT = 400, 404, 409
 
 
@@ -79,6 +79,18 @@ class CosmosRecords:
             if status_of(error) == _BAD_REQUEST and continuation:
                 raise _not_of_this_listing() from error
             raise
+
+    async def generations_with_picture(
+        self, partition: Partition, sha256: str
+    ) -> Sequence[Document]:
+        page = await self._page(
+            partition,
+            "c.type = 'generation' AND ARRAY_CONTAINS(c.images, @picture, true)",
+            {"@picture": {"sha256": sha256}},
+            None,
+            TWINS_MAX,
+        )
+        return page.documents
 
     async def batches_of_slot(
         self, slot_id: str, partitions: Sequence[Partition]

@@ -6,41 +6,31 @@ nothing. Nothing is redirected, and no answer is read beyond its headers.
 """
 # aiohttp takes 140 ms to import: only a worker that sends a webhook pays.
 
-import asyncio
-import socket
-from collections.abc import Awaitable, Callable, Sequence, Set
+from collections.abc import Sequence, Set
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from shared.adapters.public_resolver import (
+    Lookup,
+    UnsafeAddress,
+    checked_resolver,
+    system_lookup,
+)
 from shared.domain.deliveries import WAIT_S_MAX, Outcome
-from shared.domain.egress import Target, checked_target, is_literal, is_public
+from shared.domain.egress import Target, checked_target
 from shared.domain.webhooks import Message, signed_headers
 from shared.errors import Invalid
 from shared.ports import Clock
 
 if TYPE_CHECKING:
     import aiohttp
-    from aiohttp.abc import ResolveResult
 
 TIMEOUT_S: Final = 20.0  # the spec advises 15 to 30 s
 CONNECT_TIMEOUT_S: Final = 5.0
-ADDRESSES_MAX: Final = 8  # of one name that are tried
 BUFFER_BYTES: Final = 16 * 1024  # what of an answer may wait in memory while we close it
 USER_AGENT: Final = "EIG-Webhooks/1"
 _GONE: Final = 410
 _BUSY: Final = frozenset({429, 502, 503, 504})
-
-Lookup = Callable[[str, int], Awaitable[Sequence[str]]]
-
-
-class UnsafeAddress(OSError):
-    """A name leads to an address that is not public."""
-
-
-async def system_lookup(host: str, port: int) -> Sequence[str]:
-    """Every address of a name, in the system's order."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
 class SignedWebhooks:
@@ -93,7 +83,9 @@ class SignedWebhooks:
 
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                resolver=_checked_resolver(target, self._lookup),
+                resolver=checked_resolver(
+                    lambda host, _: target.trusted and host == target.host, self._lookup
+                ),
                 use_dns_cache=False,
                 force_close=True,
             ),
@@ -124,40 +116,6 @@ class SignedWebhooks:
         except (TypeError, ValueError, OverflowError):
             return None
         return min(max(left, 0), WAIT_S_MAX)
-
-
-def _checked_resolver(target: Target, lookup: Lookup) -> Any:
-    """A resolver for one target that hands out checked addresses, and these only."""
-    from aiohttp.abc import AbstractResolver
-
-    class CheckedResolver(AbstractResolver):
-        """Looks up and checks in one step, so that what was checked is what is connected to."""
-
-        async def resolve(
-            self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-        ) -> "list[ResolveResult]":
-            addresses = list(await lookup(host, port))[:ADDRESSES_MAX]
-            if not addresses or host != target.host:
-                raise OSError(None, "the name has no address")
-            if not target.trusted and not all(is_public(each) for each in addresses):
-                raise UnsafeAddress(None, "the name leads to an address that is not public")
-            return [_resolved(host, port, each) for each in addresses if is_literal(each)]
-
-        async def close(self) -> None:
-            """Nothing is kept open."""
-
-    return CheckedResolver()
-
-
-def _resolved(host: str, port: int, address: str) -> "ResolveResult":
-    return {
-        "hostname": host,
-        "host": address,
-        "port": port,
-        "family": socket.AF_INET6 if ":" in address else socket.AF_INET,
-        "proto": 0,
-        "flags": socket.AI_NUMERICHOST,
-    }
 
 
 def _later(reason: str) -> Outcome:

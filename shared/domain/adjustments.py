@@ -3,17 +3,21 @@
 An entry is never edited: what was booked wrong is put right by another entry, up or down.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from types import MappingProxyType
+from typing import Final, Literal
 
 from shared.domain.audit_events import AuditEvent, outbox_document
-from shared.domain.budgets import Charge
+from shared.domain.budgets import Budget, Charge, Scope
 from shared.domain.ids import Partition
 from shared.domain.ledger import Create, Document, Operation, Patch
+from shared.domain.limit_steps import increments, lowering
 from shared.domain.money import checked_micros
 from shared.domain.predicates import Sum, at_least, compare, every, unsealed
 from shared.errors import InvariantBroken
 
+NOTHING_RAISED: Final[Mapping[Scope, Budget]] = MappingProxyType({})
 AdjustmentKind = Literal["surcharge", "reconciliation", "late", "rehydration"]
 
 
@@ -44,8 +48,14 @@ def adjustment_document_id(adjustment_id: str) -> str:
     return f"j:{adjustment_id}"
 
 
-def adjust_operations(adjustment: Adjustment) -> list[Operation]:
-    """The transaction that books an adjustment: operation 0 is the entry, then one per scope."""
+def adjust_operations(
+    adjustment: Adjustment, raised: Mapping[Scope, Budget] = NOTHING_RAISED
+) -> list[Operation]:
+    """The transaction that books an adjustment: operation 0 is the entry, then one per scope.
+
+    What is given back of work that was approved leaves the limits `raised` for it, as they were
+    read: nobody spends what was approved for something else.
+    """
     amount = adjustment.amount_micros
     checked_micros(abs(amount), "amount_micros")
     checked_micros(abs(adjustment.usd_micros), "usd_micros")
@@ -57,10 +67,16 @@ def adjust_operations(adjustment: Adjustment) -> list[Operation]:
     else:
         allowed = at_least({"spent_micros": -amount})
     allowed = every(allowed, unsealed())  # a closed period is corrected in the present one
-    step = {"op": "incr", "path": "/spent_micros", "value": amount}
+    patches = []
+    for scope in adjustment.charge.scopes():
+        changes, fits = {"spent_micros": amount}, allowed
+        if amount < 0 and scope in raised:
+            lowered, stands = lowering(raised[scope], -amount)
+            changes, fits = changes | lowered, every(allowed, stands)
+        patches.append(Patch(scope.document_id, increments(changes), fits))
     return [
         Create(_document(adjustment)),
-        *(Patch(s.document_id, (step,), allowed) for s in adjustment.charge.scopes()),
+        *patches,
         Create(outbox_document(adjustment.partition, adjustment.event)),
     ]
 

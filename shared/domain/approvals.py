@@ -9,13 +9,13 @@ per person; `approvals` and `escalations` are counted in the approval itself, an
 only to the approval that was read.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
-from shared.domain.audit_events import AuditEvent, outbox_document
+from shared.domain.audit_events import AuditEvent, event_mark, outbox_document
 from shared.domain.budgets import Budget, Scope
-from shared.domain.identity import Caller, Ownership, Role
+from shared.domain.identity import Caller, Ownership, Permission, Reach
 from shared.domain.ids import Partition
 from shared.domain.ledger import (
     Create,
@@ -36,7 +36,7 @@ from shared.domain.parked_work import (
     unpark_operations,
 )
 from shared.domain.predicates import equal, every, has_status
-from shared.errors import Conflict
+from shared.errors import Conflict, Unavailable
 
 COMMENT_CHARS_MAX: Final = 500
 ApprovalStatus = Literal[
@@ -93,6 +93,7 @@ class Vote:
     decision: Decision
     comment: str
     voted_at: str
+    mark: str | None = None  # of its audit event; None: of a version that kept none
 
     @property
     def document_id(self) -> str:
@@ -107,10 +108,11 @@ def may_decide(caller: Caller, approval: Approval) -> bool:
     """Never the requester; the department's manager until it escalates; an Org Admin always."""
     if caller.tenant_id != approval.hold.tenant_id or caller.key == approval.requester:
         return False
-    if caller.role >= Role.ORG_ADMIN:
+    reach = caller.reach(Permission.APPROVALS_DECIDE)
+    if reach == Reach.ORGANISATION:
         return True
     own = caller.department_id == approval.department_id
-    return own and caller.role >= Role.DEPT_MANAGER and approval.escalations == 0
+    return own and reach == Reach.DEPARTMENT and approval.escalations == 0
 
 
 def voted(approval: Approval, vote: Vote) -> Approval:
@@ -149,6 +151,23 @@ def vote_event(approval: Approval, vote: Vote) -> AuditEvent:
             "comment": bool(vote.comment),
         },
     )
+
+
+def marked(approval: Approval, vote: Vote) -> Vote:
+    """The vote with the mark of the event that it will leave if it is the next one."""
+    return replace(vote, mark=event_mark(approval.partition, vote_event(approval, vote)))
+
+
+def approval_marks(approval: Approval, votes: Sequence[Vote]) -> tuple[str, ...] | None:
+    """What binds the approvals of work in its last event; None if a vote was kept without mark.
+
+    Raises Unavailable while fewer votes can be read than were counted.
+    """
+    found = [vote.mark for vote in votes if vote.decision == "approve"]
+    if len(found) != approval.approvals:
+        raise Unavailable("The votes could not all be read yet.", retry_after_s=1)
+    marks = sorted(mark for mark in found if mark is not None)
+    return tuple(marks) if len(marks) == len(found) else None
 
 
 def admitted_event(approval: Approval, work: Parked, admitted_at: str) -> AuditEvent:
@@ -282,6 +301,7 @@ def read_vote(document: Mapping[str, Any]) -> Vote:
         decision=document["decision"],
         comment=document["comment"],
         voted_at=document["voted_at"],
+        mark=document.get("mark"),
     )
 
 

@@ -80,6 +80,18 @@ class ProviderImage:
     seed: int | None = None
 
 
+class ModerationNote(BaseModel):
+    """What a service judged on our behalf, in counts of pictures and names of categories."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    by: Literal["content_safety"] = "content_safety"
+    passed: int = 0
+    refused: int = 0
+    unjudged: int = 0  # the service could not say: dropped like a refused one
+    categories: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Delivered:
     """The provider worked. `usage` None means it did not say: book the maximum."""
@@ -88,6 +100,9 @@ class Delivered:
     usage: Usage | None
     request_id: str | None = None
     job_id: str | None = None
+    model_version: str | None = None  # as the provider names what it ran
+    moderation: ModerationNote | None = None
+    warnings: tuple[str, ...] = ()  # what it did otherwise than asked, each as one word of ours
 
 
 @dataclass(frozen=True)
@@ -102,6 +117,8 @@ class NotDelivered:
     categories: tuple[str, ...] = ()
     request_id: str | None = None
     job_id: str | None = None
+    model_version: str | None = None
+    moderation: ModerationNote | None = None
 
 
 @dataclass(frozen=True)
@@ -129,7 +146,58 @@ class StoredImage(BaseModel):
     seed: int | None = None
 
 
-Ending = Literal["delivered", "ended", "canceled", "retry", "again", "unknown"]
+Ending = Literal["delivered", "ended", "canceled", "retry", "fallback", "again", "unknown"]
+LineStatus = Literal["succeeded", "refused", "failed", "canceled"]
+
+
+class AttemptLine(BaseModel):
+    """What one attempt that has ended is booked at: a line of its generation's ledger entry.
+
+    `excess_usd_micros` is what the provider took beyond the quote; it is not booked but opens a
+    case.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    attempt: int
+    candidate: int
+    model: str
+    provider: str
+    status: LineStatus
+    failure: Failure | None = None
+    usd_micros: int = 0
+    amount_micros: int = 0
+    list_usd_micros: int | None = None  # without the discount of the path it took; None: no such
+    excess_usd_micros: int = 0
+    estimated: bool = False
+    request_id: str | None = None
+    job_id: str | None = None
+
+
+class Metered(BaseModel):
+    """The tokens that a provider counted, where it counts tokens."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    input_tokens: int
+    output_tokens: int
+
+
+def metered(usage: Usage | None) -> Metered | None:
+    """The tokens of a usage; None where the provider meters something else, or said nothing."""
+    if usage is None or not usage.output_tokens:
+        return None
+    return Metered(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens)
+
+
+class Course(BaseModel):
+    """How far a generation has come: whose turn it is, what has ended, how much is held for it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    candidate: int = 0  # of the route
+    lines: tuple[AttemptLine, ...] = ()
+    held_micros: int | None = None  # None: what was reserved at first
 
 
 class AttemptReport(BaseModel):
@@ -137,8 +205,11 @@ class AttemptReport(BaseModel):
 
     delivered, ended, canceled   final: settle `usd_micros`
     retry                        final for this attempt, not billed: the next attempt may run
+    fallback                     final for this attempt: the next one runs on another candidate
     again                        this attempt never started: run the same attempt later
     unknown                      keep the hold
+
+    After `retry`, `fallback` and `again`, `next` says how it goes on.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
@@ -154,6 +225,14 @@ class AttemptReport(BaseModel):
     usd_micros: int = 0
     list_usd_micros: int | None = None  # without the discount of the path it took; None: no such
     estimated: bool = False
+    candidate: int = 0  # of the route: who was asked
+    lines: tuple[AttemptLine, ...] = ()  # of the attempts before this one
+    held_micros: int | None = None  # for the generation by now; None: what was reserved at first
+    next: Course | None = None
+    metered: Metered | None = None
     images: tuple[StoredImage, ...] = ()
     request_id: str | None = None
     job_id: str | None = None
+    model_version: str | None = None
+    moderation: ModerationNote | None = None
+    warnings: tuple[str, ...] = ()

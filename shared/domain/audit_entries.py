@@ -2,7 +2,8 @@
 
 The log is made to be handed out, so nothing that a person typed stands in it: a reason or a comment
 appears as HMAC-SHA256 under a key of ours, which can show later that a given text was meant. Codes,
-ids, versions, amounts and hashes stay as they are.
+ids, versions, amounts and hashes stay as they are. Whatever the container holds has an entry: a
+document that is no event, or none that the log can take, is logged by its hash.
 """
 
 import hashlib
@@ -15,15 +16,20 @@ from typing import Any, Final
 
 import rfc8785
 
+from shared.domain.audit_events import is_detail
 from shared.domain.log_tiles import ENTRY_BYTES_MAX
 from shared.domain.merkle import leaf_hash
 
 ENTRY_VERSION: Final = 1
 KEY_BYTES: Final = 16  # of an entry's key: 2^64 events before two are likely to share one
+PARTITION_CHARS_MAX: Final = 2_048  # what Cosmos DB takes
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.:|/+,=-]*(?: [A-Za-z0-9_.:|/+,=-]+:[A-Za-z0-9_.:|-]+)*")
 _CODE: Final = re.compile(r"[a-z][a-z0-9_.]{0,99}")
+_SHOWABLE: Final = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]*")
+_WORDS: Final = re.compile(r"[_.]")
 _TYPED_BY_PEOPLE: Final = frozenset({"reason", "comment", "note", "name", "label"})
 _SIGNIFICANT: Final = ("event_id", "occurred_at", "action", "object_id", "actor", "outcome")
+_OUTCOMES: Final = frozenset({"success", "denied", "failure"})
 ALTERED: Final = "audit.altered"
 UNREADABLE: Final = "audit.unreadable"
 
@@ -44,6 +50,7 @@ class LogEntry:
     partition_key: str
     event_id: str
     content: bytes
+    is_readable: bool = True  # False: the document was logged by its hash
 
     @property
     def key(self) -> bytes:
@@ -58,13 +65,13 @@ def entry_key(partition_key: str, event_id: str) -> bytes:
 def entry_of(record: AuditRecord, text_key: bytes) -> LogEntry:
     """The entry of an audit document; one that holds no event is logged by its hash."""
     event = record.event
-    if not _is_event(event, record.document_id):
+    if not _is_event(record):
         return _note(record, UNREADABLE, _digest(event))
     details = {
         name: _shown(event, name, value, text_key) for name, value in event["details"].items()
     }
     reason = event.get("reason")
-    if isinstance(reason, str) and _CODE.fullmatch(reason) is None:
+    if reason is not None and not (event.get("reason_is_code") is True and _CODE.fullmatch(reason)):
         reason = _committed(event["event_id"], "reason", reason, text_key)
     body = {
         "v": ENTRY_VERSION,
@@ -79,7 +86,7 @@ def entry_of(record: AuditRecord, text_key: bytes) -> LogEntry:
         "reason": reason,
         "policy_version": details.pop("policy_version", None),
         "price_version": details.pop("price_version", None),
-        "correlation": event.get("correlation_id"),
+        "correlation": _correlation(event.get("correlation_id"), text_key),
         "details": details,
     }
     try:
@@ -87,7 +94,7 @@ def entry_of(record: AuditRecord, text_key: bytes) -> LogEntry:
     except (rfc8785.CanonicalizationError, UnicodeEncodeError):  # not everybody reads it alike
         return _note(record, UNREADABLE, _digest(event))
     if len(content) > ENTRY_BYTES_MAX:
-        content = rfc8785.dumps(body | {"details": {"sha256": _digest(event)}})
+        return _note(record, UNREADABLE, _digest(event))
     return LogEntry(record.partition_key, event["event_id"], content)
 
 
@@ -102,14 +109,23 @@ def as_logged(entry: LogEntry) -> bytes:
     return leaf_hash(entry.content)
 
 
+def is_entry_of(content: bytes, partition_key: str, event_id: str) -> bool:
+    """Whether these logged bytes are the entry of that event."""
+    entry = json.loads(content)
+    return (entry.get("partition"), entry.get("id")) == (partition_key, event_id)
+
+
 def _note(record: AuditRecord, action: str, sha256: str, **more: int) -> LogEntry:
     """An entry of the sequencer's own about a document that is not as it should be."""
     document = _digest(record.document_id)
+    partition = record.partition_key
+    if not _is_showable(partition) or len(partition) > PARTITION_CHARS_MAX:
+        partition = f"sha256:{_digest(partition)}"
     event_id = f"{document[:32]}:{action}:{sha256[:16]}"
     content = rfc8785.dumps(
         {
             "v": ENTRY_VERSION,
-            "partition": record.partition_key,
+            "partition": partition,
             "id": event_id,
             "actor": "system:sequencer",
             "action": action,
@@ -118,15 +134,34 @@ def _note(record: AuditRecord, action: str, sha256: str, **more: int) -> LogEntr
             "details": {"sha256": sha256, **more},
         }
     )
-    return LogEntry(record.partition_key, event_id, content)
+    return LogEntry(partition, event_id, content, is_readable=False)
 
 
-def _is_event(event: Any, document_id: str) -> bool:
-    if not isinstance(event, dict) or event.get("event_id") != document_id:
+def _is_event(record: AuditRecord) -> bool:
+    """Whether a document is an event that every reader of the log takes alike."""
+    event = record.event
+    if not isinstance(event, dict) or event.get("event_id") != record.document_id:
         return False
-    return isinstance(event.get("details"), dict) and all(
-        isinstance(event.get(name), str) for name in _SIGNIFICANT
+    texts = [record.partition_key, *(event.get(name) for name in _SIGNIFICANT)]
+    texts += [event.get(name) or "" for name in ("actor_role", "correlation_id", "reason")]
+    details = event.get("details")
+    return (
+        all(isinstance(text, str) and _is_showable(text) for text in texts[:-1])
+        and isinstance(texts[-1], str)
+        and event["outcome"] in _OUTCOMES
+        and isinstance(details, dict)
+        and all(_is_hashable(each) for each in details.items())
     )
+
+
+def _is_hashable(named: tuple[Any, Any]) -> bool:
+    """A detail is taken as it is, or by a keyed hash of its text whatever that is."""
+    name, value = named
+    return is_detail(named) or (is_detail((name, None)) and not isinstance(value, int))
+
+
+def _is_showable(text: str) -> bool:
+    return _SHOWABLE.fullmatch(text) is not None
 
 
 def _shown(event: Mapping[str, Any], name: str, value: Any, text_key: bytes) -> Any:
@@ -136,15 +171,22 @@ def _shown(event: Mapping[str, Any], name: str, value: Any, text_key: bytes) -> 
     text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
     if (
         isinstance(value, str)
-        and name.rpartition("_")[2] not in _TYPED_BY_PEOPLE
+        and _WORDS.split(name)[-1] not in _TYPED_BY_PEOPLE
         and _PLAIN.fullmatch(text)
     ):
         return value
     return _committed(event["event_id"], name, text, text_key)
 
 
+def _correlation(correlation_id: str | None, text_key: bytes) -> dict[str, str] | None:
+    """Callers choose it, so it is hashed; alike for all events of one request."""
+    if correlation_id is None:
+        return None
+    return _committed("", "correlation", correlation_id, text_key)
+
+
 def _committed(event_id: str, name: str, text: str, text_key: bytes) -> dict[str, str]:
-    message = "\0".join((event_id, name, text)).encode()
+    message = "\0".join((event_id, name, text)).encode(errors="surrogatepass")
     return {"hmac_sha256": hmac.digest(text_key, message, "sha256").hex()}
 
 

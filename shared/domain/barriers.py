@@ -1,4 +1,5 @@
-"""Barriers: a request that went on in the next period shuts the door it came through.
+"""Barriers: a request that went on in the next period shuts the door it came through, and an entry
+that was given up cannot be booked any more.
 
 Without one, the same key could be reserved twice around the end of a period: by a request that was
 still under way in the old one, and by its repeat in the new one.
@@ -7,6 +8,7 @@ still under way in the old one, and by its repeat in the new one.
 from collections.abc import Mapping
 from typing import Any
 
+from shared.domain.adjustments import Adjustment, adjustment_document_id
 from shared.domain.ledger import Document, hold_id, partition_for
 
 
@@ -23,6 +25,20 @@ def barrier_document(operation_id: str, barred_at: str) -> Document:
         "request_hash": "",
         "open_rows": 0,
         "created_at": barred_at,
+    }
+
+
+def void_document(adjustment: Adjustment, voided_at: str) -> Document:
+    """What stands in the place of an entry that was refused and given up.
+
+    A worker that books it late meets it: what was refused once is not charged behind its back.
+    """
+    return {
+        "id": adjustment_document_id(adjustment.adjustment_id),
+        "pk": adjustment.partition.key,
+        "type": "barrier",
+        "adjustment_id": adjustment.adjustment_id,
+        "created_at": voided_at,
     }
 
 

@@ -1,4 +1,4 @@
-"""A batch file (CSV or JSON Lines) as checked rows, each a resolved request or its faults.
+"""A batch file (CSV or JSON Lines) as checked rows, each a request or its faults.
 
 A file is hostile until it is read to its end: BatchFileRejected may come after rows were yielded,
 so nothing may be spent on a row before the iterator is exhausted.
@@ -72,7 +72,8 @@ _OTHER_SENTENCE: Final = "this value cannot be used here"
 
 @dataclass(frozen=True, slots=True)
 class BatchRow:
-    """One data row; `request` is the resolved request, or None exactly when there are faults."""
+    """One data row; `request` is None exactly when there are faults, and resolved if its model is
+    named and nobody else may carry it out."""
 
     row: int
     line: int
@@ -178,15 +179,20 @@ def _control_faults(fields: Mapping[str, object]) -> list[FieldFault]:
 
 
 def _request(fields: Mapping[str, object]) -> tuple[GenerationRequest | None, list[FieldFault]]:
+    faults = []
+    if "model" not in fields:  # a blank is a slip, not a wish: who means it writes auto
+        faults.append(FieldFault("/model", _SENTENCES["missing"]))
     try:
         # strict: the reader of the format has made numbers of what may be one
-        request, _ = resolve_request(GenerationRequest.model_validate(fields, strict=True))
+        request = GenerationRequest.model_validate(fields, strict=True)
+        if not faults and not request.is_routed:
+            request, _ = resolve_request(request)
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
-        return None, [_field_fault(entry) for entry in found]
+        return None, faults + [_field_fault(entry) for entry in found]
     except Invalid as error:
         return None, list(error.faults)
-    return request, []
+    return None if faults else request, faults
 
 
 def _field_fault(error: Mapping[str, Any]) -> FieldFault:

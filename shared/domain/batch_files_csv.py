@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from shared.domain.batch_files_lines import (
@@ -25,11 +25,18 @@ COLUMNS: Final = (
     "seed",
     "negative_prompt",
     "deadline",
+    "routing.strategy",
+    "routing.models",
+    "routing.fallback",
+    "routing.max_price_micros",
+    "routing.max_uplift_percent",
 )
 REQUIRED_COLUMNS: Final = ("model", "prompt")
-COLUMNS_MAX: Final = 32  # a header cell is looked at only up to here; only ten are known
+COLUMNS_MAX: Final = 32  # a header cell is looked at only up to here; only fifteen are known
 COLUMNS_NAMED_MAX: Final = 5  # unknown columns named in one sentence
-_NUMBERS: Final = ("count", "seed")
+_NUMBERS: Final = ("count", "seed", "routing.max_price_micros", "routing.max_uplift_percent")
+_ROUTING: Final = "routing."
+_YES_NO: Final[Mapping[str, bool]] = {"true": True, "yes": True, "false": False, "no": False}
 _TEXTS: Final = ("prompt", "negative_prompt")
 _WHOLE_NUMBER: Final = re.compile(r"-?[0-9]{1,19}")
 _COLUMN_NAME: Final = re.compile(r"[a-z0-9_.-]{1,32}")
@@ -172,8 +179,23 @@ def _raw_row(line: int, columns: list[str], cells: list[str]) -> RawRow:
                 fields[name] = int(text)
             else:
                 faults.append(FieldFault(f"/{name}", "write a whole number in digits, such as 2"))
+        elif name == "routing.models":
+            fields[name] = text.split()
+        elif name == "routing.fallback":
+            fields[name] = _YES_NO.get(text.lower(), text)
         elif name in _TEXTS and _FORMULA.match(text):
             faults.append(
                 FieldFault(f"/{name}", "starts like a spreadsheet formula: begin it with a word")
             )
-    return RawRow(line, item_id.strip() or None, fields, faults)
+    return RawRow(line, item_id.strip() or None, _nested(fields), faults)
+
+
+def _nested(fields: dict[str, object]) -> dict[str, object]:
+    """The cells of a row as a request: those of routing stand together."""
+    routing = {
+        name.removeprefix(_ROUTING): value
+        for name, value in fields.items()
+        if name.startswith(_ROUTING)
+    }
+    plain = {name: value for name, value in fields.items() if not name.startswith(_ROUTING)}
+    return plain | {"routing": routing} if routing else plain

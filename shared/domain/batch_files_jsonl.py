@@ -9,6 +9,7 @@ from shared.domain.batch_files_csv import COLUMNS
 from shared.domain.batch_files_lines import BatchFileLimits, Line, RawRow
 from shared.errors import FieldFault
 
+FIELDS: Final = (*(name for name in COLUMNS if "." not in name), "routing")
 _KEY_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _INT_CHARS_MAX: Final = (
     20  # twice what any field takes; 20 characters are beyond every field's limit
@@ -37,8 +38,8 @@ def _raw_row(line: int, text: str, limits: BatchFileLimits) -> RawRow:
         return RawRow(line, None, None, [fields])
     # null is how many programs write an empty cell: the same as leaving the field out
     item_id = fields.pop("id", None)
-    known = {name: value for name, value in fields.items() if name in COLUMNS and value is not None}
-    unknown = [name for name in fields if name not in COLUMNS][: limits.faults_per_row_max]
+    known = {name: value for name, value in fields.items() if name in FIELDS and value is not None}
+    unknown = [name for name in fields if name not in FIELDS][: limits.faults_per_row_max]
     return RawRow(line, item_id, known, [_unknown_field(name) for name in unknown])
 
 
@@ -59,7 +60,7 @@ def _decode(text: str) -> dict[str, Any] | FieldFault:
 def _unknown_field(name: str) -> FieldFault:
     """Odd names are not repeated: they may be misplaced prompt text."""
     path = f"/{name}" if _KEY_NAME.fullmatch(name) else ""
-    return FieldFault(path, f"unknown field: remove it. Known fields: {', '.join(COLUMNS)}")
+    return FieldFault(path, f"unknown field: remove it. Known fields: {', '.join(FIELDS)}")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from shared.domain.ids import row_generation_id
 from shared.domain.ledger import batch_document_id, partition_for
 from shared.domain.prices import Quote
 from shared.domain.provider_batches import Deadline
+from shared.domain.routes import read_route
 from shared.domain.work import WorkItem
 
 Acceptance = Literal["all", "as_many_as_fit", "ask_approval"]
@@ -47,6 +48,7 @@ class PlannedRow(BaseModel):
     item_id: str
     request: GenerationRequest | None = None
     quote: PlannedQuote | None = None
+    route: dict[str, Any] | None = None  # who may carry it out; None: its own model, and no other
     deadline: Deadline | None = None  # set only where the provider has a batch price
     faults: tuple[PlannedFault, ...] = ()
     privacy: dict[str, Any] | None = None  # what the privacy screen found and covered
@@ -95,6 +97,8 @@ class BatchChunk(BaseModel):
             project_id=self.project_id,
             cost_centre_id=self.cost_centre_id,
             privacy=row.privacy,
+            may_wait=row.deadline is not None,
+            planned_route=read_route(row.route) if row.route else None,
         )
 
 
@@ -120,6 +124,7 @@ class BatchTotals:
     usd_micros: int
     amount_micros: int
     deadline_rows: int = 0  # of the valid rows, those that go by a provider batch
+    images: int = 0  # of the valid rows
     over_budget_rows: int = 0  # without fault, but beyond what the budgets cover
     last_row: int | None = None  # the last row that was admitted; None: all of them
     models: frozenset[str] = frozenset()  # of the valid rows
@@ -162,7 +167,9 @@ def batch_record(
         "over_budget_rows": totals.over_budget_rows,
         "last_row": totals.last_row,
         "acceptance": acceptance,
+        "approvals": [],
         "deadline_rows": totals.deadline_rows,
+        "images_asked": totals.images,
         "models": sorted(totals.models),
         "quoted_usd_micros": totals.usd_micros,
         "quoted_micros": totals.amount_micros,
@@ -194,5 +201,6 @@ def totals_of(rows: Sequence[PlannedRow]) -> BatchTotals:
         usd_micros=sum(quote.usd_micros for quote in quotes),
         amount_micros=sum(quote.amount_micros for quote in quotes),
         deadline_rows=sum(row.quote is not None and row.deadline is not None for row in rows),
+        images=sum(row.request.count for row in rows if row.request and row.quote),
         models=frozenset(row.request.model for row in rows if row.request and row.quote),
     )

@@ -9,8 +9,8 @@ from typing import Final
 
 from shared.domain.batch_files import BatchRow
 from shared.domain.batch_plans import BatchTotals, PlannedFault, PlannedQuote, PlannedRow
-from shared.domain.prices import PriceCatalogue
-from shared.errors import FieldFault, Invalid
+from shared.domain.routing import Surroundings, routed
+from shared.errors import FieldFault, Rejected
 
 OVER_BUDGET: Final = "over_budget: the budget ended before this row"
 
@@ -26,6 +26,7 @@ class PricedRow:
     usd_micros: int
     amount_micros: int
     is_deadline: bool
+    images: int = 1
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class BatchPrices:
             usd_micros=sum(row.usd_micros for row in taken),
             amount_micros=sum(row.amount_micros for row in taken),
             deadline_rows=sum(row.is_deadline for row in taken),
+            images=sum(row.images for row in taken),
             over_budget_rows=left_out,
             last_row=taken[-1].row if taken and left_out else None,
             models=frozenset(row.model for row in taken),
@@ -82,23 +84,35 @@ def priced_row(row: PlannedRow) -> PricedRow | None:
         usd_micros=row.quote.usd_micros,
         amount_micros=row.quote.amount_micros,
         is_deadline=row.deadline is not None,
+        images=row.request.count,
     )
 
 
-def planned_row(row: BatchRow, catalogue: PriceCatalogue) -> PlannedRow:
-    """Price one checked row; a row without a price gets a fault instead of a quote."""
+def planned_row(row: BatchRow, around: Surroundings) -> PlannedRow:
+    """Route and price one checked row; one that nobody can serve gets a fault instead."""
     if row.request is None:
         faults = tuple(PlannedFault(field=f.field, message=f.message) for f in row.faults)
         return PlannedRow(row=row.row, line=row.line, item_id=row.item_id, faults=faults)
     try:
-        quote = catalogue.quote(row.request)
-    except Invalid as refusal:
-        fault = PlannedFault(field="/model", message=refusal.detail)
-        return PlannedRow(row=row.row, line=row.line, item_id=row.item_id, faults=(fault,))
-    priced = PlannedQuote(usd_micros=quote.usd_micros, amount_micros=quote.amount_micros)
+        route = routed(row.request, around)
+    except Rejected as refusal:
+        return unplanned(row, refusal)
+    first = route.candidates[0]
+    priced = PlannedQuote(usd_micros=first.usd_micros, amount_micros=first.amount_micros)
     return PlannedRow(
-        row=row.row, line=row.line, item_id=row.item_id, request=row.request, quote=priced
+        row=row.row,
+        line=row.line,
+        item_id=row.item_id,
+        request=first.request(row.request),
+        quote=priced,
+        route=route.as_json() if row.request.is_routed else None,
     )
+
+
+def unplanned(row: BatchRow | PlannedRow, refusal: Rejected) -> PlannedRow:
+    """A row that is refused, with the words of the refusal."""
+    fault = PlannedFault(field="/model", message=refusal.detail)
+    return PlannedRow(row=row.row, line=row.line, item_id=row.item_id, faults=(fault,))
 
 
 def rows_that_fit(rows: Iterable[PlannedRow], available_micros: int) -> int:

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 ProviderName = Literal["azure_openai", "replicate", "adobe_firefly", "azure_foundry", "azure_ml"]
 # Who looks at prompt and picture: the provider itself, or Azure AI Content Safety on our behalf.
 Moderation = Literal["built_in", "content_safety"]
+AUTO: Final = "auto"  # a size or quality that the model chooses
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Latency:
 
 @dataclass(frozen=True)
 class RetiredModel:
-    """A model that was retired before this version of the app; its successor is on offer."""
+    """A model that this version does not offer because of its end; its successor is on offer."""
 
     model: str
     retired_on: str

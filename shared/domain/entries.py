@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, Literal
 
-from shared.domain.money import MICROS_MAX, aud_micros, checked_micros
+from shared.domain.barriers import is_barrier
+from shared.domain.entry_lines import EntryLine, booked_lines
+from shared.domain.money import MICROS_MAX, aud_micros
 from shared.errors import InvariantBroken
 
 EntryKind = Literal["usage", "surcharge", "reconciliation", "late", "rehydration"]
@@ -56,41 +58,53 @@ class Entry:
         return self if nearest == self.day else replace(self, day=nearest)
 
 
+def read_entries(document: Mapping[str, Any]) -> tuple[Entry, ...]:
+    """What a document books: a resolution has an entry for each line that cost something.
+
+    A barrier in the place of an entry books nothing.
+    """
+    if is_barrier(document):
+        return ()
+    if document["type"] != "resolution":
+        return (read_entry(document),)
+    lines = booked_lines(document)
+    return tuple(_resolution(document, line, is_last=line is lines[-1]) for line in lines)
+
+
 def read_entry(document: Mapping[str, Any]) -> Entry:
-    """Read a `resolution` or `adjustment`; raises InvariantBroken for anything else."""
+    """Read an `adjustment`, or a `resolution` of one line; raises InvariantBroken otherwise."""
     if document["type"] == "resolution":
-        return _resolution(document)
+        (entry,) = read_entries(document)
+        return entry
     if document["type"] == "adjustment" and document["kind"] in ADJUSTMENTS:
         return _adjustment(document)
     raise InvariantBroken("A ledger entry is of a kind that reports do not know.")
 
 
-def _resolution(document: Mapping[str, Any]) -> Entry:
-    amount = checked_micros(int(document["amount_micros"]), "amount_micros")
-    usd = checked_micros(int(document["usd_micros"]), "usd_micros")
-    list_usd = checked_micros(int(document["list_usd_micros"]), "list_usd_micros")
+def _resolution(document: Mapping[str, Any], line: EntryLine, *, is_last: bool) -> Entry:
+    amount, usd, list_usd = line.amount_micros, line.usd_micros, line.list_usd_micros
     undiscounted = list_usd == usd
     return Entry(
-        entry_id=document["id"],
+        entry_id=document["id"] if is_last else f"{document['id']}#{line.attempt}",
         kind="usage",
         day=_day(document["admitted_at"]),
         **_charge(document),
-        model=document["model"],
-        provider=document["provider"],
-        status=document["status"],
-        images=int(document["images"]),
+        model=line.model,
+        provider=line.provider,
+        status=line.status,
+        images=line.images,
         amount_micros=amount,
         usd_micros=usd,
         list_micros=(
             amount if undiscounted else aud_micros(list_usd, int(document["aud_per_usd_micros"]))
         ),
         list_usd_micros=list_usd,
-        estimated=bool(document["estimated"]),
+        estimated=line.estimated,
         price_version=document["price_version"],
         exchange_rate_version=document["exchange_rate_version"],
         booked_at=document["closed_at"],
         refers_to=document["generation_id"],
-        reason=document["failure"],
+        reason=line.failure,
     )
 
 

@@ -10,7 +10,7 @@ from shared.domain.models import (
     DEPRECATION_NOTICE_DAYS,
     days_to_retirement,
 )
-from shared.domain.views import QuoteView, View
+from shared.domain.views import QuoteView, RoutingView, View
 from shared.errors import Invalid
 
 
@@ -72,6 +72,7 @@ class EstimateView(View):
     residency: str
     deprecation: DeprecationView | None
     exchange_rate: ExchangeRateView
+    routing: RoutingView
 
 
 class CandidateView(View):

@@ -22,7 +22,13 @@ FOCUS_VERSION: Final = "1.2"
 PRICING_CURRENCY: Final = "USD"
 ISSUER: Final = "EIG"
 _PROVIDERS: Final[Mapping[str, str]] = MappingProxyType(
-    {"azure_openai": "Azure OpenAI", "replicate": "Replicate"}
+    {
+        "azure_openai": "Azure OpenAI",
+        "replicate": "Replicate",
+        "adobe_firefly": "Adobe Firefly",
+        "azure_foundry": "Azure AI Foundry",
+        "azure_ml": "Azure Machine Learning",
+    }
 )
 Cell = str | int | bool | dict[str, str] | None
 Line = dict[str, Cell]

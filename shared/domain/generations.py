@@ -3,12 +3,14 @@
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.domain.capabilities import ModelCapability
 from shared.domain.models import MODELS, unknown_model
+from shared.domain.routing_wishes import AUTO_MODEL, RoutingWish
 from shared.domain.sealed_fields import ERASED
 from shared.errors import FieldFault, Invalid
 
@@ -27,16 +29,28 @@ class GenerationRequest(BaseModel):
         extra="forbid", str_strip_whitespace=True, frozen=True, defer_build=True
     )
 
-    model: str = Field(min_length=1, max_length=64, examples=["gpt-image-2"])
+    model: str = Field(
+        default=AUTO_MODEL,
+        min_length=1,
+        max_length=64,
+        description="a model, or auto: routing chooses one",
+        examples=["gpt-image-2"],
+    )
     prompt: Prompt = Field(examples=["A lighthouse at dawn, gouache"])
     size: str | None = Field(
         default=None, max_length=16, description="WIDTHxHEIGHT or auto", examples=["1024x1024"]
     )
-    quality: Literal["low", "medium", "high", "auto"] | None = None
+    quality: Literal["low", "medium", "high", "xhigh", "max", "auto"] | None = None
     count: int = Field(default=1, ge=1, le=COUNT_MAX, description="Pictures to make")
     output_format: Literal["png", "jpeg", "webp"] | None = None
     seed: int | None = Field(default=None, ge=0, le=SEED_MAX)
     negative_prompt: Prompt | None = None
+    routing: RoutingWish | None = None
+
+    @property
+    def is_routed(self) -> bool:
+        """Whether anything but the one model that it names may carry it out."""
+        return self.model == AUTO_MODEL or self.routing is not None
 
 
 def request_hash(*parts: object) -> str:
@@ -45,9 +59,11 @@ def request_hash(*parts: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def resolve_request(request: GenerationRequest) -> tuple[GenerationRequest, ModelCapability]:
+def resolve_request(
+    request: GenerationRequest, models: Mapping[str, ModelCapability] = MODELS
+) -> tuple[GenerationRequest, ModelCapability]:
     """Fill in the model's defaults; raise Invalid naming every field the model cannot honour."""
-    capability = MODELS.get(request.model)
+    capability = models.get(request.model)
     if capability is None:
         raise unknown_model(request.model)
     resolved = request.model_copy(

@@ -4,10 +4,8 @@ A finding never holds the text itself, so that no log line or error can repeat i
 Unicode code points of the text as it was given.
 """
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from types import MappingProxyType
 from typing import Final, Literal
 
@@ -88,22 +86,6 @@ DATA_CLASSES: Final[tuple[DataClass, ...]] = (
     "business",
     "custom",
 )
-# Somebody's identity beside one of these words is health information about a person.
-HEALTH_WORDS: Final = (
-    "patient",
-    "diagnosed",
-    "diagnosis",
-    "medical record",
-    "mrn",
-    "medicare",
-    "pathology",
-    "prescribed",
-    "prescription",
-    "chemotherapy",
-    "hiv positive",
-    "blood test",
-    "discharge summary",
-)
 Synonyms = Mapping[str, tuple[str, ...]]  # more context words of a category
 NO_SYNONYMS: Final[Synonyms] = MappingProxyType({})
 
@@ -118,32 +100,32 @@ class Span:
     strength: int
 
 
-@cache
-def words_pattern(words: tuple[str, ...]) -> re.Pattern[str]:
-    """Any of some words or phrases, whole and in any case; their blanks may be any white space."""
-    alternatives = "|".join(
-        r"\s+".join(re.escape(part) for part in word.split())
-        for word in sorted(words, key=len, reverse=True)
-    )
-    return re.compile(rf"(?<!\w)(?:{alternatives})(?!\w)", re.IGNORECASE)
+# Kinds that digits alone may claim; and those that say nothing about the digits inside them.
+CHECKED: Final = frozenset({"au_ihi", "card", "au_medicare", "au_tfn", "phone", "au_abn", "au_acn"})
+READ_AS_TEXT: Final = frozenset({"secret", "email"})
+NAMED: Final = 2  # the strength from which on a word beside it says what it is
 
 
-def context_words(category: str, synonyms: Synonyms) -> tuple[str, ...]:
-    """The words that stand near an identifier of this kind, those of the house included."""
-    return IDENTIFIERS[category].context + tuple(synonyms.get(category, ()))
+def without_overlaps(spans: Sequence[Span]) -> list[Span]:
+    """The claims that stand, in order of place; several may stand on the same characters.
 
-
-def without_overlaps(spans: Iterable[Span]) -> list[Span]:
-    """The strongest of the spans that share characters, in order of place.
-
-    Among equals the longer one wins, then the more specific kind, then the earlier one.
+    A claim that only checksum and form make is given up for one that explains the same digits and
+    is stronger, or as strong and longer. All others stand: what the policy says of each counts,
+    so that no lax class hides a strict one.
     """
     kept: list[Span] = []
-    ranked = sorted(spans, key=lambda s: (-s.strength, s.start - s.end, RANK[s.category], s.start))
-    for span in ranked:
-        if all(span.end <= other.start or other.end <= span.start for other in kept):
-            kept.append(span)
-    return sorted(kept, key=lambda span: span.start)
+    extents: dict[tuple[int, int], int] = {}
+    explained = bytearray(max((span.end for span in spans), default=0))
+    for span in sorted(spans, key=lambda s: (-s.strength, s.start - s.end, RANK[s.category])):
+        is_weak = span.strength < NAMED and span.category in CHECKED
+        as_strong = extents.get((span.start, span.end)) == span.strength
+        if is_weak and not as_strong and all(explained[span.start : span.end]):
+            continue
+        kept.append(span)
+        extents.setdefault((span.start, span.end), span.strength)
+        if span.category not in READ_AS_TEXT:
+            explained[span.start : span.end] = b"\1" * (span.end - span.start)
+    return sorted(kept, key=lambda span: (span.start, RANK[span.category]))
 
 
 def merged(findings: Sequence[Finding]) -> tuple[Finding, ...]:
@@ -154,22 +136,15 @@ def merged(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     """
     order = {"local": 0, "rule": 1, "language": 2}
     found: list[Finding] = []
+    last: dict[tuple[str, DataClass, str | None], int] = {}  # where the latest of a kind is
     for finding in sorted(findings, key=lambda f: (f.start, order[f.layer], -f.end)):
-        same = next(
-            (
-                n
-                for n, other in enumerate(found)
-                if other.category == finding.category
-                and other.data_class == finding.data_class
-                and other.rule == finding.rule
-                and finding.start < other.end
-            ),
-            None,
-        )
-        if same is None:
-            found.append(finding)
+        kind = (finding.category, finding.data_class, finding.rule)
+        at = last.get(kind)
+        if at is not None and finding.start < found[at].end:
+            found[at] = _joined(found[at], finding)
         else:
-            found[same] = _joined(found[same], finding)
+            last[kind] = len(found)
+            found.append(finding)
     return tuple(found)
 
 

@@ -1,9 +1,6 @@
 """The local layer as a whole: every identifier in a text, by form, checksum and words nearby."""
 
-from typing import Final
-
 from shared.domain.identifiers import (
-    HEALTH_WORDS,
     IDENTIFIERS,
     NO_SYNONYMS,
     Finding,
@@ -11,38 +8,42 @@ from shared.domain.identifiers import (
     Synonyms,
     merged,
     without_overlaps,
-    words_pattern,
 )
 from shared.domain.identifiers_contacts import find_contacts
-from shared.domain.identifiers_numbers import Surroundings, find_bank_accounts, find_numbers
+from shared.domain.identifiers_numbers import find_bank_accounts, find_numbers
 from shared.domain.identifiers_secrets import find_secrets
+from shared.domain.identifiers_surroundings import Surroundings
 from shared.domain.identifiers_text import PlainText, plain_texts, with_digits
-
-HEALTH: Final = "health_information"
 
 
 def find_identifiers(text: str, synonyms: Synonyms = NO_SYNONYMS) -> tuple[Finding, ...]:
     """Every identifier of the text, in order of place; offsets are those of the text as given."""
-    found = [finding for plain in plain_texts(text) for finding in _in_view(plain, synonyms)]
-    return merged(found)
+    spans = {span for plain in plain_texts(text) for span in _in_view(plain, synonyms)}
+    return merged(
+        [
+            Finding(each.category, IDENTIFIERS[each.category].data_class, each.start, each.end)
+            for each in without_overlaps(sorted(spans, key=lambda span: span.start))
+        ]
+    )
 
 
-def speaks_of_health(text: str, synonyms: Synonyms = NO_SYNONYMS) -> bool:
-    """Whether an identity in this text would be health information about a person."""
-    words = HEALTH_WORDS + tuple(synonyms.get(HEALTH, ()))
-    return any(words_pattern(words).search(plain.text) for plain in plain_texts(text))
+def _in_view(plain: PlainText, synonyms: Synonyms) -> list[Span]:
+    """What one view claims, at the places of the text as given."""
+    around = Surroundings(plain.text, synonyms)
+    spans: list[Span] = [*find_secrets(plain.text), *find_contacts(around)]
+    spans += _numbers(around)
+    read_so = with_digits(plain.text)
+    if read_so != plain.text:
+        folded = Surroundings(read_so, synonyms)
+        spans += [*find_contacts(folded), *_numbers(folded)]
+    if plain.starts is None:
+        return spans
+    return [
+        Span(each.category, *plain.original(each.start, each.end), each.strength) for each in spans
+    ]
 
 
-def _in_view(plain: PlainText, synonyms: Synonyms) -> list[Finding]:
-    around = Surroundings(with_digits(plain.text), synonyms)
-    spans: list[Span] = list(find_contacts(Surroundings(plain.text, synonyms)))
-    spans += find_secrets(plain.text)
-    if around.digit_runs:
-        spans += find_numbers(around)
-        spans += find_bank_accounts(around)
-    findings = []
-    for span in without_overlaps(spans):
-        start, end = plain.original(span.start, span.end)
-        data_class = IDENTIFIERS[span.category].data_class
-        findings.append(Finding(span.category, data_class, start, end))
-    return findings
+def _numbers(around: Surroundings) -> list[Span]:
+    if not around.digit_runs:
+        return []
+    return [*find_numbers(around), *find_bank_accounts(around)]

@@ -1,31 +1,41 @@
 """Text as a reader would see it, with the way back: each character knows where it came from.
 
-Zero-width characters, direction marks and combining marks are dropped; compatibility forms (full
-width, mathematical, circled) and digits of all scripts become ASCII; look-alike letters become
-Latin; all dashes and blanks become one. Characters behind a right-to-left override are also read
-backwards, as they are shown.
+What is not drawn is dropped; compatibility forms (full width, mathematical, circled) and digits of
+all scripts become ASCII; look-alike letters become Latin; all dashes and blanks become one. A text
+has further views if there is reason for them: what stands behind a right-to-left override is also
+read backwards, as it is shown; escapes and numbers in words are also read as what they say; and
+what is carried by characters that are not drawn is read as well.
 """
 
+import html
 import re
-import unicodedata
+import urllib.parse
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from shared.domain.identifiers_letters import NOT_DRAWN, hidden_letter, plain_letter
+
 _OVERRIDE: Final = "\u202e"  # shows what follows from right to left
 _OVERRIDE_ENDS: Final = ("\u202c", "\u202d", "\u202a", "\u202b", "\u2069", "\n")
-_DROPPED: Final = frozenset({"Cf", "Mn", "Me", "Cc"})  # but for line breaks and tabs
-_DASHES: Final = frozenset("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d\u2043")
-# Cyrillic, Greek and other letters that cannot be told from Latin ones (Unicode TR39, in part).
-_LOOK_ALIKES: Final = dict(
-    zip(
-        "АВЕКМНОРСТХУІЅЈаеорсухіѕјһԁԛԝΑΒΕΖΗΙΚΜΝΟΡΤΥΧονια",
-        "ABEKMHOPCTXYISJaeopcyxisjhdqwABEZHIKMNOPTYXovia",
-        strict=True,
-    )
-)
 # Letters that pass for digits inside a number; the fold keeps the length of the text.
-_DIGIT_LIKE: Final = str.maketrans({"O": "0", "o": "0", "l": "1", "I": "1", "|": "1", "B": "8"})
-_NUMBER_WITH_LETTERS: Final = re.compile(r"(?<![A-Za-z0-9|])[0-9OolI|B]+(?![A-Za-z0-9|])")
+_DIGIT_LIKE: Final = str.maketrans("OoQDlIi|BSZG", "000011118526")
+_LIKE: Final = "OoQDlIi|BSZG"
+_NUMBER_WITH_LETTERS: Final = re.compile(
+    rf"(?:(?<![A-Za-z0-9|])|(?<=[A-Z])(?=[a-z|])|(?<=[a-z])(?=[A-Z|]))"
+    rf"[0-9{_LIKE}]+(?![A-Za-z0-9|])"
+)
+_ESCAPE: Final = re.compile(
+    r"&#[0-9]{1,7};?|&#[xX][0-9A-Fa-f]{1,6};?|&[A-Za-z]{2,8};|(?:%[0-9A-Fa-f]{2}){1,4}"
+    r"|\\u[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2}"
+)
+_WORDS: Final = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+_WORD_DIGITS: Final = {word: str(n) for n, word in enumerate(_WORDS)} | {"oh": "0", "nought": "0"}
+_WORD: Final = "(?:" + "|".join(_WORD_DIGITS) + ")"
+_DIGITS_IN_WORDS: Final = re.compile(
+    rf"(?<![^\W\d_]){_WORD}(?:[\W_]{{0,3}}(?:{_WORD}|[0-9])){{5,}}(?![^\W\d_])", re.IGNORECASE
+)
+_ONE_WORD: Final = re.compile(_WORD, re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -47,26 +57,33 @@ class PlainText:
 
 
 def plain_texts(text: str) -> list[PlainText]:
-    """The text as it is written and, if there is an override of direction, as it is shown."""
+    """The text as it is written and in every other view that there is reason for."""
     if text.isascii() and not _has_control(text):
-        return [PlainText(text)]
-    views = [_plain(list(enumerate(text)))]
-    if _OVERRIDE in text:
-        views.append(_plain(_as_shown(text)))
+        views = [PlainText(text)]
+    else:
+        views = [_plain(list(enumerate(text)))]
+        if _OVERRIDE in text:
+            views.append(_plain(_as_shown(text)))
+        if NOT_DRAWN.search(text):
+            views.append(_hidden(text))
+    first = views[0]
+    if _ESCAPE.search(first.text):
+        views.append(_read_otherwise(first, _ESCAPE, _unescaped))
+    if _DIGITS_IN_WORDS.search(first.text):
+        views.append(_read_otherwise(first, _DIGITS_IN_WORDS, _digits_of_words))
     return views
 
 
 def with_digits(text: str) -> str:
     """The same text, of the same length, with letters that pass for digits inside numbers read so.
 
-    Only groups without other letters are read so, and only those with a digit of their own or
-    between two groups that have one: words stay words.
+    Only groups without other letters are read so, and only those with a digit of their own: words
+    stay words.
     """
-    if not any(letter in text for letter in "OolI|B"):
+    if not any(letter in text for letter in _LIKE):
         return text
-    groups = list(_NUMBER_WITH_LETTERS.finditer(text))
     folded = list(text)
-    for group in groups:
+    for group in _NUMBER_WITH_LETTERS.finditer(text):
         if any("0" <= letter <= "9" for letter in group[0]):
             folded[group.start() : group.end()] = group[0].translate(_DIGIT_LIKE)
     return "".join(folded)
@@ -88,7 +105,7 @@ def _plain(letters: list[tuple[int, str]]) -> PlainText:
     starts: list[int] = []
     ends: list[int] = []
     for place, letter in letters:
-        plain = letter if letter.isascii() and letter.isprintable() else _plain_letter(letter)
+        plain = letter if letter.isascii() and letter.isprintable() else plain_letter(letter)
         if not plain and ends and ends[-1] == place:
             ends[-1] = place + 1  # a mark belongs to the letter that it follows
         for each in plain:
@@ -96,30 +113,6 @@ def _plain(letters: list[tuple[int, str]]) -> PlainText:
             starts.append(place)
             ends.append(place + 1)
     return PlainText("".join(kept), tuple(starts), tuple(ends))
-
-
-def _plain_letter(letter: str) -> str:
-    """What one character comes to: nothing, one character, or several."""
-    if letter in "\n\r\t":
-        return letter
-    if letter in _LOOK_ALIKES:
-        return _LOOK_ALIKES[letter]
-    category = unicodedata.category(letter)
-    if letter in _DASHES or category == "Pd":
-        return "-"
-    if category in ("Zs", "Zl", "Zp"):
-        return " "
-    if category in _DROPPED:
-        return ""
-    digit = unicodedata.digit(letter, None)
-    if digit is not None:
-        return str(digit)
-    decomposed = unicodedata.normalize("NFKD", letter)
-    return "".join(
-        _LOOK_ALIKES.get(each, each)
-        for each in decomposed
-        if unicodedata.category(each) not in _DROPPED
-    )
 
 
 def _as_shown(text: str) -> list[tuple[int, str]]:
@@ -138,3 +131,48 @@ def _as_shown(text: str) -> list[tuple[int, str]]:
         shown += reversed(stretch)
         place = end
     return shown
+
+
+def _hidden(text: str) -> PlainText:
+    """What is carried by characters that are not drawn, and nothing else."""
+    carried = [(place, hidden_letter(letter)) for place, letter in enumerate(text)]
+    return _plain([each for each in carried if each[1]])
+
+
+def _read_otherwise(
+    plain: PlainText, pattern: re.Pattern[str], read: Callable[[str], str]
+) -> PlainText:
+    """The text with each stretch that matches read as something else."""
+    kept: list[str] = []
+    starts: list[int] = []
+    ends: list[int] = []
+
+    def keep(text: str, start: int, end: int, *, one_to_one: bool) -> None:
+        for n, letter in enumerate(text):
+            kept.append(letter)
+            own = (start + n, start + n + 1) if one_to_one else (start, end)
+            first, last = plain.original(*own)
+            starts.append(first)
+            ends.append(last)
+
+    place = 0
+    for found in pattern.finditer(plain.text):
+        keep(plain.text[place : found.start()], place, found.start(), one_to_one=True)
+        keep(read(found[0]), *found.span(), one_to_one=False)
+        place = found.end()
+    keep(plain.text[place:], place, len(plain.text), one_to_one=True)
+    return PlainText("".join(kept), tuple(starts), tuple(ends))
+
+
+def _unescaped(escape: str) -> str:
+    if escape.startswith("&"):
+        said = html.unescape(escape if escape.endswith(";") else f"{escape};")
+    elif escape.startswith("%"):
+        said = urllib.parse.unquote(escape)
+    else:
+        said = chr(int(escape[2:], 16))
+    return "".join(c if c.isascii() and c.isprintable() else plain_letter(c) for c in said)
+
+
+def _digits_of_words(words: str) -> str:
+    return _ONE_WORD.sub(lambda word: _WORD_DIGITS[word[0].lower()], words)

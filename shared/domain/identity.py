@@ -1,44 +1,77 @@
-"""Who is calling and what they may see: roles ordered by power, reach by ownership."""
+"""Who is calling and what they may do: a principal, its rights, and whose things are whose."""
 
-from dataclasses import dataclass
-from enum import IntEnum
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Literal
 
 from shared.domain.budgets import Charge
-from shared.errors import NotFound
+from shared.domain.model_rules import NO_RULES, ModelRules, refusal_of
+from shared.domain.permissions import (
+    BUILT_IN,
+    CLAIM_BY_ROLE,
+    ROLE_BY_CLAIM,
+    Permission,
+    Reach,
+    Reaches,
+    Role,
+)
+from shared.errors import NotFound, PolicyDenied
 
+__all__ = [
+    "BUILT_IN",
+    "CLAIM_BY_ROLE",
+    "ROLE_BY_CLAIM",
+    "Caller",
+    "Ownership",
+    "Permission",
+    "Principal",
+    "PrincipalKind",
+    "Reach",
+    "Rights",
+    "Role",
+    "may",
+    "require",
+    "require_reach",
+    "require_sight",
+]
 
-class Role(IntEnum):
-    """The five roles, ordered: a higher number may do all that a lower one may."""
-
-    STANDARD_USER = 1
-    POWER_USER = 2
-    DEPT_MANAGER = 3
-    ORG_ADMIN = 4
-    SUPER_ADMIN = 5
-
-
-ROLE_BY_CLAIM: Final = {
-    "StandardUser": Role.STANDARD_USER,
-    "PowerUser": Role.POWER_USER,
-    "DeptManager": Role.DEPT_MANAGER,
-    "OrgAdmin": Role.ORG_ADMIN,
-    "SuperAdmin": Role.SUPER_ADMIN,
-}
-CLAIM_BY_ROLE: Final = {role: claim for claim, role in ROLE_BY_CLAIM.items()}
+PrincipalKind = Literal["person", "service"]  # a service is a pipeline with a token of its own
 
 
 @dataclass(frozen=True)
 class Principal:
-    """A verified access token; the identity key is (tenant_id, object_id), never a name."""
+    """A verified access token; the identity key is (tenant_id, object_id), never a name.
+
+    `role` is what the token claims until the directory has been asked; then it is the rank there.
+    """
 
     tenant_id: str
     object_id: str
-    role: Role
+    role: Role = Role.STANDARD_USER
+    kind: PrincipalKind = "person"
 
     @property
     def key(self) -> str:
         return f"{self.tenant_id}.{self.object_id}"
+
+
+@dataclass(frozen=True)
+class Rights:
+    """What the directory lets somebody do, as of this request; rules nearest first."""
+
+    role_id: str  # of a custom role, or the claim of a built-in one
+    reaches: Reaches
+    rules: ModelRules = NO_RULES
+    role_rules: ModelRules = NO_RULES
+    organisation_rules: ModelRules = NO_RULES
+
+    def model_refusal(self, model: str, provider: str) -> str | None:
+        """Why a model may not be used, or None when it may."""
+        levels = (
+            ("your account", self.rules),
+            ("your role", self.role_rules),
+            ("your organisation", self.organisation_rules),
+        )
+        return refusal_of(levels, model, provider)
 
 
 @dataclass(frozen=True)
@@ -48,6 +81,8 @@ class Caller:
     principal: Principal
     department_id: str
     cost_centre_id: str | None = None  # charged unless a request names another
+    rights: Rights | None = field(default=None, hash=False)  # None: those of the built-in role
+    tier: str = "standard"  # of rate limits
 
     @property
     def tenant_id(self) -> str:
@@ -55,11 +90,28 @@ class Caller:
 
     @property
     def role(self) -> Role:
+        """The rank: a custom role has that of a built-in one."""
         return self.principal.role
+
+    @property
+    def role_id(self) -> str:
+        return self.rights.role_id if self.rights else CLAIM_BY_ROLE[self.role]
 
     @property
     def key(self) -> str:
         return self.principal.key
+
+    @property
+    def reaches(self) -> Reaches:
+        return self.rights.reaches if self.rights else BUILT_IN[self.role]
+
+    def reach(self, permission: Permission) -> Reach:
+        """On whose things this caller may use a permission; NONE without it."""
+        return self.reaches.get(permission, Reach.NONE)
+
+    def model_refusal(self, model: str, provider: str) -> str | None:
+        """A reason when this caller may not use a model, else None."""
+        return self.rights.model_refusal(model, provider) if self.rights else None
 
     def charge(self, project_id: str | None = None, cost_centre_id: str | None = None) -> Charge:
         """Who pays for what this caller asks for."""
@@ -77,18 +129,35 @@ class Ownership:
     user_key: str
 
 
-def may_see(caller: Caller, owner: Ownership) -> bool:
-    """Own things; the whole department from Dept Manager; the whole tenant from Org Admin."""
+def may(caller: Caller, permission: Permission, owner: Ownership) -> bool:
+    """The one decision on an object: whether a permission reaches it. Another tenant's: never."""
     if caller.tenant_id != owner.tenant_id:
         return False
-    if caller.role >= Role.ORG_ADMIN:
+    reach = caller.reach(permission)
+    if reach == Reach.ORGANISATION:
         return True
-    if caller.role >= Role.DEPT_MANAGER and caller.department_id == owner.department_id:
+    if reach == Reach.DEPARTMENT and caller.department_id == owner.department_id:
         return True
-    return caller.key == owner.user_key
+    return reach >= Reach.OWN and caller.key == owner.user_key
 
 
-def require_sight(caller: Caller, owner: Ownership, what: str) -> None:
-    """Raise NotFound, the same answer as for an unknown id, unless the caller may see it."""
-    if not may_see(caller, owner):
+def require(caller: Caller, permission: Permission, owner: Ownership, what: str) -> None:
+    """Raise NotFound, the same answer as for an unknown id, unless the permission reaches it."""
+    if not may(caller, permission, owner):
         raise NotFound(f"There is no such {what}.")
+
+
+def require_sight(
+    caller: Caller,
+    owner: Ownership,
+    what: str,
+    permission: Permission = Permission.GENERATIONS_READ,
+) -> None:
+    """`require` for who wants to look at something."""
+    require(caller, permission, owner, what)
+
+
+def require_reach(caller: Caller, permission: Permission, least: Reach, refusal: str) -> None:
+    """Raise PolicyDenied with this text unless the permission reaches at least so far."""
+    if caller.reach(permission) < least:
+        raise PolicyDenied(refusal)

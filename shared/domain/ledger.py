@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from shared.domain.attempts import Failure
+from shared.domain.attempts import AttemptLine, Failure
 from shared.domain.audit_events import AuditEvent, outbox_document
 from shared.domain.budgets import Budget, Scope
 from shared.domain.ids import Partition, partition_of, row_of
@@ -26,11 +26,28 @@ Document = dict[str, Any]
 OPERATIONS_MAX = 100  # Cosmos DB: operations in one transactional batch
 RESOLVE_ROWS_MAX = 20  # at most 4 operations a row, plus hold, budgets and batch: below 100
 RESOLVE_BYTES_MAX = 1_500_000  # Cosmos DB takes 2 MB; long prompts in rare scripts are escaped
+PATCH_STEPS_MAX = 10  # Cosmos DB: steps in one patch
+_CHANGED = (
+    "status",
+    "cost",
+    "failure",
+    "images",
+    "warnings",
+    "usage",
+    "attempts",
+    "lines",
+    "model",
+    "provider",
+    "completed_at",
+    "unknown_since",
+    "provider_refs",
+    "prompt_salt",
+)
+_RECORD_PATCHES = -(-len(_CHANGED) // PATCH_STEPS_MAX)
 CHARGE_FIELDS = ("tenant_id", "department_id", "user_key", "project_id", "cost_centre_id")
 ATTEMPTS_MAX = 5  # calls to a provider for one generation, each with its own marker
 
 GenerationStatus = Literal["queued", "succeeded", "refused", "failed", "canceled", "indeterminate"]
-MarkerOwner = Literal["worker", "canceller", "sweeper"]
 
 
 @dataclass(frozen=True)
@@ -118,23 +135,8 @@ class Resolution:
     case: Mapping[str, Any] | None = field(default=None)  # opens a reconciliation case
     list_usd_micros: int | None = None  # without the discount of its path; None: no discount
     saved_micros: int = 0  # micro-AUD that this discount was worth
-
-
-@dataclass(frozen=True)
-class AttemptMarker:
-    """Leave to call the provider once. Whoever creates it decides; `holder` is one execution."""
-
-    generation_id: str
-    attempt: int
-    owner: MarkerOwner
-    holder: str
-    created_at: str
-    job_id: str | None = None
-    outcome: Mapping[str, Any] | None = None
-
-    @property
-    def document_id(self) -> str:
-        return f"a:{self.generation_id}:{self.attempt}"
+    lines: tuple[AttemptLine, ...] = ()  # what each attempt was booked at
+    raised_micros: int = 0  # of what was held: what fallbacks have added to the reservation
 
 
 def hold_id(operation_id: str) -> str:
@@ -168,14 +170,9 @@ def reserve_operations(reservation: Reservation) -> list[Operation]:
     amount = checked_micros(hold.amount_micros, "amount_micros")
     if amount == 0 or hold.rows < 1:
         raise InvariantBroken("A hold must reserve something for at least one row.")
-    committed = Sum(("reserved_micros", "spent_micros"), constant=amount)
-    fits = every(compare(committed, "<=", Sum(("ceiling_micros",))), takes_holds())
-    budgets = [
-        Patch(scope.document_id, (_incr("reserved_micros", amount),), fits) for scope in hold.scopes
-    ]
     return [
         Create(hold_document(partition, hold)),
-        *budgets,
+        *reserving(amount, hold.scopes),
         Create(reservation.record),
         Create(outbox_document(partition, reservation.event)),
     ]
@@ -199,6 +196,8 @@ def resolve_operations(
     for resolution in resolutions:
         if resolution.cost.amount_micros > resolution.held_micros:
             raise InvariantBroken("A settlement may not exceed what was held (I1).")
+        if resolution.cost.amount_micros != sum(line.amount_micros for line in resolution.lines):
+            raise InvariantBroken("An entry is the sum of its lines.")
     operations: list[Operation] = [
         Create(_resolution_document(partition, operation_id, r)) for r in resolutions
     ]
@@ -219,6 +218,17 @@ def resolve_operations(
     if len(operations) > OPERATIONS_MAX:
         raise InvariantBroken("A resolve transaction is over the operation limit of the store.")
     return operations
+
+
+def rows_that_fit(resolutions: Sequence[Resolution], scopes: int) -> int:
+    """How many of these, from the first on, one transaction takes."""
+    room = OPERATIONS_MAX - scopes - 2  # the hold and the batch
+    for number, resolution in enumerate(resolutions):
+        room -= 2 + (_RECORD_PATCHES if resolution.record_exists else 1)
+        room -= resolution.case is not None
+        if room < 0:
+            return number
+    return len(resolutions)
 
 
 def resolve_groups(resolutions: Sequence[Resolution]) -> Iterator[list[Resolution]]:
@@ -245,36 +255,9 @@ def unknown_operations(generation_id: str, record: Document, event: AuditEvent) 
     batch_id = record.get("batch_id")
     if batch_id is None:
         # Only a record that waits may become unknown: a late report must not undo an end.
-        return [_record_patch(record, has_status("queued")), noted]
+        return [*_record_patches(record, has_status("queued")), noted]
     counted = Patch(batch_document_id(batch_id), (_incr("counts/indeterminate", 1),))
     return [Create(record), counted, noted]
-
-
-def marker_document(marker: AttemptMarker) -> Document:
-    return {
-        "id": marker.document_id,
-        "pk": partition_for(marker.generation_id).key,
-        "type": "attempt",
-        "generation_id": marker.generation_id,
-        "attempt": marker.attempt,
-        "owner": marker.owner,
-        "holder": marker.holder,
-        "created_at": marker.created_at,
-        "job_id": marker.job_id,
-        "outcome": dict(marker.outcome) if marker.outcome else None,
-    }
-
-
-def read_marker(document: Mapping[str, Any]) -> AttemptMarker:
-    return AttemptMarker(
-        generation_id=document["generation_id"],
-        attempt=document["attempt"],
-        owner=document["owner"],
-        holder=document["holder"],
-        created_at=document["created_at"],
-        job_id=document.get("job_id"),
-        outcome=document.get("outcome"),
-    )
 
 
 def read_hold(document: Mapping[str, Any]) -> Hold:
@@ -312,6 +295,13 @@ def hold_document(partition: Partition, hold: Hold) -> Document:
     }
 
 
+def reserving(amount: int, scopes: Sequence[Scope]) -> list[Operation]:
+    """Set an amount aside in every budget, if each of them covers it (I1)."""
+    committed = Sum(("reserved_micros", "spent_micros"), constant=amount)
+    fits = every(compare(committed, "<=", Sum(("ceiling_micros",))), takes_holds())
+    return [Patch(scope.document_id, (_incr("reserved_micros", amount),), fits) for scope in scopes]
+
+
 def _resolution_document(partition: Partition, operation_id: str, r: Resolution) -> Document:
     return {
         "id": resolution_id(r.generation_id),
@@ -326,6 +316,7 @@ def _resolution_document(partition: Partition, operation_id: str, r: Resolution)
         "attempt": r.attempt,
         "status": r.status,
         "held_micros": r.held_micros,
+        "raised_micros": r.raised_micros,
         "amount_micros": r.cost.amount_micros,
         "usd_micros": checked_micros(r.cost.usd_micros, "usd_micros"),
         "list_usd_micros": _list_usd_micros(r),  # before any discount of the path it took
@@ -340,6 +331,8 @@ def _resolution_document(partition: Partition, operation_id: str, r: Resolution)
         "request_id": r.request_id,
         "job_id": r.job_id,
         "closed_at": r.closed_at,
+        "lines": [line.model_dump(mode="json") for line in r.lines],
+        "providers": sorted({line.provider for line in r.lines}),
     }
 
 
@@ -350,7 +343,7 @@ def _list_usd_micros(r: Resolution) -> int:
 
 def _record_operations(partition: Partition, r: Resolution) -> list[Operation]:
     operations: list[Operation] = [
-        _record_patch(r.record) if r.record_exists else Create(r.record),
+        *(_record_patches(r.record) if r.record_exists else [Create(r.record)]),
         Create(outbox_document(partition, r.event)),
     ]
     if r.case is not None:
@@ -359,20 +352,13 @@ def _record_operations(partition: Partition, r: Resolution) -> list[Operation]:
     return operations
 
 
-def _record_patch(record: Document, predicate: str | None = None) -> Patch:
-    changed = (
-        "status",
-        "cost",
-        "failure",
-        "images",
-        "attempts",
-        "completed_at",
-        "unknown_since",
-        "provider_refs",
-        "prompt_salt",
-    )
-    sets = tuple({"op": "set", "path": f"/{name}", "value": record[name]} for name in changed)
-    return Patch(record["id"], sets, predicate)
+def _record_patches(record: Document, predicate: str | None = None) -> list[Operation]:
+    """Set what changes at the end, in patches as long as the store takes them."""
+    sets = [{"op": "set", "path": f"/{name}", "value": record[name]} for name in _CHANGED]
+    cuts = range(0, len(sets), PATCH_STEPS_MAX)
+    first, *others = (tuple(sets[cut : cut + PATCH_STEPS_MAX]) for cut in cuts)
+    # All or nothing: what guards the first of them guards the others.
+    return [Patch(record["id"], first, predicate), *(Patch(record["id"], each) for each in others)]
 
 
 def _progress(batch_id: str, resolutions: Sequence[Resolution], spent: int) -> Patch:

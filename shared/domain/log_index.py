@@ -1,11 +1,11 @@
 """Where the log's events are found: buckets of fixed records, derived from the entries alone.
 
 A record is the entry's key (16 bytes), its index (8 bytes) and the first half of its leaf hash. The
-index proves nothing; whoever uses it reads the entry that it points to.
+index proves nothing; whoever uses it reads the entry that it points to. What is not a whole record
+is dropped, and a place that is written again replaces the one that stood.
 """
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -42,11 +42,9 @@ def read_bucket(content: bytes) -> dict[bytes, Place]:
     return places
 
 
-def with_places(content: bytes, places: Mapping[bytes, Place]) -> bytes:
-    """A bucket with more places; those it has stay as they are."""
-    standing = read_bucket(content)
-    return content + b"".join(
+def with_places(content: bytes, places: dict[bytes, Place]) -> bytes:
+    """A bucket with these places in it."""
+    return b"".join(
         key + place.index.to_bytes(INDEX_BYTES, "big") + place.mark
-        for key, place in places.items()
-        if key not in standing
+        for key, place in (read_bucket(content) | places).items()
     )

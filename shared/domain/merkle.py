@@ -36,6 +36,9 @@ def root_from_leaves(leaf_hashes: Sequence[bytes]) -> bytes:
     return level[0]
 
 
+root = root_from_leaves  # the name that test suites of other logs call it by
+
+
 def split_point(size: int) -> int:
     """The largest power of two below `size` (2 or more), where RFC 6962 divides a tree."""
     return 1 << (size - 1).bit_length() - 1
@@ -93,7 +96,7 @@ def verify_inclusion(
     leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes
 ) -> bool:
     """Whether the leaf hash stands at `index` of the tree of `size` leaves with this root."""
-    if not 0 <= index < size:
+    if not 0 <= index < size or not _are_hashes([leaf, root, *proof]):
         return False
     node, last, found = index, size - 1, leaf
     for sibling in proof:
@@ -113,7 +116,7 @@ def verify_consistency(
     old_size: int, new_size: int, old_root: bytes, new_root: bytes, proof: Sequence[bytes]
 ) -> bool:
     """Whether the new tree starts with the old one's leaves; an empty old tree proves nothing."""
-    if old_size <= 0:
+    if old_size <= 0 or not _are_hashes([old_root, new_root, *proof]):
         return False
     if old_size == new_size:
         return not proof and old_root == new_root
@@ -138,3 +141,8 @@ def verify_consistency(
             new_found = node_hash(new_found, sibling)
         node, last = node >> 1, last >> 1
     return last == 0 and old_found == old_root and new_found == new_root
+
+
+def _are_hashes(values: Sequence[bytes]) -> bool:
+    """Two hashes of other lengths could stand in a node for the two that belong there."""
+    return all(len(value) == HASH_BYTES for value in values)

@@ -26,6 +26,9 @@ FIELDS = frozenset(
         "ended",
         "approvals",
         "escalations",
+        "arrivals",
+        "closed",
+        "acting",
     }
 )
 Status = Literal[

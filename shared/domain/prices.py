@@ -10,8 +10,9 @@ from decimal import Decimal
 from typing import Literal
 
 from shared.domain.attempts import Billed, ImageOrder, Usage
+from shared.domain.capabilities import AUTO
 from shared.domain.generations import GenerationRequest, resolve_request
-from shared.domain.models import AUTO, MODELS, retirement_refusal
+from shared.domain.models import MODELS, retirement_refusal
 from shared.domain.money import ExchangeRate, aud_micros, ceil_micros, checked_micros
 from shared.errors import FieldFault, Invalid
 

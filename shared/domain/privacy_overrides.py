@@ -55,6 +55,12 @@ class PrivacyOverride:
             and now < datetime.fromisoformat(self.ends_at)
         )
 
+    def profits(self, user_key: str, department_id: str) -> bool:
+        """Whether the override lets data of this person through."""
+        if self.user_key is None:
+            return department_id == self.department_id
+        return user_key == self.user_key
+
 
 def needs_second_person(data_classes: Sequence[DataClass]) -> bool:
     return not NEEDS_SECOND_PERSON.isdisjoint(data_classes)

@@ -109,6 +109,16 @@ class EffectivePolicy:
         return max(stated, key=lambda action: STRICTNESS[action])
 
     @property
+    def asks_for_health(self) -> bool:
+        """Whether one of the owners has said that health information does not simply pass.
+
+        Then each text is looked at for it, not only those with words of health, and whoever is
+        named in one is somebody whose health it may be about.
+        """
+        stated = any("health" in policy.actions for policy in (self.organisation, self.department))
+        return stated and self.action("health") != "allow"
+
+    @property
     def rules(self) -> tuple[PrivacyRule, ...]:
         return self.organisation.rules + self.department.rules
 

@@ -6,13 +6,16 @@ that matches nothing at all.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from shared.domain.identifiers import CUSTOM, DataClass, Finding
+from shared.domain.identifiers_letters import plain_letter
 from shared.domain.identifiers_text import PlainText, folded, plain_texts
+from shared.domain.identifiers_words import words_pattern
 from shared.errors import FieldFault, Invalid
 
 if TYPE_CHECKING:
@@ -25,6 +28,13 @@ TERMS_MAX: Final = 500
 TERM_CHARS_MAX: Final = 200
 MATCHES_MAX: Final = 1_000  # of one rule in one text
 COMPILED_KEPT: Final = 256  # patterns of a few owners
+
+_WIDE_CLASS: Final = re.compile(r"\[[^\]]*[^\x00-\x7f]")  # folded, it would match other letters
+# A letter and the marks behind it; conjoining Hangul is one syllable.
+_CLUSTER: Final = re.compile(
+    "[\u1100-\u11ff]+|.[\u0300-\u036f\u0591-\u05bd\u064b-\u065f\u093c\u1ab0-\u1aff\u20d0-\u20ff\u3099\u309a]*",
+    re.DOTALL,
+)
 
 RuleKind = Literal["pattern", "terms"]
 
@@ -68,7 +78,17 @@ def find_by_rules(text: str, rules: Sequence[PrivacyRule]) -> list[Finding]:
     """What the rules of the house find; offsets are those of the text as given."""
     if not rules:
         return []
-    return [
+    # What is not ASCII in a pattern is found in the text as it is, and folded in folded text.
+    plain = plain_texts(text)
+    as_written = [] if text.isascii() else [PlainText(text), *_composed(text)]
+    searches = [
+        (view, rule, search)
+        for rule in rules
+        for views, found_by in ((plain, _folded(rule)), (as_written, _searches(rule)))
+        for view in views
+        for search in found_by
+    ]
+    found = {
         Finding(
             category=CUSTOM,
             data_class=rule.data_class,
@@ -77,10 +97,25 @@ def find_by_rules(text: str, rules: Sequence[PrivacyRule]) -> list[Finding]:
             layer="rule",
             rule=rule.name,
         )
-        for plain in plain_texts(text)
-        for rule in rules
-        for start, end in _matches(plain, rule)
-    ]
+        for view, rule, search in searches
+        for start, end in _matches(view, search)
+    }
+    return sorted(found, key=lambda each: (each.start, each.end))
+
+
+def _composed(text: str) -> list[PlainText]:
+    """The text with each letter and its marks as one character, where there is such a one."""
+    if unicodedata.is_normalized("NFC", text):
+        return []
+    kept: list[str] = []
+    starts: list[int] = []
+    ends: list[int] = []
+    for cluster in _CLUSTER.finditer(text):
+        composed = unicodedata.normalize("NFC", cluster[0])
+        kept.append(composed)
+        starts += [cluster.start()] * len(composed)
+        ends += [cluster.end()] * len(composed)
+    return [PlainText("".join(kept), tuple(starts), tuple(ends))]
 
 
 def without_allowed(
@@ -93,8 +128,29 @@ def without_allowed(
     return tuple(each for each in findings if folded(text[each.start : each.end]) not in values)
 
 
-def _matches(plain: PlainText, rule: PrivacyRule) -> Iterator[tuple[int, int]]:
-    pattern: Any = _compiled(rule.pattern or "") if rule.kind == "pattern" else _terms(rule.terms)
+def _searches(rule: PrivacyRule) -> list[Any]:
+    """What finds a rule's matches in a text."""
+    if rule.kind == "terms":
+        return [words_pattern(rule.terms)]
+    return [_compiled(rule.pattern or "")]
+
+
+def _folded(rule: PrivacyRule) -> list[Any]:
+    """What finds a rule's matches in plain text: also its pattern in the form that texts have."""
+    other = _folded_pattern(rule.pattern) if rule.pattern else None
+    return [*_searches(rule), *([_compiled(other)] if other else [])]
+
+
+@lru_cache(maxsize=COMPILED_KEPT)
+def _folded_pattern(pattern: str) -> str | None:
+    """A pattern with its letters folded; None if there is nothing to fold or a class may widen."""
+    if pattern.isascii() or _WIDE_CLASS.search(pattern):
+        return None
+    plain = "".join(c if c.isascii() else f"(?:{re.escape(plain_letter(c))})" for c in pattern)
+    return None if _problem(plain) else plain
+
+
+def _matches(plain: PlainText, pattern: Any) -> Iterator[tuple[int, int]]:
     for number, found in enumerate(pattern.finditer(plain.text)):
         start, end = found.span()
         if number == MATCHES_MAX:  # so many that the rest is taken for one
@@ -127,13 +183,3 @@ def _compiled(pattern: str) -> "re2._Regexp[str]":
     options.log_errors = False  # they quote the pattern
     options.case_sensitive = False
     return re2.compile(pattern, options)
-
-
-@lru_cache(maxsize=COMPILED_KEPT)
-def _terms(terms: tuple[str, ...]) -> re.Pattern[str]:
-    """Any of the terms, whole; blanks inside a term stand for any blanks."""
-    alternatives = "|".join(
-        r"\s+".join(re.escape(part) for part in plain_texts(term)[0].text.split())
-        for term in sorted(terms, key=len, reverse=True)
-    )
-    return re.compile(rf"(?<!\w)(?:{alternatives})(?!\w)", re.IGNORECASE)

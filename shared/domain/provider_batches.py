@@ -13,10 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from shared.domain.attempt_markers import AttemptMarker
 from shared.domain.attempts import ImageOrder
 from shared.domain.audit_events import AuditEvent
 from shared.domain.ids import row_generation_id
-from shared.domain.ledger import AttemptMarker, partition_for
+from shared.domain.ledger import partition_for
 from shared.domain.settlements import SYSTEM_ACTOR
 
 Deadline = Literal["24h"]

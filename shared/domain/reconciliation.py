@@ -62,6 +62,7 @@ class BookedEntry:
     estimated: bool  # booked without knowing: a difference is expected, it is no drift
     request_id: str | None = None
     job_id: str | None = None
+    references: tuple[str, ...] = ()  # request and job ids of every attempt that was booked
 
 
 @dataclass(frozen=True)
@@ -244,7 +245,8 @@ def _owners(groups: _Groups, lines: Sequence[BilledLine]) -> dict[str, str]:
     """Generation ids by job and request ids; entries know best, then open work, then lines."""
     claims: list[tuple[str | None, str]] = []
     for _, entry in sorted(groups.entries.items()):
-        claims += [(entry.job_id, entry.generation_id), (entry.request_id, entry.generation_id)]
+        own = (entry.job_id, entry.request_id, *entry.references)
+        claims += [(reference, entry.generation_id) for reference in own]
     for _, work in sorted(groups.open_work.items()):
         claims += [(job_id, work.generation_id) for job_id in work.job_ids]
     for line in lines:

@@ -46,7 +46,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class Books:
-    """What the ledger knows of the generations compared: resolutions and what corrected them."""
+    """What the ledger knows of the generations compared: resolutions and what corrected them.
+
+    Each resolution is the provider's share of it: a fallback may have booked others as well.
+    """
 
     resolutions: Mapping[str, Document]
     corrected_usd_micros: Mapping[str, int]
@@ -63,6 +66,7 @@ class Books:
                 estimated=document["estimated"],
                 request_id=document["request_id"],
                 job_id=document["job_id"],
+                references=tuple(document.get("references", ())),
             )
             for generation_id, document in self.resolutions.items()
         ]

@@ -1,13 +1,14 @@
 """From an attempt's report to the entry in the ledger: pure, so that every path books alike."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from shared.domain.attempts import AttemptReport, Failure
+from shared.domain.attempts import AttemptLine, AttemptReport, Course, Failure
 from shared.domain.audit_events import AuditEvent, Outcome
 from shared.domain.cases import Case, CaseKind, case_document, settlement_case_id
 from shared.domain.commitments import prompt_commitment
+from shared.domain.fallbacks import billed_micros, held_micros, lines_of, status_of
 from shared.domain.ledger import Cost, Document, GenerationStatus, Resolution, partition_for
 from shared.domain.work import WorkItem
 from shared.errors import InvariantBroken
@@ -38,29 +39,36 @@ def resolution_for(
     """
     if report.ending not in ("delivered", "ended", "canceled"):
         raise InvariantBroken("Only a final report can be settled.")
-    status = _status(report)
-    cost, case_kind = _cost(item, report)
+    status = status_of(report)
+    lines = lines_of(item, report)
+    cost, case_kind = _cost(lines, report)
     record = _closed_record(item, report, status, cost, closed_at)
     record["prompt_salt"] = prompt_salt
+    record["lines"] = [line.model_dump(mode="json") for line in lines]
     event = _closed_event(item, report, status, cost, closed_at)
+    bound = _bound(item, report, prompt_salt) | {"lines": _lines_in_audit(lines)}
+    held = held_micros(item, Course(held_micros=report.held_micros))
+    served = item.candidate(report.candidate)
     return Resolution(
         generation_id=item.generation_id,
         attempt=report.attempt,
         status=status,
-        held_micros=item.quote.amount_micros,
+        held_micros=held,
         cost=cost,
-        model=item.request.model,
-        provider=item.provider,
+        model=served.model,
+        provider=served.provider,
         closed_at=closed_at,
-        event=replace(event, details={**event.details, **_bound(item, report, prompt_salt)}),
+        event=replace(event, details={**event.details, **bound}),
         record=record,
         record_exists=record["batch_id"] is None,
         failure=report.failure,
         request_id=report.request_id,
         job_id=report.job_id,
-        case=_case(item, report, cost, case_kind, closed_at) if case_kind else None,
-        list_usd_micros=report.list_usd_micros,
-        saved_micros=_saved_micros(item, report, cost),
+        case=_case(item, lines, case_kind, closed_at) if case_kind else None,
+        list_usd_micros=_list_usd_micros(lines),
+        saved_micros=_saved_micros(item, lines),
+        lines=lines,
+        raised_micros=held - item.quote.amount_micros,
     )
 
 
@@ -77,6 +85,8 @@ def unknown_record(item: WorkItem, report: AttemptReport, occurred_at: str) -> D
             "categories": [],
         },
         "provider_refs": {"request_id": report.request_id, "job_id": report.job_id},
+        **_served(item, report),
+        "lines": [line.model_dump(mode="json") for line in report.lines],
     }
 
 
@@ -90,82 +100,111 @@ def unknown_event(item: WorkItem, report: AttemptReport, occurred_at: str) -> Au
         occurred_at=occurred_at,
         correlation_id=item.correlation_id,
         reason=OUTCOME_UNKNOWN,
-        details={"attempt": report.attempt, "held_micros": item.quote.amount_micros},
+        details={
+            "attempt": report.attempt,
+            "model": item.candidate(report.candidate).model,
+            "held_micros": held_micros(item, Course(held_micros=report.held_micros)),
+        },
     )
 
 
-def expired_report(item: WorkItem, attempt: int) -> AttemptReport:
-    """Past the horizon an unknown outcome is booked at the maximum and opens a case."""
+def expired_report(item: WorkItem, unknown: AttemptReport) -> AttemptReport:
+    """Past the horizon an unknown outcome is booked at the maximum and opens a case.
+
+    What attempts before it were billed stays booked beside it.
+    """
     return AttemptReport(
         generation_id=item.generation_id,
-        attempt=attempt,
+        attempt=unknown.attempt,
+        candidate=unknown.candidate,
+        lines=unknown.lines,
+        held_micros=unknown.held_micros,
         ending="ended",
         failure=Failure.TIMEOUT,
         reason=OUTCOME_UNKNOWN,
-        usd_micros=item.quote.usd_micros,
+        usd_micros=item.quote_of(unknown.candidate).usd_micros,
         estimated=True,
     )
 
 
 def _sentence(report: AttemptReport) -> str | None:
     """What a person is told; a failure that has no words of its own keeps its reason."""
+    if report.ending == "canceled" and billed_micros(report.lines):
+        return "It was stopped; attempts before that were charged."
     if report.reason == OUTCOME_UNKNOWN:
         return "It is not known whether the provider worked; the maximum was booked, with a case."
     return _SENTENCES[report.failure] if report.failure else report.reason
 
 
-def _status(report: AttemptReport) -> GenerationStatus:
-    if report.ending == "canceled":
-        return "canceled"
-    if report.ending == "delivered" and report.images:
-        return "succeeded"
-    return "refused" if report.failure is Failure.CONTENT_REJECTED else "failed"
-
-
-def _cost(item: WorkItem, report: AttemptReport) -> tuple[Cost, CaseKind | None]:
-    """Book the actual cost; what exceeds the hold is never booked silently, it opens a case."""
-    actual = item.quote.settled_micros(report.usd_micros)
-    held = item.quote.amount_micros
-    excess_usd = max(0, report.usd_micros - item.quote.usd_micros)
+def _cost(lines: Sequence[AttemptLine], report: AttemptReport) -> tuple[Cost, CaseKind | None]:
+    """Book the sum of the lines; what exceeds a quote is never booked silently, it opens a case."""
     cost = Cost(
-        amount_micros=min(actual, held),
-        usd_micros=report.usd_micros - excess_usd,
-        estimated=report.estimated,
+        amount_micros=billed_micros(lines),
+        usd_micros=sum(line.usd_micros for line in lines),
+        estimated=any(line.estimated for line in lines),
     )
-    if actual > held:
+    if any(line.excess_usd_micros for line in lines):
         return cost, "cost_above_hold"
     return cost, "outcome_unknown" if report.reason == OUTCOME_UNKNOWN else None
 
 
-def _case(
-    item: WorkItem, report: AttemptReport, cost: Cost, kind: CaseKind, closed_at: str
-) -> Document:
-    """The case that opens with a settlement; what a provider billed may not be known yet."""
+def _case(item: WorkItem, lines: Sequence[AttemptLine], kind: CaseKind, closed_at: str) -> Document:
+    """The case that opens with a settlement; what a provider billed may not be known yet.
+
+    It is about the line that calls for it: what exceeded its quote, or nobody knows the end of.
+    """
+    line = next((each for each in lines if each.excess_usd_micros), lines[-1])
+    own = [each for each in lines if each.provider == line.provider]  # as its export names them
+    booked_usd = sum(each.usd_micros for each in own)
+    billed_usd = booked_usd + sum(each.excess_usd_micros for each in own)
     case = Case(
         case_id=settlement_case_id(item.generation_id),
         partition=partition_for(item.generation_id),
         kind=kind,
         opened_at=closed_at,
-        provider=item.provider,
-        model=item.request.model,
+        provider=line.provider,
+        model=line.model,
         generation_id=item.generation_id,
-        request_id=report.request_id,
-        job_id=report.job_id,
+        request_id=line.request_id,
+        job_id=line.job_id,
         tenant_id=item.owner.tenant_id,
         charge=item.charge,
-        billed_usd_micros=None if kind == "outcome_unknown" else report.usd_micros,
-        booked_usd_micros=cost.usd_micros,
-        booked_micros=cost.amount_micros,
+        billed_usd_micros=None if kind == "outcome_unknown" else billed_usd,
+        booked_usd_micros=booked_usd,
+        booked_micros=billed_micros(own),
         aud_per_usd_micros=item.quote.aud_per_usd_micros,
     )
     return case_document(case)
 
 
-def _saved_micros(item: WorkItem, report: AttemptReport, cost: Cost) -> int:
+def _list_usd_micros(lines: Sequence[AttemptLine]) -> int:
+    """The sum without the discount of the paths that the attempts took."""
+    return sum(
+        line.usd_micros if line.list_usd_micros is None else line.list_usd_micros for line in lines
+    )
+
+
+def _saved_micros(item: WorkItem, lines: Sequence[AttemptLine]) -> int:
     """Micro-AUD that the same work would have cost more on the synchronous path."""
-    if report.list_usd_micros is None:
-        return 0
-    return max(0, item.quote.settled_micros(report.list_usd_micros) - cost.amount_micros)
+    return sum(
+        max(0, item.quote.settled_micros(line.list_usd_micros) - line.amount_micros)
+        for line in lines
+        if line.list_usd_micros is not None
+    )
+
+
+def _served(item: WorkItem, report: AttemptReport) -> dict[str, str]:
+    """Who was asked last."""
+    candidate = item.candidate(report.candidate)
+    return {"model": candidate.model, "provider": candidate.provider}
+
+
+def _lines_in_audit(lines: Sequence[AttemptLine]) -> str:
+    """Attempt, model, end and micro-AUD of every line."""
+    return ",".join(
+        f"{each.attempt}:{each.model}:{each.failure or each.status}:{each.amount_micros}"
+        for each in lines
+    )
 
 
 def _closed_record(
@@ -184,20 +223,31 @@ def _closed_record(
         "cost": vars(cost),
         "failure": failure,
         "images": [image.model_dump(mode="json") for image in report.images],
+        "warnings": list(report.warnings),
+        "usage": report.metered.model_dump(mode="json") if report.metered else None,
         "attempts": report.attempt,
         "completed_at": closed_at,
-        "provider_refs": {"request_id": report.request_id, "job_id": report.job_id},
+        "provider_refs": {
+            "request_id": report.request_id,
+            "job_id": report.job_id,
+            "model_version": report.model_version,
+            "moderation": report.moderation.model_dump(mode="json") if report.moderation else None,
+        },
     }
 
 
 def _bound(item: WorkItem, report: AttemptReport, salt: str | None) -> dict[str, str | None]:
-    """What the log binds beside the figures: prompt, every picture, the provider's own ids."""
+    """What the log binds beside the figures: approvals, prompt, pictures, the provider's ids."""
     commitment = None
     if salt is not None:
         commitment = prompt_commitment(salt, item.request.prompt, item.request.negative_prompt)
     return {
         "prompt_commitment": commitment,
         "images_sha256": ",".join(image.sha256 for image in report.images),
+        "images_form": ",".join(
+            f"{image.index}:{image.size_bytes}:{image.content_type}" for image in report.images
+        ),
+        "approvals": None if item.approvals is None else ",".join(item.approvals),
         "request_id": report.request_id,
         "job_id": report.job_id,
     }
@@ -219,8 +269,7 @@ def _closed_event(
         details={
             "status": status,
             "attempt": report.attempt,
-            "model": item.request.model,
-            "provider": item.provider,
+            **_served(item, report),
             "amount_micros": cost.amount_micros,
             "usd_micros": cost.usd_micros,
             "estimated": cost.estimated,

@@ -159,6 +159,16 @@ def read_checkpoint(note: Note) -> Checkpoint:
     return Checkpoint(origin, int(size), content)
 
 
+def signed_checkpoint(content: str, key: Verifier) -> Checkpoint | None:
+    """The checkpoint of the log with this key; None for anything that it has not signed."""
+    try:
+        note = read_note(content)
+        checkpoint = read_checkpoint(note)
+    except (NotANote, UnicodeEncodeError):
+        return None
+    return checkpoint if checkpoint.origin == key.name and note.is_signed_by(key) else None
+
+
 def proof_text(index: int, proof: Iterable[bytes], checkpoint_note: str) -> str:
     """An inclusion proof with its checkpoint: c2sp.org/tlog-proof@v1."""
     hashes = "".join(f"{b64encode(each).decode()}\n" for each in proof)

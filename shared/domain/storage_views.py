@@ -10,6 +10,7 @@ from pydantic import Field
 
 from shared.domain.budgets import CURRENCY
 from shared.domain.legal_holds import LegalHold
+from shared.domain.provenance_views import ProvenanceView
 from shared.domain.rehydrations import Rehydration, RehydrationStatus
 from shared.domain.retention import RetentionPolicy
 from shared.domain.storage_forecasts import Inventory, Month
@@ -74,9 +75,13 @@ class ImageStorageView(View):
 
 
 class ImageDetailView(ImageView):
-    """One picture in custody, with how it is stored."""
+    """One picture in custody, with its origin and how it is stored."""
 
     thumbnail_url: str
+    same_as: str | None = Field(
+        description="the picture of the same department and month that had these bytes first"
+    )
+    provenance: ProvenanceView
     storage: ImageStorageView
 
 

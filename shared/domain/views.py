@@ -1,6 +1,6 @@
 """What the HTTP API shows: response models, built from stored records, described in OpenAPI."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from shared.domain.budgets import CURRENCY
 from shared.domain.generations import GenerationRequest
 from shared.domain.ids import image_id
+from shared.domain.routes import ExclusionCode, Route, read_route
+from shared.domain.routing_wishes import Strategy
 
 API_PREFIX = "/api/v1"
 StoredStatus = Literal[
@@ -77,6 +79,13 @@ class FailureView(View):
     categories: tuple[str, ...] = Field(default=(), description="of the content filter")
 
 
+class UsageView(View):
+    """The tokens that the provider counted for the pictures that came."""
+
+    input_tokens: int
+    output_tokens: int
+
+
 class ImageView(View):
     """One picture in custody."""
 
@@ -98,6 +107,47 @@ class PrivacyNote(View):
     findings: tuple[dict[str, Any], ...]
 
 
+class RoutingCandidateView(View):
+    """A model that may serve the request, and why it has this place."""
+
+    model: str
+    provider: str
+    quoted_micros: int = Field(description="micro-AUD that it costs at most")
+    reason: str
+
+
+class RoutingExclusionView(View):
+    """A model that may not serve the request; the first reason that was found."""
+
+    model: str
+    code: ExclusionCode
+    reason: str
+
+
+class RoutingAttemptView(View):
+    """One attempt and what the ledger booked for it."""
+
+    attempt: int
+    model: str
+    provider: str
+    outcome: str = Field(description="delivered, canceled, or the failure", examples=["transient"])
+    amount_micros: int
+    estimated: bool
+
+
+class RoutingView(View):
+    """Who serves a request, who else may, who may not, and why."""
+
+    strategy: Strategy
+    chosen: str = Field(description="the first choice; at the end: who carried it out last")
+    candidates: tuple[RoutingCandidateView, ...] = Field(description="in the order of attempts")
+    excluded: tuple[RoutingExclusionView, ...]
+    cost_max_micros: int = Field(description="micro-AUD at most, with every fallback")
+    attempts: tuple[RoutingAttemptView, ...] = Field(
+        description="those that have ended, one for each line of the ledger entry"
+    )
+
+
 class GenerationView(View):
     """One generation: what was asked, where it stands, what it cost, what came."""
 
@@ -112,8 +162,15 @@ class GenerationView(View):
     item_id: str | None
     quote: QuoteView
     cost: CostView | None
+    usage: UsageView | None = Field(description="null where the provider counts no tokens")
     images: tuple[ImageView, ...]
+    warnings: tuple[str, ...] = Field(
+        default=(),
+        description="what the provider did otherwise than asked although it delivered, e.g."
+        " prompt_has_denied_words: it left words out",
+    )
     failure: FailureView | None
+    routing: RoutingView | None = Field(description="null: admitted before there was routing")
     privacy: PrivacyNote | None = Field(
         description="what the privacy screen found; redacted: the prompt here is what was sent"
     )
@@ -207,65 +264,43 @@ class UploadSlotView(View):
     batch_ids: tuple[str, ...] = ()
 
 
-class ReceiptLine(View):
-    """One ledger entry of a batch."""
-
-    generation_id: str
-    row: int
-    item_id: str
-    status: str
-    provider: str
-    model: str
-    images: int
-    amount_micros: int
-    usd_micros: int
-    list_usd_micros: int = Field(description="without the discount of the provider's batch price")
-    estimated: bool
-    request_id: str | None
-    job_id: str | None
-
-
-class ProviderTotal(View):
-    """The sum over one provider."""
-
-    provider: str
-    images: int
-    amount_micros: int
-    usd_micros: int
-
-
-class OverBudgetRow(View):
-    """A row without fault that the budget did not cover; nothing was charged for it."""
-
-    row: int
-    item_id: str
-    quoted_micros: int
-
-
-class ReceiptView(View):
-    """What a batch cost: every line is a ledger entry and the totals are their sums."""
-
-    batch_id: str
-    department_id: str
-    currency: Literal["AUD"] = CURRENCY
-    price_version: str
-    quoted_micros: int
-    amount_micros: int
-    usd_micros: int
-    list_usd_micros: int = Field(description="of the same work on the synchronous path")
-    saved_micros: int = Field(description="micro-AUD that the provider's batch price has saved")
-    rows: RowCounts
-    providers: tuple[ProviderTotal, ...]
-    lines: tuple[ReceiptLine, ...]
-    over_budget: tuple[OverBudgetRow, ...] = ()
-    completed_at: str | None = Field(description="when its last entry was booked")
-
-
 class HealthView(View):
     """Whether this worker lives, or can reach what it needs."""
 
     status: Literal["ok", "degraded"]
     checks: dict[str, Literal["ok", "stale", "failed"]] = {}
+
+
+def routing_view(
+    route: Route, lines: Sequence[Mapping[str, Any]] = (), served_by: str | None = None
+) -> RoutingView:
+    """Show a route; `lines` are those of the ledger entry."""
+    return RoutingView(
+        strategy=route.strategy,
+        chosen=served_by or route.candidates[0].model,
+        candidates=tuple(
+            RoutingCandidateView(
+                model=each.model,
+                provider=each.provider,
+                quoted_micros=each.amount_micros,
+                reason=each.place_reason,
+            )
+            for each in route.candidates
+        ),
+        excluded=tuple(RoutingExclusionView(**each.as_json()) for each in route.excluded),
+        cost_max_micros=route.cost_max_micros,
+        attempts=tuple(
+            RoutingAttemptView(
+                attempt=line["attempt"],
+                model=line["model"],
+                provider=line["provider"],
+                outcome=line["failure"] or line["status"],
+                amount_micros=line["amount_micros"],
+                estimated=line["estimated"],
+            )
+            for line in lines
+        ),
+    )
 
 
 def quote_view(quote: Mapping[str, Any]) -> QuoteView:
@@ -288,14 +323,25 @@ def generation_view(record: Mapping[str, Any], *, started: bool = False) -> Gene
         item_id=record["item_id"],
         quote=quote_view(record["quote"]),
         cost=CostView(**record["cost"]) if record["cost"] else None,
+        usage=UsageView(**record["usage"]) if record.get("usage") else None,
         images=tuple(image_view(generation_id, image) for image in record["images"]),
+        warnings=tuple(record.get("warnings", ())),
         failure=FailureView(**record["failure"]) if record["failure"] else None,
+        routing=routing_of(record),
         privacy=PrivacyNote(**record["privacy"]) if record.get("privacy") else None,
         attempts=record["attempts"],
         starts_at=record.get("starts_at"),
         created_at=record["created_at"],
         completed_at=record["completed_at"],
     )
+
+
+def routing_of(record: Mapping[str, Any]) -> RoutingView | None:
+    """How a generation was routed; None if it was admitted before there was routing."""
+    route = record.get("route")
+    if not route:
+        return None
+    return routing_view(read_route(route), record.get("lines", ()), record["model"])
 
 
 def image_view(generation_id: str, image: Mapping[str, Any]) -> ImageView:

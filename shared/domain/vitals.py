@@ -12,6 +12,9 @@ HOLDS_OPEN: Final = "eig.holds.open"
 HOLDS_OLDEST_AGE: Final = "eig.holds.oldest_age_s"  # how long the longest work has been waiting
 OUTCOMES_UNKNOWN: Final = "eig.outcomes.unknown"
 AUDIT_LAG: Final = "eig.audit.lag_s"  # how long the oldest event has waited for the audit log
+PROVIDER_OPEN: Final = "eig.provider.open"  # 1 while calls are held back
+PROVIDER_WAIT: Final = "eig.provider.oldest_wait_s"  # of a department, since it got a start
+PROVIDER_LATENCY: Final = "eig.provider.latency_ms"  # median of recent deliveries
 
 # Counters
 PROVIDER_ATTEMPTS: Final = "eig.provider.attempts"
@@ -24,6 +27,9 @@ GAUGES: Final = (
     HOLDS_OLDEST_AGE,
     OUTCOMES_UNKNOWN,
     AUDIT_LAG,
+    PROVIDER_OPEN,
+    PROVIDER_WAIT,
+    PROVIDER_LATENCY,
 )
 COUNTERS: Final = (PROVIDER_ATTEMPTS,)
 DIMENSIONS: Final = ("department", "ending", "period", "provider")  # never a person or a text

@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from shared.domain.capabilities import AUTO
 from shared.domain.generations import GenerationRequest
-from shared.domain.models import AUTO, MODELS
+from shared.domain.models import MODELS
 from shared.domain.prices import PriceCatalogue
 from shared.errors import Invalid
 

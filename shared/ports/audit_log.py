@@ -1,14 +1,14 @@
 """The verifiable log: where its events come from, where its files lie, who signs."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from shared.domain.audit_entries import AuditRecord
-from shared.domain.ids import Partition
 from shared.domain.signed_notes import Verifier
 
 EVENTS_PER_PAGE_MAX: Final = 2_000  # about 1.2 MB, below the 4 MB of one answer
+IDS_PER_LOOK_MAX: Final = 256  # as many as a bundle of the log has entries
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class AuditFeed(Protocol):
         """The documents of this id, of whatever partition."""
         ...
 
-    async def about(self, partition: Partition, object_ids: Sequence[str]) -> Sequence[AuditRecord]:
-        """The events about these objects, oldest first."""
+    async def standing(self, partition_key: str, event_ids: Sequence[str]) -> Collection[str]:
+        """Which of these ids, at most IDS_PER_LOOK_MAX, the partition still has."""
         ...
 
 
@@ -64,14 +64,17 @@ class Registers(Protocol):
 
 
 class Checkpoints(Protocol):
-    """Every checkpoint that was ever signed; none can be replaced or taken away."""
+    """Every checkpoint that was ever signed; none can be replaced or taken away.
 
-    async def newest(self) -> str | None:
-        """The note with the largest size."""
+    Whatever else lies among them is passed over: it is not signed by the log's key.
+    """
+
+    async def newest(self, log: Verifier) -> str | None:
+        """The note with the largest size that this log has signed."""
         ...
 
-    async def keep(self, size: int, note: str) -> str:
-        """Publish the note for a size; the one that stands, if another run was first."""
+    async def keep(self, log: Verifier, size: int, note: str) -> str:
+        """Publish the note for a size; the log's own that stands, if another run was first."""
         ...
 
 

@@ -1,27 +1,23 @@
 """Who is calling, and what the directory knows of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
+from shared.domain.access_tokens import AccessToken
 from shared.domain.identity import Principal
-from shared.domain.ledger import Document
+from shared.domain.users import DirectoryUser
 
 
 class TokenVerifier(Protocol):
-    """Turns a bearer token into a verified principal."""
+    """Turns a bearer token into what it proves."""
 
-    async def verify(self, token: str) -> Principal:
+    async def verify(self, token: str) -> AccessToken:
         """Raise Unauthenticated for every token that is not exactly right."""
         ...
 
-
-@dataclass(frozen=True)
-class DirectoryUser:
-    """A person as our directory knows them."""
-
-    department_id: str
-    cost_centre_id: str | None = None  # charged unless a request names another
+    async def authorization_uri(self, tenant_id: str) -> str:
+        """Where people of a tenant sign in."""
+        ...
 
 
 class Directory(Protocol):
@@ -37,8 +33,4 @@ class Directory(Protocol):
 
     async def departments(self) -> Sequence[str]:
         """The ids of all departments of all tenants."""
-        ...
-
-    async def put(self, documents: Sequence[Document]) -> int:
-        """Create documents that are missing; returns how many were."""
         ...

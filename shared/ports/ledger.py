@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from shared.domain.adjustments import Adjustment
+from shared.domain.attempt_markers import AttemptMarker
 from shared.domain.audit_events import AuditEvent
 from shared.domain.budgets import Budget, Scope
 from shared.domain.history import GenerationFilter
 from shared.domain.ids import Partition
-from shared.domain.ledger import AttemptMarker, Document, Hold, Reservation, Resolution
+from shared.domain.ledger import Document, Hold, Reservation, Resolution
 
 
 class Ledger(Protocol):
@@ -26,13 +27,21 @@ class Ledger(Protocol):
     async def adjust(self, adjustment: Adjustment) -> tuple[Budget, ...] | None:
         """Book an adjustment; the charged budgets afterwards, None if it was booked before.
 
-        Raises BudgetExceeded (naming the scope), Conflict (more given back than was spent),
-        PeriodNotOpen, or Unavailable: then the same call may be repeated.
+        Raises BudgetExceeded (naming the scope), Conflict (more given back than was spent, or the
+        entry was given up), PeriodNotOpen, or Unavailable: then the same call may be repeated.
         """
         ...
 
+    async def give_up(self, adjustment: Adjustment, given_up_at: str) -> bool:
+        """See to it that an adjustment is never booked; False if it was booked already."""
+        ...
+
     async def begin_attempt(self, marker: AttemptMarker) -> AttemptMarker:
-        """Create the marker, or return the one that stands; ours if its holder is ours."""
+        """Create the marker, or return the one that stands; ours if its holder is ours.
+
+        With `raised_micros`, the hold and its budgets rise in the same change. If they cannot, a
+        Rejected says why (BudgetExceeded names the scope) and there is no marker.
+        """
         ...
 
     async def record_job(self, marker: AttemptMarker, job_id: str) -> None:
@@ -87,6 +96,12 @@ class Records(Protocol):
         self, partition: Partition, wanted: GenerationFilter, continuation: str | None, limit: int
     ) -> Page:
         """One page of a partition's generations, newest first."""
+        ...
+
+    async def generations_with_picture(
+        self, partition: Partition, sha256: str
+    ) -> Sequence[Document]:
+        """A few generations of a partition that hold a picture of these bytes, as stored."""
         ...
 
     async def batch(self, batch_id: str) -> Document | None: ...

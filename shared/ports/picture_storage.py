@@ -77,6 +77,10 @@ class PictureRecords(Protocol):
 
     async def unapplied_holds(self, department_id: str) -> Sequence[LegalHold]: ...
 
+    async def holds(self, department_id: str, after: str) -> Sequence[LegalHold]:
+        """A page of holds, standing or released, of pictures behind `after`, in their order."""
+        ...
+
     async def rehydration(self, image_id: str) -> Rehydration | None: ...
 
     async def put_rehydration(

@@ -7,12 +7,21 @@ from shared.domain.audit_events import AuditEvent
 from shared.domain.identity import CLAIM_BY_ROLE, Caller
 from shared.domain.ids import Partition, operation_id
 from shared.domain.ledger import Reservation, partition_for
-from shared.errors import BudgetExceeded, Invalid, PeriodNotOpen, PolicyDenied, Rejected
+from shared.domain.rate_limits import images_of
+from shared.errors import (
+    BudgetExceeded,
+    Invalid,
+    PeriodNotOpen,
+    PolicyDenied,
+    Rejected,
+    Unavailable,
+)
 from shared.ports import Clock, Ledger
 from shared.services.alerts import Alerts
 from shared.services.budget_periods import BudgetPeriods
 from shared.services.calendars import Calendars
 from shared.services.freezes import Freezes
+from shared.services.rate_limits import RateLimits
 
 IDEMPOTENCY_CARRY_OVER = timedelta(days=1)  # a key from the last day of the period before
 
@@ -27,6 +36,7 @@ class Admission:
     clock: Clock
     alerts: Alerts | None = None  # told of every reservation; nobody is in proofs of money alone
     freezes: Freezes | None = None  # asked before every reservation; nobody is in such proofs
+    rate_limits: RateLimits | None = None  # counts every reservation; nobody does in such proofs
 
     async def operation_id(self, caller: Caller, kind: str, key: str | None) -> str:
         """The id that this caller's idempotency key stands for; a fresh one without a key."""
@@ -54,6 +64,28 @@ class Admission:
         if frozen is not None:
             await self.note_denial(caller, reservation, frozen)
             raise frozen
+        if self.rate_limits is None:
+            return await self._reserved(caller, reservation, quietly=quietly)
+        hold = reservation.hold
+        taken = await self.rate_limits.take(
+            caller,
+            images_of(reservation.record),
+            hold.amount_micros,
+            hold.operation_id,
+            reservation.event.correlation_id,
+        )
+        reserved = False
+        try:
+            reserved = await self._reserved(caller, reservation, quietly=quietly)
+        except Unavailable:
+            reserved = True  # for all we know
+            raise
+        finally:
+            if not reserved:
+                await self.rate_limits.give_back(taken)
+        return reserved
+
+    async def _reserved(self, caller: Caller, reservation: Reservation, *, quietly: bool) -> bool:
         try:
             try:
                 budgets = await self.ledger.reserve(reservation)

@@ -23,7 +23,7 @@ from shared.domain.alert_views import (
 from shared.domain.alerts import ACTOR, ChannelKind, NoticeKind
 from shared.domain.audit_events import AuditEvent, Outcome
 from shared.domain.deliveries import Outcome as Delivered
-from shared.domain.identity import CLAIM_BY_ROLE, Caller, Role
+from shared.domain.identity import CLAIM_BY_ROLE, Caller, Permission, Reach
 from shared.domain.ids import Partition
 from shared.domain.webhooks import SECRET_BYTES, secret_of
 from shared.errors import Conflict, Invalid, NotFound, PolicyDenied, PreconditionFailed
@@ -32,6 +32,7 @@ from shared.ports.alerts import AlertChannelStore, Mailer, WebhookSender
 
 NO_SUCH = "There is no such alert channel."
 MANAGERS_ONLY = "Only managers and administrators decide where alerts go."
+_READ, _WRITE = Permission.ALERT_CHANNELS_READ, Permission.ALERT_CHANNELS_WRITE
 
 
 @dataclass(frozen=True)
@@ -59,17 +60,17 @@ class AlertChannels:
 
     async def list(self, caller: Caller, owner: str | None) -> AlertChannelList:
         """The channels of an owner; of the caller's department unless another is named."""
-        if caller.role < Role.DEPT_MANAGER:
+        if caller.reach(_READ) < Reach.DEPARTMENT:
             raise PolicyDenied(MANAGERS_ONLY)
-        partition = await self._owned(caller, owner or caller.department_id)
+        partition = await self._owned(caller, owner or caller.department_id, _READ)
         channels = await self.store.channels(partition)
         return AlertChannelList(items=tuple(channel_view(each) for each in channels))
 
     async def get(self, caller: Caller, channel_id: str) -> AlertChannelView:
         """One channel, without its secret."""
-        if caller.role < Role.DEPT_MANAGER:
+        if caller.reach(_READ) < Reach.DEPARTMENT:
             raise PolicyDenied(MANAGERS_ONLY)
-        partition = await self._owned(caller, owner_of_channel(channel_id))
+        partition = await self._owned(caller, owner_of_channel(channel_id), _READ)
         return channel_view(_standing(await self.store.channel(partition, channel_id)))
 
     async def put(
@@ -234,8 +235,8 @@ class AlertChannels:
         self, caller: Caller, channel_id: str, verb: str, correlation_id: str
     ) -> Partition:
         """Where a channel is that the caller may change; a refusal leaves an event."""
-        if caller.role >= Role.DEPT_MANAGER:
-            return await self._owned(caller, owner_of_channel(channel_id))
+        if caller.reach(_WRITE) >= Reach.DEPARTMENT:
+            return await self._owned(caller, owner_of_channel(channel_id), _WRITE)
         partition = channels_partition(caller.department_id, caller.tenant_id)
         denied = self._event(
             f"alert_channel.denied.{self.clock.new_id()}",
@@ -248,10 +249,10 @@ class AlertChannels:
         await self.ledger.note_event(partition, denied)
         raise PolicyDenied(MANAGERS_ONLY)
 
-    async def _owned(self, caller: Caller, owner: str | None) -> Partition:
+    async def _owned(self, caller: Caller, owner: str | None, permission: Permission) -> Partition:
         """The partition of an owner whose channels the caller looks after; NotFound otherwise."""
         own = owner == caller.department_id
-        if owner is None or not (own or caller.role >= Role.ORG_ADMIN):
+        if owner is None or not (own or caller.reach(permission) >= Reach.ORGANISATION):
             raise NotFound(NO_SUCH)
         known = own or owner == ORGANISATION_WIDE
         if not known and not await self.directory.has_department(caller.tenant_id, owner):

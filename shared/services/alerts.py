@@ -19,7 +19,7 @@ from shared.domain.alerts import (
 )
 from shared.domain.budget_policies import POLICIES
 from shared.domain.budgets import Budget
-from shared.domain.identity import Caller, Ownership, require_sight
+from shared.domain.identity import Caller, Ownership, Permission, require
 from shared.domain.ids import Partition
 from shared.errors import InvariantBroken, NotFound
 from shared.ports import Clock, Directory
@@ -91,7 +91,7 @@ class Alerts:
             raise NotFound(NO_SUCH)
         person = alert.scope.scope_id if alert.scope.kind == "user" else ""
         owner = Ownership(alert.tenant_id, alert.partition.department_id, person)
-        require_sight(caller, owner, "alert")
+        require(caller, Permission.ALERTS_READ, owner, "alert")
         return alert_view(alert)
 
     async def addressed(

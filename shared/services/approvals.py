@@ -12,14 +12,16 @@ from shared.domain.approvals import (
     Decision,
     Vote,
     admitted_event,
+    approval_marks,
     check_price,
+    marked,
     may_decide,
     vote_event,
     voted,
 )
 from shared.domain.audit_events import AuditEvent
 from shared.domain.budgets import Budget, Scope
-from shared.domain.identity import CLAIM_BY_ROLE, Caller, Role, require_sight
+from shared.domain.identity import CLAIM_BY_ROLE, Caller, Permission, Reach, require
 from shared.domain.ids import Partition, partition_of
 from shared.domain.parked_work import Parked, ended_record
 from shared.errors import (
@@ -35,6 +37,7 @@ from shared.ports.parked_work import ParkedWork
 from shared.services.alerts import Alerts
 from shared.services.budget_periods import BudgetPeriods
 from shared.services.calendars import Calendars
+from shared.services.departures import Departures
 from shared.services.repricing import Repricing
 
 VOTE_TRIES_MAX = 5  # votes of other people that may come in between
@@ -81,6 +84,7 @@ class Approvals:
     terms: ApprovalTerms
     repricing: Repricing
     alerts: Alerts | None = None  # told of every reservation
+    departures: Departures | None = None  # asked before it; nobody is in proofs of money alone
 
     async def request(
         self,
@@ -180,8 +184,6 @@ class Approvals:
     ) -> ApprovalView:
         """Vote once; what the last vote decides is carried out by the watch."""
         approval = await self._visible(caller, operation_id)
-        if not may_decide(caller, approval):
-            raise await self._denied(caller, approval, correlation_id)
         vote = Vote(
             operation_id=operation_id,
             vote_id=self.clock.new_id(),
@@ -192,10 +194,12 @@ class Approvals:
             voted_at=self.clock.now().isoformat(),
         )
         for _ in range(VOTE_TRIES_MAX):
+            # First of all: what is decided leaves no event, however often somebody knocks.
             if approval.status != "pending" or vote.voted_at >= approval.expires_at:
                 raise Conflict("This approval is decided, or has expired.", code="already_decided")
-            if not may_decide(caller, approval):  # it was escalated meanwhile
+            if not may_decide(caller, approval):  # anew each time: it may escalate meanwhile
                 raise await self._denied(caller, approval, correlation_id)
+            vote = marked(approval, vote)
             record = None
             if decision == "reject":
                 record = ended_record(approval.kind, *_ENDED["rejected"], vote.voted_at)
@@ -250,8 +254,11 @@ class Approvals:
             return await self._ending(approval, await self._decided(operation_id))
         now = self.clock.now()
         try:
+            if self.departures is not None:
+                await self.departures.check(work)
             priced, changes = await self.repricing.priced(work, now)
             check_price(approval, priced)
+            changes["approvals"] = await self._marks(approval)
             event = admitted_event(approval, priced, now.isoformat())
             budgets = await self._reserve(approval, priced, changes, event)
         except PeriodNotOpen as unopened:
@@ -263,6 +270,10 @@ class Approvals:
         if self.alerts is not None:
             await self.alerts.note(approval.partition, budgets)
         return await self._ending(approval, "concluded")
+
+    async def _marks(self, approval: Approval) -> Sequence[str] | None:
+        """What the work's last event says of those who approved it."""
+        return approval_marks(approval, await self.store.votes(approval.operation_id))
 
     async def _reserve(
         self, approval: Approval, work: Parked, changes: Mapping[str, Any], event: AuditEvent
@@ -344,7 +355,7 @@ class Approvals:
         return PolicyDenied("You may not decide on this: ask an Org Admin.", code=code)
 
     async def _partitions(self, caller: Caller, *, mine: bool) -> Sequence[Partition]:
-        if not mine and caller.role >= Role.ORG_ADMIN:
+        if not mine and caller.reach(Permission.APPROVALS_DECIDE) >= Reach.ORGANISATION:
             return await self.calendars.open_partitions()
         present = await self.calendars.partition(caller.department_id)
         calendar = await self.calendars.of(caller.department_id)
@@ -356,7 +367,7 @@ class Approvals:
         approval = await self.store.approval(operation_id)
         if approval is None:
             raise NotFound(NO_SUCH)
-        require_sight(caller, approval.owner, "approval")
+        require(caller, Permission.APPROVALS_READ, approval.owner, "approval")
         return approval
 
     async def _standing(self, operation_id: str) -> Approval:

@@ -5,11 +5,21 @@ import hmac
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
+from shared.domain.attempt_markers import AttemptMarker, MarkerOwner
+from shared.domain.attempt_reports import (
+    NO_COURSE,
+    canceled,
+    course_of,
+    lines_before,
+    postponed,
+    unknown,
+)
 from shared.domain.attempts import (
-    RETRYABLE,
     AttemptReport,
     Billed,
+    Course,
     Delivered,
     Failure,
     ImageOrder,
@@ -18,21 +28,32 @@ from shared.domain.attempts import (
     StoredImage,
     Unknown,
     Usage,
+    metered,
+)
+from shared.domain.fallbacks import (
+    NOT_AFFORDABLE,
+    continued,
+    ended_with,
+    held_micros,
+    passed_over,
+    raise_micros,
 )
 from shared.domain.ids import row_of
-from shared.domain.ledger import ATTEMPTS_MAX, AttemptMarker, MarkerOwner
+from shared.domain.ledger import ATTEMPTS_MAX
 from shared.domain.price_catalogues import PriceCatalogues
 from shared.domain.prices import order_for
 from shared.domain.provider_batches import batch_number_of
 from shared.domain.work import WorkItem
-from shared.errors import Unavailable
+from shared.errors import Rejected, ResidencyDenied, Unavailable
 from shared.ports import Clock, ImageProvider, ImageStore, JobRecorder, Ledger
+from shared.services.departures import Departures
 from shared.services.freezes import Freezes
-from shared.services.provider_gate import ProviderGate
+from shared.services.provider_gate import ProviderGate, Wait
 
 STORE_RETRY_S = 5.0  # the ledger did not answer before anything was sent: ask again soon
-PROVIDER_RETRY_S = 5.0  # a retryable failure that named no time
-RETRY_AFTER_S_MAX = 300.0  # a provider that asks for more is treated as if it asked for this
+GATE_WAIT_S_MAX = 30.0  # whoever must wait longer asks somebody else, if the route has anybody
+PASSED_OVER_RETRY_S = 30.0  # until a first choice that was passed over is asked again
+GOES_ON: Final = ("retry", "fallback")  # endings after which another attempt may follow
 
 logger = logging.getLogger("eig.attempts")
 
@@ -57,77 +78,145 @@ class Attempts:
     end_user_salt: str
     batched: BatchedOutcome = _no_batches
     freezes: Freezes | None = None  # asked before every attempt; nobody is in proofs of money alone
+    departures: Departures | None = None  # likewise: where a prompt may go may have changed
 
-    async def run(self, item: WorkItem, attempt: int) -> AttemptReport:
-        """Carry out attempt n; a repeated delivery reports what the first one did."""
-        if item.is_erased:
-            return await self.stop(item, "canceller")
-        wait_s = await self.gate.enter(item.provider)
-        if wait_s is not None:
-            return postponed(item.generation_id, attempt, wait_s, "provider_gate")
+    async def run(self, item: WorkItem, attempt: int, course: Course = NO_COURSE) -> AttemptReport:
+        """Carry out attempt n on the course's candidate; a repeat reports what the first one did.
+
+        Raises Unavailable if an end could not be made sure of: run the same attempt again.
+        """
+        stayed = await self._stayed(item, attempt, course)
+        if stayed is not None:
+            return stayed
+        asked = item.candidate(course.candidate)
+        wait = await self.gate.enter(
+            asked.provider, asked.model, item.owner.department_id, item.priority
+        )
+        if wait is not None:
+            return _elsewhere(item, attempt, course, wait)
+        outcome: ProviderOutcome | None = None
+        began = self.clock.now()
         try:
-            paused = await self._paused(item, attempt)  # last: the gate may have taken a while
+            paused = await self._paused(item, attempt, course)  # the gate may have taken a while
             if paused is not None:
                 return paused
-            order = self.order(item, attempt)  # first: an order that fails leaves no marker
-            marker = self._marker(item, attempt, "worker")
+            order = self.order(item, attempt, course.candidate)  # one that fails leaves no marker
+            marker = self._marker(item, attempt, "worker", course)
             try:
                 standing = await self.ledger.begin_attempt(marker)
             except Unavailable:
-                return postponed(item.generation_id, attempt, STORE_RETRY_S, "ledger_unavailable")
+                reason = "ledger_unavailable"
+                return postponed(item.generation_id, attempt, STORE_RETRY_S, reason, course)
+            except Rejected as refusal:
+                return await self._not_affordable(item, attempt, course, refusal)
             if standing.holder != marker.holder:
-                return await self.evidence(item, standing)
-            outcome = await self.providers[item.provider].generate(order, self._recorder(standing))
+                return await self.evidence(item, standing, course)
+            began = self.clock.now()
+            outcome = await self.providers[asked.provider].generate(order, self._recorder(standing))
             return await self._conclude(item, standing, outcome)
         finally:
-            self.gate.leave(item.provider)
+            latency_s = (self.clock.now() - began).total_seconds()
+            await self.gate.leave(asked.provider, outcome, latency_s)
 
-    async def _paused(self, item: WorkItem, attempt: int) -> AttemptReport | None:
+    async def may_leave(self, item: WorkItem, model: str) -> bool:
+        """Whether the prompt may go to a model as policies stand now; raises Unavailable."""
+        return self.departures is None or await self.departures.refusal(item, model) is None
+
+    async def _stayed(self, item: WorkItem, attempt: int, course: Course) -> AttemptReport | None:
+        """The report of an attempt whose prompt is gone, or may not leave any more, or not now."""
+        if item.is_erased:
+            return await self.stop(item, "canceller")
+        try:
+            if await self.may_leave(item, item.candidate(course.candidate).model):
+                return None
+        except Unavailable:
+            reason = "privacy_unavailable"
+            return postponed(item.generation_id, attempt, STORE_RETRY_S, reason, course)
+        report = await self.stop(item, "canceller")
+        if report.ending != "canceled":
+            return report  # an earlier attempt decides how it ended
+        return report.model_copy(update={"reason": ResidencyDenied.code})
+
+    async def _paused(self, item: WorkItem, attempt: int, course: Course) -> AttemptReport | None:
         """The report of an attempt that a freeze holds back, or that nobody can clear just now."""
         if self.freezes is None:
             return None
+        generation_id = item.generation_id
         try:
-            wait_s = await self.freezes.pause_s(item)
+            wait_s = await self.freezes.pause_s(item, item.candidate(course.candidate).model)
         except Unavailable:
-            return postponed(item.generation_id, attempt, STORE_RETRY_S, "freezes_unavailable")
+            return postponed(generation_id, attempt, STORE_RETRY_S, "freezes_unavailable", course)
         if wait_s is None:
             return None
-        return postponed(item.generation_id, attempt, wait_s, "frozen")
+        return postponed(generation_id, attempt, wait_s, "frozen", course)
+
+    async def _not_affordable(
+        self, item: WorkItem, attempt: int, course: Course, refusal: Rejected
+    ) -> AttemptReport:
+        """No budget lets the hold rise for this candidate: end with what there is, for good.
+
+        The next marker is taken first, so that no repeat of this attempt can still be let through.
+        Before anything has failed there is nothing to end with: the first choice is waited for.
+        """
+        logger.info("fallback not affordable", extra={"code": refusal.problem_code})
+        if not course.lines:
+            first = course.model_copy(update={"candidate": 0})
+            reason = NOT_AFFORDABLE
+            return postponed(item.generation_id, attempt, PASSED_OVER_RETRY_S, reason, first)
+        marker = self._marker(item, attempt, "canceller", course)
+        standing = await self.ledger.begin_attempt(marker)
+        if standing.owner == "worker":
+            return await self.evidence(item, standing, course)
+        return ended_with(item, course)
 
     async def cancel(self, item: WorkItem) -> AttemptReport | None:
         """Take the next marker if no call is under way; None when the provider has the work."""
+        course = NO_COURSE
         for attempt in range(1, ATTEMPTS_MAX + 1):
-            marker = self._marker(item, attempt, "canceller")
+            marker = self._marker(item, attempt, "canceller", course)
             standing = await self.ledger.begin_attempt(marker)
             if standing.holder == marker.holder or standing.owner != "worker":
-                return self._canceled(item, attempt)
-            if standing.outcome is None or standing.outcome["ending"] != "retry":
+                return canceled(item.generation_id, attempt, course)
+            if standing.outcome is None:
                 return None
+            report = AttemptReport.model_validate(standing.outcome)
+            if report.ending not in GOES_ON:
+                return None
+            course = report.next or course_of(standing)
         return None
 
     async def stop(self, item: WorkItem, owner: MarkerOwner) -> AttemptReport:
         """Take the next free marker, so that no call can follow, and report how it stands.
 
-        An attempt that a worker began after another proves that the earlier one was not billed.
+        An attempt that a worker began after another has the lines of all that went before: what
+        they do not name was not billed.
         """
-        report = self._canceled(item, 1)
+        course = NO_COURSE
+        report = canceled(item.generation_id, 1, course)
         for attempt in range(1, ATTEMPTS_MAX + 1):
-            marker = self._marker(item, attempt, owner)
+            marker = self._marker(item, attempt, owner, course)
             standing = await self.ledger.begin_attempt(marker)
             if standing.holder == marker.holder:
-                return report if report.ending == "unknown" else self._canceled(item, attempt)
-            found = await self.evidence(item, standing)
+                left_open = report.ending == "unknown"
+                return report if left_open else canceled(item.generation_id, attempt, course)
+            found = await self.evidence(item, standing, course)
             if found.ending == "canceled" and report.ending == "unknown":
                 return report  # an earlier stop took this marker: the attempt before it decides
             report = found
-            if report.ending not in ("retry", "unknown"):
+            if report.ending not in (*GOES_ON, "unknown"):
                 return report
+            course = report.next or course_of(standing)
         return report
 
-    async def evidence(self, item: WorkItem, marker: AttemptMarker) -> AttemptReport:
-        """How an attempt that was begun elsewhere ended, from what it left behind; never calls."""
+    async def evidence(
+        self, item: WorkItem, marker: AttemptMarker, course: Course = NO_COURSE
+    ) -> AttemptReport:
+        """How an attempt that was begun elsewhere ended, from what it left behind; never calls.
+
+        `course` is what led to it, for a marker that somebody took to stop the work.
+        """
         if marker.owner != "worker":
-            return self._canceled(item, marker.attempt)
+            return canceled(item.generation_id, marker.attempt, course)
         if marker.outcome is not None:
             return AttemptReport.model_validate(marker.outcome)
         sealed = await self.images.sealed(item.generation_id)
@@ -138,9 +227,10 @@ class Attempts:
             found = await self.batched(item.operation_id, number, row, item.request.count)
             return await self._conclude(item, marker, found)
         if marker.job_id is None:
-            return self._unknown(item, marker, "no answer was recorded")
-        order = self.order(item, marker.attempt)
-        outcome = await self.providers[item.provider].resume(order, marker.job_id)
+            return unknown(marker, "no answer was recorded")
+        order = self.order(item, marker.attempt, marker.candidate)
+        provider = item.candidate(marker.candidate).provider
+        outcome = await self.providers[provider].resume(order, marker.job_id)
         return await self._conclude(item, marker, outcome)
 
     async def conclude_batched(
@@ -157,11 +247,12 @@ class Attempts:
         self, item: WorkItem, marker: AttemptMarker, outcome: ProviderOutcome
     ) -> AttemptReport:
         if isinstance(outcome, Unknown):
-            return self._unknown(item, marker, outcome.reason, outcome.job_id)
+            return unknown(marker, outcome.reason, outcome.job_id)
         if isinstance(outcome, Delivered):
             report = await self._keep(item, marker, outcome)
             if report.ending == "delivered":
                 return report  # sealed beside its pictures
+            report = continued(item, report, None)
         else:
             report = self._not_delivered(item, marker, outcome)
         try:
@@ -169,7 +260,22 @@ class Attempts:
         except Exception:
             # The report still reaches the orchestration; only a repeat would find it unknown.
             logger.warning("attempt outcome not recorded", exc_info=True)
+            if report.ending == "fallback" and report.usd_micros:
+                return await self._ended_here(item, report)
         return report
+
+    async def _ended_here(self, item: WorkItem, report: AttemptReport) -> AttemptReport:
+        """The end after a billed failure that may not be on record: nobody falls through.
+
+        The next marker decides. Without it, a repeat that does find the record could go on beside
+        a settlement that knows nothing of what follows.
+        """
+        course = report.next or NO_COURSE
+        marker = self._marker(item, report.attempt + 1, "canceller", course)
+        standing = await self.ledger.begin_attempt(marker)
+        if standing.owner == "worker":
+            return report  # somebody has found the record, and gone on
+        return report.model_copy(update={"ending": "ended", "next": None})
 
     async def _keep(
         self, item: WorkItem, marker: AttemptMarker, outcome: Delivered
@@ -179,12 +285,19 @@ class Attempts:
         paid = AttemptReport(
             generation_id=item.generation_id,
             attempt=marker.attempt,
+            candidate=marker.candidate,
+            lines=lines_before(marker),
+            held_micros=marker.held_micros,
             ending="delivered",
             usd_micros=usd_micros,
             list_usd_micros=list_usd_micros,
             estimated=outcome.usage is None,
             request_id=outcome.request_id,
             job_id=outcome.job_id,
+            model_version=outcome.model_version,
+            moderation=outcome.moderation,
+            warnings=outcome.warnings,
+            metered=metered(outcome.usage),
         )
 
         def seal(stored: tuple[StoredImage, ...]) -> AttemptReport:
@@ -206,41 +319,51 @@ class Attempts:
         self, item: WorkItem, marker: AttemptMarker, outcome: NotDelivered
     ) -> AttemptReport:
         usd_micros, list_usd_micros = self._price(item, marker, outcome.billed, outcome.usage)
-        may_retry = (
-            outcome.failure in RETRYABLE and usd_micros == 0 and marker.attempt < ATTEMPTS_MAX
-        )
-        wait_s = PROVIDER_RETRY_S if outcome.retry_after_s is None else outcome.retry_after_s
-        return AttemptReport(
+        report = AttemptReport(
             generation_id=item.generation_id,
             attempt=marker.attempt,
-            ending="retry" if may_retry else "ended",
+            candidate=marker.candidate,
+            lines=lines_before(marker),
+            held_micros=marker.held_micros,
+            ending="ended",
             failure=outcome.failure,
             reason=outcome.reason,
             categories=outcome.categories,
-            retry_after_s=min(wait_s, RETRY_AFTER_S_MAX) if may_retry else None,
             usd_micros=usd_micros,
             list_usd_micros=list_usd_micros,
             estimated=outcome.billed in (Billed.OUTPUT, Billed.MAXIMUM),
             request_id=outcome.request_id,
             job_id=outcome.job_id,
+            model_version=outcome.model_version,
+            moderation=outcome.moderation,
         )
+        return continued(item, report, outcome.retry_after_s)
 
-    def _marker(self, item: WorkItem, attempt: int, owner: MarkerOwner) -> AttemptMarker:
+    def _marker(
+        self, item: WorkItem, attempt: int, owner: MarkerOwner, course: Course
+    ) -> AttemptMarker:
+        """A marker; a worker's raises the hold if its candidate may cost more than is left."""
+        raised_micros = raise_micros(item, course) if owner == "worker" else 0
         return AttemptMarker(
             generation_id=item.generation_id,
             attempt=attempt,
             owner=owner,
             holder=self.clock.new_id(),
             created_at=self.clock.now().isoformat(),
+            candidate=course.candidate,
+            raised_micros=raised_micros,
+            held_micros=held_micros(item, course) + raised_micros,
+            lines=tuple(line.model_dump(mode="json") for line in course.lines),
         )
 
-    def order(self, item: WorkItem, attempt: int) -> ImageOrder:
+    def order(self, item: WorkItem, attempt: int, candidate: int = 0) -> ImageOrder:
         """The paid request of attempt n."""
         end_user = hmac.new(
             self.end_user_salt.encode(), item.owner.user_key.encode(), hashlib.sha256
         ).hexdigest()
         prices = self.catalogues.of(item.quote)
-        return order_for(item.generation_id, attempt, item.request, prices, end_user)
+        wanted = item.request_of(candidate)
+        return order_for(item.generation_id, attempt, wanted, prices, end_user)
 
     def _price(
         self, item: WorkItem, marker: AttemptMarker, billed: Billed, usage: Usage | None
@@ -249,11 +372,11 @@ class Attempts:
 
         By the price version of the quote: what is in force meanwhile does not matter.
         """
-        prices = self.catalogues.of(item.quote)
-        list_usd_micros = prices.billed_usd_micros(item.request, billed, usage)
+        prices, request = self.catalogues.of(item.quote), item.request_of(marker.candidate)
+        list_usd_micros = prices.billed_usd_micros(request, billed, usage)
         if batch_number_of(marker) is None:
             return list_usd_micros, None
-        return prices.batch_usd_micros(item.request.model, list_usd_micros), list_usd_micros
+        return prices.batch_usd_micros(request.model, list_usd_micros), list_usd_micros
 
     def _recorder(self, marker: AttemptMarker) -> JobRecorder:
         async def record(job_id: str) -> None:
@@ -265,33 +388,10 @@ class Attempts:
 
         return record
 
-    def _canceled(self, item: WorkItem, attempt: int) -> AttemptReport:
-        return AttemptReport(
-            generation_id=item.generation_id,
-            attempt=attempt,
-            ending="canceled",
-            failure=Failure.CANCELED,
-            reason="stopped before the provider was called",
-        )
 
-    def _unknown(
-        self, item: WorkItem, marker: AttemptMarker, reason: str, job_id: str | None = None
-    ) -> AttemptReport:
-        return AttemptReport(
-            generation_id=item.generation_id,
-            attempt=marker.attempt,
-            ending="unknown",
-            reason=reason,
-            job_id=job_id or marker.job_id,
-        )
-
-
-def postponed(generation_id: str, attempt: int, wait_s: float, reason: str) -> AttemptReport:
-    """The report of an attempt that was not begun, or whose marker protects it: ask later."""
-    return AttemptReport(
-        generation_id=generation_id,
-        attempt=attempt,
-        ending="again",
-        reason=reason,
-        retry_after_s=wait_s,
-    )
+def _elsewhere(item: WorkItem, attempt: int, course: Course, wait: Wait) -> AttemptReport:
+    """The report of an attempt that the gate holds back: for long, another candidate is asked."""
+    following = passed_over(item, course) if wait.seconds > GATE_WAIT_S_MAX else None
+    if following is None:
+        return postponed(item.generation_id, attempt, wait.seconds, wait.reason, course)
+    return postponed(item.generation_id, attempt, 0.0, wait.reason, following)

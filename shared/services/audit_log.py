@@ -1,36 +1,31 @@
 """What auditors may ask the log: checkpoint, files, entries, proofs."""
 
-import asyncio
-import json
+import logging
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from shared.domain.audit_entries import entry_key
+from shared.domain.audit_entries import entry_key, is_entry_of
 from shared.domain.evidence_views import AuditEntryView, AuditKeysView, ConsistencyView
-from shared.domain.identity import Caller, Role
-from shared.domain.log_index import MARK_BYTES, Place, bucket_name, read_bucket
-from shared.domain.log_tiles import (
-    TILE_WIDTH,
-    Tiles,
-    bundle_name,
-    decode_bundle,
-    is_file_name,
-    tile_width,
-    tiles_for,
+from shared.domain.identity import Caller, Permission, Reach
+from shared.domain.ids import partition_of
+from shared.domain.log_index import Place, bucket_name, read_bucket
+from shared.domain.log_tiles import is_file_name
+from shared.domain.merkle import consistency_ranges, leaf_hash
+from shared.domain.signed_notes import (
+    Checkpoint,
+    proof_text,
+    read_checkpoint,
+    read_note,
+    signed_checkpoint,
 )
-from shared.domain.merkle import (
-    Range,
-    consistency_ranges,
-    inclusion_ranges,
-    leaf_hash,
-    verify_inclusion,
-)
-from shared.domain.signed_notes import Checkpoint, proof_text, read_checkpoint, read_note
 from shared.errors import Conflict, Invalid, InvariantBroken, NotFound, PolicyDenied
 from shared.ports.audit_log import AuditFeed, Checkpoints, LogFiles, NoteSigner, Registers
 from shared.services.audit_witness import WITNESSED, cosigned_note
+from shared.services.log_proofs import LogProofs
+
+logger = logging.getLogger("eig.audit_log")
 
 AUDITORS_ONLY: Final = "The audit log is for Org Admins."
 NO_SUCH: Final = "The audit log has no such entry."
@@ -87,21 +82,16 @@ class AuditLogReader:
     async def entries(
         self, caller: Caller, event_id: str, partition_key: str | None
     ) -> AuditEntryView:
-        """The entry of an event; Conflict while it waits to be sequenced."""
+        """The entry of an event, also of one that is in the log alone.
+
+        Conflict while it waits to be sequenced.
+        """
         require_auditor(caller)
-        found = [
-            record.partition_key
-            for record in await self.feed.named(event_id)
-            if partition_key in (None, record.partition_key)
-        ]
-        if not found:
-            raise NotFound(NO_SUCH)
-        if len(found) > 1:
-            raise Conflict("Say which partition it is of.", code="ambiguous")
-        proven = await self.prove(found[0], event_id, await self.newest())
+        found = await self._partition(event_id, partition_key)
+        proven = await self.prove(found, event_id, await self.covering([(found, event_id)]))
         return AuditEntryView(
             event_id=event_id,
-            partition=found[0],
+            partition=found,
             index=proven.index,
             entry=proven.entry.decode(),
             leaf_hash=leaf_hash(proven.entry).hex(),
@@ -122,7 +112,8 @@ class AuditLogReader:
         signed = await self.newest()
         if not 0 < old_size <= new_size <= signed.checkpoint.size:
             raise Invalid("Ask for 0 < old <= new <= the size of the newest checkpoint.")
-        hashes = await self._roots(consistency_ranges(old_size, new_size), signed.checkpoint.size)
+        ranges = consistency_ranges(old_size, new_size)
+        hashes = await LogProofs(self.files).roots(ranges, signed.checkpoint.size)
         return ConsistencyView(
             old_size=old_size,
             new_size=new_size,
@@ -132,7 +123,7 @@ class AuditLogReader:
 
     async def newest(self) -> Signed:
         """The newest checkpoint; NotFound before the first."""
-        note = await self.checkpoints.newest()
+        note = await self.checkpoints.newest(await self.signer.verifier())
         if note is None:
             raise NotFound("The audit log has no checkpoint yet.")
         checkpoint = read_checkpoint(read_note(note))
@@ -142,11 +133,33 @@ class AuditLogReader:
         return Signed(checkpoint, note)
 
     async def _witnessed(self) -> Signed | None:
+        """What the witness saw last, if it is the log's own."""
         held = await self.witnessed.load(WITNESSED)
         if held is None:
             return None
         note = cosigned_note(held)
-        return Signed(read_checkpoint(read_note(note)), note)
+        checkpoint = signed_checkpoint(note, await self.signer.verifier())
+        if checkpoint is None:
+            logger.error("the witness shows a checkpoint that the log has not signed")
+            return None
+        return Signed(checkpoint, note)
+
+    async def _partition(self, event_id: str, partition_key: str | None) -> str:
+        """The one partition with this event: by the log's index, not by what Cosmos DB has left."""
+        standing = {record.partition_key for record in await self.feed.named(event_id)}
+        if partition_key is not None:
+            standing &= {partition_key}
+            candidates = {partition_key}
+        else:
+            named = partition_of(event_id.split(":", 1)[0])  # most objects name their partition
+            candidates = standing | ({named.key} if named else set())
+        logged = [key for key in sorted(candidates) if await self.has(key, event_id)]
+        found = logged or sorted(standing)
+        if not found:
+            raise NotFound(NO_SUCH)
+        if len(found) > 1:
+            raise Conflict("Say which partition it is of.", code="ambiguous")
+        return found[0]
 
     async def covering(self, keys: Sequence[tuple[str, str]]) -> Signed:
         """A checkpoint over all of these events (partition, id): the witnessed one if it can be."""
@@ -155,7 +168,10 @@ class AuditLogReader:
         witnessed = await self._witnessed()
         if witnessed is not None and witnessed.checkpoint.size >= reach:
             return witnessed
-        newest = await self.newest()
+        try:
+            newest = await self.newest()
+        except NotFound:  # its entry is written, and the first checkpoint is not
+            raise not_in_log_yet() from None
         if newest.checkpoint.size < reach:
             raise not_in_log_yet()
         return newest
@@ -166,41 +182,29 @@ class AuditLogReader:
         if place.index >= signed.checkpoint.size:
             raise not_in_log_yet()
         proven = await self._proven(place.index, signed)
-        logged = json.loads(proven.entry)
-        is_it = (logged.get("partition"), logged.get("id")) == (partition_key, event_id)
-        if not is_it or leaf_hash(proven.entry)[:MARK_BYTES] != place.mark:
+        if not is_entry_of(proven.entry, partition_key, event_id):
             raise InvariantBroken("The index of the audit log points to another entry.")
         return proven
 
+    async def has(self, partition_key: str, event_id: str) -> bool:
+        """Whether the index has a place for this event."""
+        return await self._looked_up(partition_key, event_id) is not None
+
     async def _place(self, partition_key: str, event_id: str) -> Place:
-        key = entry_key(partition_key, event_id)
-        held = await self.registers.load(bucket_name(partition_key, key))
-        place = read_bucket(held.content).get(key) if held else None
+        place = await self._looked_up(partition_key, event_id)
         if place is None:
             raise not_in_log_yet()
         return place
 
+    async def _looked_up(self, partition_key: str, event_id: str) -> Place | None:
+        key = entry_key(partition_key, event_id)
+        held = await self.registers.load(bucket_name(partition_key, key))
+        return read_bucket(held.content).get(key) if held else None
+
     async def _proven(self, index: int, signed: Signed) -> Proven:
-        size = signed.checkpoint.size
-        number, at = divmod(index, TILE_WIDTH)
-        bundle = await self._file(bundle_name(number, tile_width(0, number, size)))
-        entry = decode_bundle(bundle)[at]
-        proof = await self._roots(inclusion_ranges(index, size), size)
-        if not verify_inclusion(leaf_hash(entry), index, size, proof, signed.checkpoint.root):
-            raise InvariantBroken("The files of the audit log are not what was signed.")
+        checkpoint = signed.checkpoint
+        entry, proof = await LogProofs(self.files).entry(index, checkpoint.size, checkpoint.root)
         return Proven(index, entry, proof_text(index, proof, signed.note))
-
-    async def _roots(self, ranges: Sequence[Range], size: int) -> list[bytes]:
-        names = sorted(tiles_for(ranges, size))
-        contents = await asyncio.gather(*(self._file(name) for name in names))
-        tiles = Tiles(size, dict(zip(names, contents, strict=True)))
-        return [tiles.root_of(each) for each in ranges]
-
-    async def _file(self, name: str) -> bytes:
-        content = await self.files.read(name)
-        if content is None:
-            raise InvariantBroken(f"{name} of the audit log is missing.")
-        return content
 
 
 def not_in_log_yet() -> Conflict:
@@ -210,5 +214,5 @@ def not_in_log_yet() -> Conflict:
 
 
 def require_auditor(caller: Caller) -> None:
-    if caller.role < Role.ORG_ADMIN:
+    if caller.reach(Permission.AUDIT_READ) < Reach.ORGANISATION:
         raise PolicyDenied(AUDITORS_ONLY)

@@ -6,12 +6,18 @@ Saves go by version and files never change, so two runs at once write the same l
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
-from shared.domain.audit_entries import AuditRecord, LogEntry, altered_entry, as_logged, entry_of
-from shared.domain.log_index import MARK_BYTES, Place, bucket_name, read_bucket, with_places
+from shared.domain.audit_entries import (
+    AuditRecord,
+    LogEntry,
+    altered_entry,
+    entry_of,
+    is_entry_of,
+)
+from shared.domain.log_index import Place, bucket_name, read_bucket, with_places
 from shared.domain.log_tiles import Tiles, decode_bundle, tiles_for
 from shared.domain.sequencing import (
     LogState,
@@ -31,6 +37,7 @@ from shared.ports.audit_log import (
     NoteSigner,
     Registers,
 )
+from shared.services.log_proofs import LogProofs
 
 logger = logging.getLogger("eig.audit_sequencer")
 
@@ -63,7 +70,7 @@ class AuditSequencer:
                 page = await self.feed.after(state.position)
                 if not page.records:
                     break
-                entries = tuple(await self._unlogged(page))
+                entries = tuple(await self._unlogged(page, state))
                 pending = Pending(entries, page.position)
                 is_ours = await self._save(replace(state, pending=pending), version)
                 chosen += len(entries) if is_ours else 0
@@ -79,32 +86,51 @@ class AuditSequencer:
     async def _save(self, state: LogState, version: str | None) -> bool:
         return await self.registers.save(STATE, state_json(state), version)
 
-    async def _unlogged(self, page: FeedPage) -> list[LogEntry]:
+    async def _unlogged(self, page: FeedPage, state: LogState) -> list[LogEntry]:
         """The entries of a page that are not in the log yet, and notes of altered ones."""
         found: dict[bytes, tuple[AuditRecord, LogEntry]] = {}
         for record in page.records:
             entry = entry_of(record, self.text_key)
             found.setdefault(entry.key, (record, entry))
-        places = await self._places(entry for _, entry in found.values())
+        logged = await self._logged([entry for _, entry in found.values()], state)
         fresh: list[LogEntry] = []
         altered: list[LogEntry] = []
         for key, (record, entry) in found.items():
-            place = places.get(key)
-            if place is None:
+            standing = logged.get(key)
+            if standing is None:
                 fresh.append(entry)
-            elif place.mark != as_logged(entry)[:MARK_BYTES]:
-                logger.error("an audit event was altered", extra={"index": place.index})
-                altered.append(altered_entry(record, place.index, self.text_key))
-        known = await self._places(altered)
+                if not entry.is_readable:
+                    logger.error("an audit document is no event, and was logged by its hash")
+            elif standing[1] != entry.content:
+                logger.error("an audit event was altered", extra={"report": {"at": standing[0]}})
+                altered.append(altered_entry(record, standing[0], self.text_key))
+        known = await self._logged(altered, state)
         return [*fresh, *(entry for entry in altered if entry.key not in known)]
 
-    async def _places(self, entries: Iterable[LogEntry]) -> dict[bytes, Place]:
+    async def _logged(
+        self, entries: Sequence[LogEntry], state: LogState
+    ) -> dict[bytes, tuple[int, bytes]]:
+        """Index and bytes of those that the log has; the index is believed in nothing.
+
+        A false place would hide an event for ever: what it points to is read and proven.
+        """
         names = sorted({bucket_name(entry.partition_key, entry.key) for entry in entries})
-        held = await _together([_loading(self.registers, name) for name in names])
         places: dict[bytes, Place] = {}
-        for content in held:
+        for content in await _together([_loading(self.registers, name) for name in names]):
             places |= read_bucket(content)
-        return places
+        size, root = state.edge.size, state.edge.root()
+        proofs, logged = LogProofs(self.files), dict[bytes, tuple[int, bytes]]()
+        for entry in entries:
+            place = places.get(entry.key)
+            if place is None:
+                continue
+            if place.index < size:
+                content, _ = await proofs.entry(place.index, size, root)
+                if is_entry_of(content, entry.partition_key, entry.event_id):
+                    logged[entry.key] = (place.index, content)
+                    continue
+            logger.error("the index of the audit log was false", extra={"report": vars(place)})
+        return logged
 
     async def _written(self, state: LogState) -> LogState:
         """Write what is pending: files, then the index; a run that died may have done so before."""
@@ -138,7 +164,7 @@ class AuditSequencer:
     async def _publish(self) -> None:
         """Sign how far the log is, unless that was done; never what contradicts a signature."""
         verifier = await self.signer.verifier()
-        newest = await self.checkpoints.newest()
+        newest = await self.checkpoints.newest(verifier)
         signed = read_checkpoint(read_note(newest)) if newest else None
         state, _ = await self._loaded()  # after the checkpoint, which is signed behind the state
         checkpoint = Checkpoint(verifier.name, state.edge.size, state.edge.root())
@@ -149,7 +175,7 @@ class AuditSequencer:
             return
         signature = await self.signer.sign(checkpoint.text.encode())
         note = f"{checkpoint.text}\n{verifier.line(signature)}"
-        standing = await self.checkpoints.keep(checkpoint.size, note)
+        standing = await self.checkpoints.keep(verifier, checkpoint.size, note)
         if read_checkpoint(read_note(standing)).root != checkpoint.root:
             raise InvariantBroken("Another audit log of this size was signed before.")
 

@@ -74,7 +74,7 @@ class AuditWitness:
 
     async def look(self, checkpoints: Checkpoints, files: LogFiles) -> Cosigned | Refused | None:
         """Fetch the log's newest checkpoint and judge it; None if it was cosigned before."""
-        newest = await checkpoints.newest()
+        newest = await checkpoints.newest(self.log)
         if newest is None:
             return None
         held = await self.register.load(WITNESSED)

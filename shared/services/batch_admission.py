@@ -20,11 +20,12 @@ from shared.domain.ids import chunks_of
 from shared.domain.ledger import Document, Hold, Reservation
 from shared.domain.price_catalogues import PriceCatalogues
 from shared.domain.prices import PriceCatalogue
-from shared.errors import BudgetExceeded, Unavailable
+from shared.errors import BudgetExceeded, Invalid, Unavailable
 from shared.ports import Clock, Orchestrations, Records
 from shared.services.admission import Admission
 from shared.services.batch_planning import BatchPlanning
 from shared.services.overage import Overage, Wanted
+from shared.services.routing import Routing
 
 PLAN_HEX_DIGITS = 16  # tells apart the few bodies that one key may have been used for
 # Each try is shorter than the one before: one for each charged budget, and some for others who
@@ -109,6 +110,7 @@ class BatchAdmission:
     records: Records
     planning: BatchPlanning
     catalogues: PriceCatalogues
+    routing: Routing
     clock: Clock
     overage: Overage | None = None  # nobody to ask in proofs of money alone
 
@@ -125,7 +127,14 @@ class BatchAdmission:
             created_at=now.isoformat(),
             correlation_id=order.correlation_id,
         )
-        prices = await self.planning.plan(header, catalogue, order.read_rows())
+        around = await self.routing.surroundings(order.caller, now)
+        try:
+            prices = await self.planning.plan(header, around, order.read_rows())
+        except Invalid:  # a repeat of what was admitted when its rows could be served goes on
+            hold = await self.admission.ledger.hold(order.batch_id)
+            if hold is None or hold.request_hash != order.content_hash:
+                raise
+            return await self._standing(order.batch_id, orchestrations)
         batch = _PricedBatch(order, header, prices)
         if order.acceptance == "as_many_as_fit":
             return await self._admit_what_fits(batch, orchestrations)

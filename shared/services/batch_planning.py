@@ -12,6 +12,8 @@ from shared.domain.budgets import Charge
 from shared.domain.identity import CLAIM_BY_ROLE, Caller
 from shared.domain.ids import CHUNK_ROWS
 from shared.domain.prices import PriceCatalogue
+from shared.domain.routes import alone, read_route
+from shared.domain.routing import Surroundings
 from shared.errors import FieldFault, Invalid
 from shared.ports import BatchFiles
 from shared.services.privacy_batches import PrivacyBatches
@@ -61,14 +63,14 @@ class BatchPlanning:
         )
 
     async def plan(
-        self, header: BatchChunk, catalogue: PriceCatalogue, rows: Iterator[BatchRow]
+        self, header: BatchChunk, around: Surroundings, rows: Iterator[BatchRow]
     ) -> BatchPrices:
         """Write the plan and its errors.csv, chunk by chunk; raise Invalid if no row is valid."""
         count, number = 0, 0
         faulty: list[BatchRow] = []
         priced: list[PricedRow] = []
         while taken := await asyncio.to_thread(lambda: list(islice(rows, WAVE_ROWS))):
-            planned = [self._with_deadline(planned_row(row, catalogue), row) for row in taken]
+            planned = [self._with_deadline(planned_row(row, around), row) for row in taken]
             if self.privacy is not None:
                 planned = await self.privacy.screened(header, planned)
             faulty += [faulty_row(row) for row in planned if row.faults]
@@ -109,7 +111,8 @@ class BatchPlanning:
             return planned
         if planned.request.model not in self.batched_models:
             return planned
-        return planned.model_copy(update={"deadline": row.deadline})
+        route = alone(read_route(planned.route)).as_json() if planned.route else None
+        return planned.model_copy(update={"deadline": row.deadline, "route": route})
 
 
 def faulty_row(row: PlannedRow) -> BatchRow:

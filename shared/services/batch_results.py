@@ -10,19 +10,14 @@ from shared.domain.audit_events import AuditEvent
 from shared.domain.batch_files import BatchRow, spreadsheet_safe
 from shared.domain.batch_plans import PlannedRow, is_accepted
 from shared.domain.batch_quotes import over_budget_row
+from shared.domain.entry_lines import entry_lines
 from shared.domain.identity import Caller
 from shared.domain.ids import CHUNK_ROWS, chunks_of
 from shared.domain.key_views import KeySetView, KeyView
 from shared.domain.ledger import Document
+from shared.domain.receipt_views import OverBudgetRow, ProviderTotal, ReceiptLine, ReceiptView
 from shared.domain.settlements import SYSTEM_ACTOR
-from shared.domain.views import (
-    OverBudgetRow,
-    ProviderTotal,
-    ReceiptLine,
-    ReceiptView,
-    generation_view,
-    row_counts,
-)
+from shared.domain.views import generation_view, row_counts
 from shared.errors import Conflict, InvariantBroken, Unavailable
 from shared.ports import BatchFiles, Clock, Records
 from shared.ports.receipts import ReceiptSigner
@@ -129,11 +124,8 @@ class BatchResults:
         self, batch: Document, left_out: Sequence[tuple[BatchRow, PlannedRow]]
     ) -> ReceiptView:
         entries = [entry async for entry in self.records.resolutions(batch["batch_id"])]
-        lines = [
-            ReceiptLine(**{name: entry[name] for name in ReceiptLine.model_fields})
-            for entry in entries
-        ]
-        _check_complete(batch, len(lines))
+        lines = [line for entry in entries for line in _receipt_lines(entry)]
+        _check_complete(batch, len(entries))
         amount_micros = sum(line.amount_micros for line in lines)
         if amount_micros != batch["spent_micros"]:
             raise InvariantBroken("A receipt does not add up to what the ledger booked.")
@@ -164,6 +156,18 @@ class BatchResults:
             last = first + CHUNK_ROWS - 1
             for record in await self.records.batch_generations(batch["batch_id"], first, last):
                 yield generation_view(record).model_dump_json().encode() + b"\n"
+
+
+def _receipt_lines(entry: Document) -> list[ReceiptLine]:
+    """An entry as lines of the receipt: one for each attempt."""
+    names = ("generation_id", "row", "item_id")
+    shared = {name: entry[name] for name in names}
+    return [
+        ReceiptLine(
+            **shared, **{name: value for name, value in vars(line).items() if name != "failure"}
+        )
+        for line in entry_lines(entry)
+    ]
 
 
 def _provider_totals(lines: Sequence[ReceiptLine]) -> tuple[ProviderTotal, ...]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from shared.domain.audit_events import AuditEvent
 from shared.domain.batch_plans import PlannedRow, is_accepted
 from shared.domain.batch_quotes import over_budget_row
-from shared.domain.identity import CLAIM_BY_ROLE, Caller, require_sight
+from shared.domain.identity import CLAIM_BY_ROLE, Caller, Permission, Reach, require, require_reach
 from shared.domain.ids import chunk_of, partition_of
 from shared.domain.ledger import Document
 from shared.domain.parked_work import WAITING
@@ -36,6 +36,7 @@ from shared.services.batch_admission import (
 )
 from shared.services.batch_planning import NO_ROWS
 
+NO_BATCHES = "Your role does not submit batches."
 NO_SUCH = "There is no such batch."
 ITEMS_PER_PAGE_MAX = 100
 
@@ -54,6 +55,7 @@ class Batches:
 
     async def submit(self, order: BatchOrder, orchestrations: Orchestrations) -> BatchView:
         """Plan, reserve in one transaction, start; a repeat starts nothing new."""
+        require_reach(order.caller, Permission.BATCHES_CREATE, Reach.OWN, NO_BATCHES)
         standing = await self._standing(order)
         if standing is None:
             standing = await self.admission.admit(order, orchestrations)
@@ -88,7 +90,7 @@ class Batches:
 
     async def cancel(self, caller: Caller, batch_id: str, correlation_id: str) -> BatchView:
         """Let the running wave end and start no further one; what was not called is released."""
-        batch = await self.visible(caller, batch_id)
+        batch = await self.visible(caller, batch_id, Permission.BATCHES_CANCEL)
         overage = self.admission.overage
         if batch["status"] in WAITING and overage is not None:
             if await overage.cancel(caller, batch, correlation_id):
@@ -130,14 +132,19 @@ class Batches:
         more = str(last + 1) if last < batch["rows"] else None
         return BatchItemList(items=tuple(items), continuation=more)
 
-    async def visible(self, caller: Caller, batch_id: str) -> Document:
+    async def visible(
+        self,
+        caller: Caller,
+        batch_id: str,
+        permission: Permission = Permission.BATCHES_READ,
+    ) -> Document:
         """The record of a batch the caller may see; NotFound for everything else."""
         if partition_of(batch_id) is None:
             raise NotFound(NO_SUCH)
         batch = await self.records.batch(batch_id)
         if batch is None:
             raise NotFound(NO_SUCH)
-        require_sight(caller, owner_of(batch), "batch")
+        require(caller, permission, owner_of(batch), "batch")
         return batch
 
     async def is_cancel_requested(self, batch_id: str) -> bool:

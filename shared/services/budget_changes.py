@@ -8,7 +8,7 @@ from typing import Any
 
 from shared.domain.budget_policies import BudgetPolicy, rule_of
 from shared.domain.budgets import Scope
-from shared.domain.identity import Caller, Role
+from shared.domain.identity import Caller, Permission, Reach
 from shared.domain.periods import Calendar, PeriodKind, PeriodRule
 from shared.errors import FieldFault, Invalid, NotFound, PolicyDenied, PreconditionFailed
 
@@ -41,8 +41,8 @@ def check_may_change(caller: Caller, scope: Scope) -> None:
     """Managers set budgets inside their department, Org Admins all; nobody sets their own."""
     if scope.kind == "user" and scope.scope_id == caller.key:
         raise PolicyDenied("Nobody may set their own budget; ask somebody else.")
-    lowest = Role.ORG_ADMIN if scope.kind == "department" else Role.DEPT_MANAGER
-    if caller.role < lowest:
+    least = Reach.ORGANISATION if scope.kind == "department" else Reach.DEPARTMENT
+    if caller.reach(Permission.BUDGETS_WRITE) < least:
         raise PolicyDenied("Your role may not change this budget.")
 
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import re
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from shared.domain.audit_events import AuditEvent
 from shared.domain.budget_policies import (
@@ -15,7 +15,7 @@ from shared.domain.budget_policies import (
 )
 from shared.domain.budget_views import BudgetList, BudgetView, budget_view
 from shared.domain.budgets import Charge, Scope
-from shared.domain.identity import CLAIM_BY_ROLE, Caller, Principal, Role
+from shared.domain.identity import CLAIM_BY_ROLE, Caller, Permission, Principal, Reach, Role
 from shared.domain.ids import DEPARTMENT_ID_PATTERN, Partition
 from shared.domain.periods import MONTH_PATTERN, month_of
 from shared.errors import (
@@ -41,6 +41,7 @@ from shared.services.budget_periods import BudgetPeriods, no_budget
 from shared.services.calendars import Calendars
 
 MONTH = re.compile(MONTH_PATTERN)
+_WRITE = Permission.BUDGETS_WRITE
 PUT_TRIES_MAX = 4  # of a change to whichever policy stands
 OPENING_TIME_MAX = timedelta(hours=2)  # far longer than any request, even if a clock is set
 _GUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -91,8 +92,8 @@ class Budgets:
         continuation: str | None = None,
     ) -> BudgetList:
         """A page of a department's budgets that the caller may see, in order of their scopes."""
-        department = await self._department(caller, department_id)
-        all_people = caller.role >= Role.DEPT_MANAGER
+        department = await self._department(caller, department_id, Permission.BUDGETS_READ)
+        all_people = caller.reach(Permission.BUDGETS_READ) >= Reach.DEPARTMENT
         page = await self.policies.policies(department, after=continuation or "")
         seen = [
             policy
@@ -120,7 +121,7 @@ class Budgets:
         for whichever stands.
         """
         for tries_left in reversed(range(PUT_TRIES_MAX)):
-            found = await self._found(caller, scope_name, department_id)
+            found = await self._found(caller, scope_name, department_id, _WRITE)
             try:
                 return await self._replace(caller, found, change, expected, correlation_id)
             except PreconditionFailed:
@@ -165,7 +166,7 @@ class Budgets:
         correlation_id: str,
     ) -> None:
         """End a policy: what is committed stays booked, nothing new is reserved."""
-        found = await self._found(caller, scope_name, department_id)
+        found = await self._found(caller, scope_name, department_id, _WRITE)
         check_may_change(caller, found.scope)
         standing = expected_policy(found.policy, expected)
         if standing is None or standing.deleted:
@@ -245,13 +246,18 @@ class Budgets:
         actor_role: str,
         correlation_id: str,
     ) -> None:
-        """Apply to the present period, and to the next: a clock ahead of ours may have opened it.
+        """Apply to the period in which it was changed, the present one and the next.
 
-        It stays pending for a while: somebody may just be opening a period from the policy before.
+        The first may be over when its writer died or met a replica that lagged; the next may have
+        been opened by a clock ahead of ours. It stays pending for a while: somebody may just be
+        opening a period from the policy before.
         """
         calendar = await self.calendars.of(department_id)
-        period = calendar.period_at(self.clock.now())
-        for each in (period, calendar.following(period)):
+        now = self.clock.now()
+        present = calendar.period_at(now)
+        changed_at = datetime.fromisoformat(policy.changed_at) if policy.changed_at else now
+        changed = calendar.period_at(changed_at)
+        for each in dict.fromkeys((changed, present, calendar.following(present))):
             partition = Partition(department_id, each)
             await self._apply(partition, policy, actor, actor_role, correlation_id)
 
@@ -294,17 +300,23 @@ class Budgets:
             )
         check_allocation(revised, budget)
 
-    async def _found(self, caller: Caller, scope_name: str, department_id: str | None) -> _Found:
+    async def _found(
+        self,
+        caller: Caller,
+        scope_name: str,
+        department_id: str | None,
+        permission: Permission = Permission.BUDGETS_READ,
+    ) -> _Found:
         named = _SCOPE.fullmatch(scope_name)
         if named is None:
             raise NotFound(NO_SUCH)
         if named["user"]:
-            department, scope = await self._user(caller, named["user"])
+            department, scope = await self._user(caller, named["user"], permission)
         elif named["department"]:
-            department = await self._department(caller, named["department"])
+            department = await self._department(caller, named["department"], permission)
             scope = Scope("department", department)
         else:
-            department = await self._department(caller, department_id)
+            department = await self._department(caller, department_id, permission)
             scope = (
                 Scope("project", named["project"])
                 if named["project"]
@@ -312,26 +324,30 @@ class Budgets:
             )
         return _Found(department, scope, await self.policies.policy(department, scope))
 
-    async def _department(self, caller: Caller, department_id: str | None) -> str:
+    async def _department(
+        self, caller: Caller, department_id: str | None, permission: Permission
+    ) -> str:
         """A department whose budgets the caller may look at; their own unless they name one."""
         if department_id is None or department_id == caller.department_id:
             return caller.department_id
         known = await self.directory.has_department(caller.tenant_id, department_id)
-        if caller.role < Role.ORG_ADMIN or not known:
+        if caller.reach(permission) < Reach.ORGANISATION or not known:
             raise NotFound(NO_SUCH)
         return department_id
 
-    async def _user(self, caller: Caller, object_id: str) -> tuple[str, Scope]:
+    async def _user(
+        self, caller: Caller, object_id: str, permission: Permission
+    ) -> tuple[str, Scope]:
         wanted = caller.principal.object_id if object_id == "me" else object_id
         principal = Principal(caller.tenant_id, wanted, Role.STANDARD_USER)
         user = await self.directory.user(principal)
         own = wanted == caller.principal.object_id
         managed = (
             user is not None
-            and caller.role >= Role.DEPT_MANAGER
+            and caller.reach(permission) >= Reach.DEPARTMENT
             and user.department_id == caller.department_id
         )
-        if user is None or not (own or managed or caller.role >= Role.ORG_ADMIN):
+        if user is None or not (own or managed or caller.reach(permission) >= Reach.ORGANISATION):
             raise NotFound(NO_SUCH)
         return user.department_id, Scope("user", principal.key)
 

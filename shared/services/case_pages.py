@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from shared.domain.cases import Case, CaseFilter, organisation_cases
-from shared.domain.identity import Caller, Role
+from shared.domain.identity import Caller, Permission, Reach
 from shared.domain.ids import Partition
 from shared.domain.reconciliation_views import CaseList, CaseView
 from shared.errors import FieldFault, Invalid, PolicyDenied
@@ -73,6 +73,7 @@ class CasePages:
         """Organisation-wide from Org Admin, the own department's from Dept Manager."""
         if caller.tenant_id != self.tenant_id:
             return False
-        if caller.role >= Role.ORG_ADMIN:
+        reach = caller.reach(Permission.CASES_READ)
+        if reach == Reach.ORGANISATION:
             return True
-        return caller.role >= Role.DEPT_MANAGER and partition.department_id == caller.department_id
+        return reach == Reach.DEPARTMENT and partition.department_id == caller.department_id

@@ -24,7 +24,8 @@ from shared.domain.cases import (
     organisation_cases,
     partition_of_case,
 )
-from shared.domain.identity import CLAIM_BY_ROLE, Caller, Role
+from shared.domain.entry_lines import provider_share
+from shared.domain.identity import CLAIM_BY_ROLE, Caller, Permission, Reach
 from shared.domain.ledger import Document
 from shared.domain.money import aud_micros
 from shared.domain.price_catalogues import PriceCatalogues
@@ -98,7 +99,7 @@ class Cases:
     ) -> CaseView:
         """Decide a case; the same decision again finds it decided."""
         case = await self._visible(caller, case_id)
-        if caller.role < Role.ORG_ADMIN:
+        if caller.reach(Permission.CASES_CLOSE) < Reach.ORGANISATION:
             await self._note_denial(caller, case, correlation_id)
             raise PolicyDenied("Only an Org Admin decides cases.")
         if case.status == "closed":
@@ -181,7 +182,8 @@ class Cases:
             entry = await self.store.entry(case.subject)
             if entry is None and case.has_entry:
                 raise Unavailable("The entry could not be read yet.", retry_after_s=1)
-        amount, usd = (entry["amount_micros"], entry["usd_micros"]) if entry else (0, 0)
+        share = provider_share(entry, case.provider) if entry and case.provider else entry
+        amount, usd = (share["amount_micros"], share["usd_micros"]) if share else (0, 0)
         return amount + chain.corrected_micros, usd + chain.corrected_usd_micros
 
     async def _payer(

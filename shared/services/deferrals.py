@@ -13,6 +13,7 @@ from shared.ports.parked_work import ParkedWork
 from shared.services.alerts import Alerts
 from shared.services.approvals import Ending
 from shared.services.budget_periods import BudgetPeriods
+from shared.services.departures import Departures
 from shared.services.repricing import Repricing
 
 ADMITTED = "admitted"
@@ -30,6 +31,7 @@ class Deferrals:
     periods: BudgetPeriods
     clock: Clock
     alerts: Alerts | None = None  # told of every reservation
+    departures: Departures | None = None  # asked before it; nobody is in proofs of money alone
 
     async def release(self, operation_id: str) -> Ending:
         """Price anew and reserve, once; a budget that refuses again ends it, and costs nothing."""
@@ -40,6 +42,8 @@ class Deferrals:
         if now < datetime.fromisoformat(work.record["starts_at"]):
             raise Unavailable("Its period has not started yet.", retry_after_s=1)
         try:
+            if self.departures is not None:
+                await self.departures.check(work)
             priced, changes = await self.repricing.priced(work, now)
             await self._reserve(priced, changes | {"starts_at": None}, now.isoformat())
         except PeriodNotOpen as unopened:

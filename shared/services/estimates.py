@@ -41,13 +41,16 @@ from shared.domain.models import MODELS, RETIRED_MODELS, retirement_refusal
 from shared.domain.price_catalogues import PriceCatalogues
 from shared.domain.prices import PriceCatalogue, Quote
 from shared.domain.privacy_policies import EffectivePolicy
-from shared.domain.views import quote_view
+from shared.domain.routes import pinned_route
+from shared.domain.routing import routed
+from shared.domain.views import quote_view, routing_view
 from shared.errors import BudgetExceeded, FieldFault, Frozen, Invalid
 from shared.ports import Clock
 from shared.services.budgets import Budgets
 from shared.services.freezes import FreezeWatch
 from shared.services.privacy import residency_refusal
 from shared.services.privacy_policies import PolicyWatch
+from shared.services.routing import Routing
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ class Estimates:
     """Quotes from the same catalogues that reservations use; nothing is written."""
 
     catalogues: PriceCatalogues
+    routing: Routing
     budgets: Budgets
     freezes: FreezeWatch
     clock: Clock
@@ -69,9 +73,13 @@ class Estimates:
     ) -> EstimateView:
         """The worst case of a request; Invalid if its model cannot serve it."""
         now = self.clock.now()
-        catalogue = self.catalogues.at(now)
+        route = None
+        if request.is_routed:
+            around = await self.routing.surroundings(caller, now)
+            route = routed(request, around, reference_images)
+            request = route.candidates[0].request(request)
         resolved, capability = resolve_request(request)
-        quote = catalogue.quote(resolved, reference_images)
+        quote = self.catalogues.at(now).quote(resolved, reference_images)
         state = await self._state(caller, charge)
         refusals = [
             *_reference_refusals(capability, reference_images),
@@ -91,6 +99,7 @@ class Estimates:
             residency=capability.residency,
             deprecation=deprecation_view(capability, now.date()),
             exchange_rate=self._exchange_rate(now),
+            routing=routing_view(route or pinned_route(resolved, quote)),
         )
 
     async def compare(
@@ -119,8 +128,9 @@ class Estimates:
         """What a whole file would cost, row by row; a faulty file is refused as a batch is."""
         now = self.clock.now()
         catalogue = self.catalogues.at(now)
+        around = await self.routing.surroundings(caller, now)
         planned = await asyncio.to_thread(
-            lambda: [planned_row(row, catalogue) for row in rows]  # parsing may take seconds
+            lambda: [planned_row(row, around) for row in rows]  # parsing may take seconds
         )
         state = await self._state(caller, charge)
         totals = totals_of(planned)

@@ -19,7 +19,7 @@ from shared.domain.freezes import (
     targets_of_scopes,
 )
 from shared.domain.freezes_views import FreezeList, FreezeView
-from shared.domain.identity import CLAIM_BY_ROLE, Caller, Principal, Role
+from shared.domain.identity import CLAIM_BY_ROLE, Caller, Permission, Principal, Reach, Role
 from shared.domain.ledger import Reservation, partition_for
 from shared.domain.work import WorkItem
 from shared.errors import Conflict, Frozen, Invalid, NotFound, PolicyDenied, Unavailable
@@ -99,15 +99,17 @@ class Freezes:
             return None
         return _refusal(freeze, self.clock.now())
 
-    async def pause_s(self, item: WorkItem) -> float | None:
+    async def pause_s(self, item: WorkItem, model: str | None = None) -> float | None:
         """How long an attempt must wait before it asks again; None if it may go on.
+
+        `model` is who shall be asked, if that is not the first choice of the work.
 
         Raises Unavailable when it is not known whether spending is frozen.
         """
         owner = item.owner
         scopes = item.charge.scopes()
         targets = [
-            *targets_of_models([item.request.model]),
+            *targets_of_models([model or item.request.model]),
             *targets_of_scopes(owner.department_id, scopes),
         ]
         freeze = await self._standing(owner.tenant_id, targets)
@@ -247,16 +249,22 @@ class Freezes:
         )
         await self.ledger.note_event(freeze_partition(caller.tenant_id), event)
 
-    async def _may_switch(self, caller: Caller, target: Target) -> bool:
-        if caller.role >= Role.ORG_ADMIN:
+    async def _may_switch(
+        self,
+        caller: Caller,
+        target: Target,
+        permission: Permission = Permission.FREEZES_WRITE,
+    ) -> bool:
+        reach = caller.reach(permission)
+        if reach == Reach.ORGANISATION:
             return True
-        if caller.role < Role.DEPT_MANAGER:
+        if reach < Reach.DEPARTMENT:
             return False
         return await self._department_of(caller, target) == caller.department_id
 
     async def _may_see(self, caller: Caller, target: Target) -> bool:
         return target.kind in ("global", "provider", "model") or await self._may_switch(
-            caller, target
+            caller, target, Permission.FREEZES_READ
         )
 
     async def _department_of(self, caller: Caller, target: Target) -> str | None:
@@ -268,7 +276,7 @@ class Freezes:
 
 
 def _require_manager(caller: Caller) -> None:
-    if caller.role < Role.DEPT_MANAGER:
+    if caller.reach(Permission.FREEZES_READ) < Reach.DEPARTMENT:
         raise PolicyDenied("Only managers and administrators see what is frozen.")
 
 

@@ -3,21 +3,39 @@
 import asyncio
 import logging
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 
 from shared.domain.audit_events import AuditEvent
 from shared.domain.budgets import Charge
 from shared.domain.generations import GenerationRequest, request_hash, resolve_request
 from shared.domain.history import GenerationFilter, HistoryCursor, HistoryRange
-from shared.domain.identity import CLAIM_BY_ROLE, Caller, Ownership, Role, require_sight
+from shared.domain.identity import (
+    CLAIM_BY_ROLE,
+    Caller,
+    Ownership,
+    Permission,
+    Reach,
+    require,
+    require_reach,
+)
 from shared.domain.ids import Partition, operation_of, partition_of
 from shared.domain.ledger import Document, Hold, Reservation, partition_for
 from shared.domain.parked_work import WAITING
 from shared.domain.price_catalogues import PriceCatalogues
+from shared.domain.routes import route_in_audit
+from shared.domain.routing import routed
 from shared.domain.views import TERMINAL, GenerationList, GenerationView, generation_view
 from shared.domain.work import WorkItem, owner_of
 from shared.domain.would_fit import would_fit
-from shared.errors import BudgetExceeded, Conflict, Invalid, NotFound, Unavailable
+from shared.errors import (
+    BudgetExceeded,
+    Conflict,
+    Invalid,
+    NotFound,
+    PolicyDenied,
+    Rejected,
+    Unavailable,
+)
 from shared.ports import (
     Clock,
     Directory,
@@ -28,12 +46,15 @@ from shared.services.admission import Admission
 from shared.services.attempts import Attempts
 from shared.services.overage import Overage, Wanted
 from shared.services.privacy import PrivacyScreen, Requester, ScreenedRequest
+from shared.services.routing import Routing
 from shared.services.settlements import Settlements
 from shared.services.work import WorkItems
 
-WAIT_PAUSE_S = 0.25
+WAIT_PAUSE_S = 0.05
 WAIT_PAUSE_S_MAX = 2.0
 PAGES_PER_CALL_MAX = 36  # partitions looked at for one history page: bounds its cost
+EARLIER_MAX = 20  # looked at for a client that repeats itself without a key
+NO_GENERATIONS = "Your role does not generate pictures."
 NO_SUCH = "There is no such generation."
 
 logger = logging.getLogger("eig.generations")
@@ -50,6 +71,7 @@ class Generations:
     attempts: Attempts
     settlements: Settlements
     catalogues: PriceCatalogues
+    routing: Routing
     clock: Clock
     overage: Overage | None = None  # nobody to ask in proofs of money alone
     privacy: PrivacyScreen | None = None  # nothing to hide in such proofs
@@ -65,31 +87,20 @@ class Generations:
         orchestrations: Orchestrations,
     ) -> GenerationView:
         """Screen, price, reserve, start; the same key and body give the same generation."""
-        resolved, _ = resolve_request(request)
-        asked = self._hash_of(resolved, charge)
+        require_reach(caller, Permission.GENERATIONS_CREATE, Reach.OWN, NO_GENERATIONS)
+        asked = self._hash_of(request, charge)
         generation_id = await self.admission.operation_id(caller, "generation", key)
-        now = self.clock.now()
         try:
-            quote = self.catalogues.at(now).quote(resolved)
-        except Invalid:  # a repeat of what was admitted before its model was retired goes on
+            item = await self._routed(caller, request, charge, generation_id, correlation_id)
+        except (Invalid, PolicyDenied) as refusal:  # what was admitted before goes on
             if not await self._was_admitted(generation_id, asked):
+                await self._note_no_route(caller, generation_id, correlation_id, refusal)
                 raise
             return await self._replay(generation_id, orchestrations)
-        screened = await self._screened(caller, generation_id, resolved, asked, correlation_id)
+        screened = await self._screened(caller, generation_id, item.request, asked, correlation_id)
         if screened is None:
             return await self._replay(generation_id, orchestrations)
-        item = WorkItem(
-            generation_id=generation_id,
-            request=screened.request,
-            quote=quote,
-            owner=Ownership(caller.tenant_id, caller.department_id, caller.key),
-            actor_role=CLAIM_BY_ROLE[caller.role],
-            correlation_id=correlation_id,
-            created_at=now.isoformat(),
-            project_id=charge.project_id,
-            cost_centre_id=charge.cost_centre_id,
-            privacy=screened.kept,
-        )
+        item = replace(item, request=screened.request, privacy=screened.kept)
         wanted = _reservation(item, asked)
         try:
             reserved = await self.admission.reserve(caller, wanted, quietly=True)
@@ -99,6 +110,21 @@ class Generations:
             await self._start(generation_id, orchestrations)
             return generation_view(item.record())
         return await self._replay(generation_id, orchestrations)
+
+    async def earlier(
+        self, caller: Caller, request: GenerationRequest, charge: Charge, since: datetime
+    ) -> GenerationView | None:
+        """The newest of the last few that this caller asked for in the same words since then."""
+        asked = self._hash_of(request, charge)
+        calendar = await self.admission.calendars.of(caller.department_id)
+        partition = Partition(caller.department_id, calendar.period_at(self.clock.now()))
+        own = GenerationFilter(caller.tenant_id, user_key=caller.key, since=since.isoformat())
+        page = await self.records.generations(partition, own, None, EARLIER_MAX)
+        for document in page.documents:
+            if document["batch_id"] is None:
+                if await self._was_admitted(document["generation_id"], asked):
+                    return generation_view(document)
+        return None
 
     async def get(self, caller: Caller, generation_id: str) -> GenerationView:
         """One generation the caller may see; NotFound for everything else."""
@@ -125,7 +151,7 @@ class Generations:
         self, caller: Caller, generation_id: str, correlation_id: str
     ) -> GenerationView:
         """Stop a generation before its provider is called; afterwards it is too late (409)."""
-        record = await self._visible(caller, generation_id)
+        record = await self._visible(caller, generation_id, Permission.GENERATIONS_CANCEL)
         if record["batch_id"]:
             raise Conflict("Cancel the batch instead.", code="part_of_batch")
         if record["status"] == "canceled":
@@ -166,12 +192,12 @@ class Generations:
         """One page of what the caller may see, month by month, newest first within each."""
         wanted = replace(wanted, tenant_id=caller.tenant_id)
         window = HistoryRange.of(since, until, self.clock.now().date())
-        if caller.role < Role.DEPT_MANAGER:
+        if caller.reach(Permission.GENERATIONS_READ) < Reach.DEPARTMENT:
             if wanted.user_key not in (None, caller.key):
                 return GenerationList(items=(), continuation=None)
             wanted = replace(wanted, user_key=caller.key)
         departments = [caller.department_id]
-        if caller.role >= Role.ORG_ADMIN:
+        if caller.reach(Permission.GENERATIONS_READ) >= Reach.ORGANISATION:
             departments = sorted(await self.directory.departments())
         calendars = [await self.admission.calendars.of(each) for each in departments]
         oldest = [calendar.period_of_month(window.oldest) for calendar in calendars]
@@ -190,6 +216,55 @@ class Generations:
             found += [generation_view(document) for document in page.documents]
             cursor = cursor.after(page.continuation, window, departments)
         return GenerationList(items=tuple(found), continuation=cursor.text() if cursor else None)
+
+    async def _routed(
+        self,
+        caller: Caller,
+        request: GenerationRequest,
+        charge: Charge,
+        generation_id: str,
+        correlation_id: str,
+    ) -> WorkItem:
+        """The work that a request makes, at the prices and on the route of this moment."""
+        now = self.clock.now()
+        around = await self.routing.surroundings(caller, now)
+        route = routed(request, around)
+        wanted = route.candidates[0].request(request)
+        return WorkItem(
+            generation_id=generation_id,
+            request=wanted,
+            quote=around.quote(wanted, 0),
+            owner=Ownership(caller.tenant_id, caller.department_id, caller.key),
+            actor_role=CLAIM_BY_ROLE[caller.role],
+            correlation_id=correlation_id,
+            created_at=now.isoformat(),
+            project_id=charge.project_id,
+            cost_centre_id=charge.cost_centre_id,
+            planned_route=route,
+        )
+
+    async def _note_no_route(
+        self, caller: Caller, generation_id: str, correlation_id: str, refusal: Rejected
+    ) -> None:
+        """Leave an audit event where somebody's rules, and not the request, were in the way."""
+        if isinstance(refusal, Invalid) and refusal.problem_code != "no_candidate":
+            return
+        excluded = refusal.extra.get("excluded", ())
+        event = AuditEvent(
+            action=f"routing.denied.{self.clock.new_id()}",
+            object_id=generation_id,
+            actor=caller.key,
+            actor_role=CLAIM_BY_ROLE[caller.role],
+            outcome="denied",
+            occurred_at=self.clock.now().isoformat(),
+            correlation_id=correlation_id,
+            reason=refusal.problem_code,
+            details={
+                "model": refusal.extra.get("model"),
+                "excluded": ",".join(f"{each['model']}:{each['code']}" for each in excluded),
+            },
+        )
+        await self.admission.ledger.note_event(partition_for(generation_id), event)
 
     async def _was_admitted(self, generation_id: str, asked: str) -> bool:
         hold = await self.admission.ledger.hold(generation_id)
@@ -247,8 +322,10 @@ class Generations:
         """What a repeat under the same key must match: the request as it was asked, and who pays.
 
         The texts are in it by their keyed hashes: nobody can guess what the screen has covered.
+        A model that is named gives its own defaults; who serves the rest may differ each time.
         """
-        fields = request.model_dump(mode="json")
+        wanted = request if request.is_routed else resolve_request(request)[0]
+        fields = wanted.model_dump(mode="json", exclude=None if request.is_routed else {"routing"})
         if self.privacy is not None:
             fields |= self.privacy.keyed_texts(request)
         return request_hash("generation", fields, [scope.name for scope in charge.scopes()])
@@ -271,13 +348,18 @@ class Generations:
         except Exception:
             logger.exception("start left to the sweep", extra={"generation_id": generation_id})
 
-    async def _visible(self, caller: Caller, generation_id: str) -> Document:
+    async def _visible(
+        self,
+        caller: Caller,
+        generation_id: str,
+        permission: Permission = Permission.GENERATIONS_READ,
+    ) -> Document:
         if partition_of(generation_id) is None:
             raise NotFound(NO_SUCH)
         record = await self.records.generation(generation_id)
         if record is None:
             raise NotFound(NO_SUCH)
-        require_sight(caller, owner_of(record), "generation")
+        require(caller, permission, owner_of(record), "generation")
         return record
 
 
@@ -307,6 +389,7 @@ def _reservation(item: WorkItem, asked: str) -> Reservation:
             "reserved_micros": item.quote.amount_micros,
             "price_version": item.quote.price_version,
             "exchange_rate_version": item.quote.exchange_rate_version,
+            **route_in_audit(item.route),
         },
     )
     return Reservation(hold=hold, record=item.record(), event=event)

@@ -18,7 +18,16 @@ from shared.domain.grants import (
     check_same,
     surcharge_micros,
 )
-from shared.domain.identity import CLAIM_BY_ROLE, Caller, Ownership, Principal, Role, require_sight
+from shared.domain.identity import (
+    CLAIM_BY_ROLE,
+    Caller,
+    Ownership,
+    Permission,
+    Principal,
+    Reach,
+    Role,
+    require,
+)
 from shared.domain.ids import DEPARTMENT_ID_PATTERN, Partition, operation_id, partition_of
 from shared.errors import (
     Conflict,
@@ -108,18 +117,18 @@ class Grants:
             surcharge_percent=order.surcharge_percent,
             surcharge_micros=surcharge,
         )
-        if caller.role < Role.ORG_ADMIN:
+        if caller.reach(Permission.GRANTS_WRITE) < Reach.ORGANISATION:
             await self._check_department_covers(partition, grant)
         await self._commit(caller, grant, correlation_id)
         return grant_view(await self.store.find(grant_id) or grant)
 
     async def get(self, caller: Caller, grant_id: str) -> GrantView:
         """One grant of a department the caller manages."""
-        return grant_view(await self._visible(caller, grant_id))
+        return grant_view(await self._visible(caller, grant_id, Permission.GRANTS_READ))
 
     async def list(self, caller: Caller, department_id: str | None, *, active: bool) -> GrantList:
         """The grants of a department, of this period and the one before."""
-        department = await self._department(caller, department_id)
+        department = await self._department(caller, department_id, Permission.GRANTS_READ)
         _require_manager(caller)
         present = await self.calendars.partition(department)
         calendar = await self.calendars.of(department)
@@ -133,9 +142,10 @@ class Grants:
 
     async def end(self, caller: Caller, grant_id: str, correlation_id: str) -> GrantView:
         """End a grant early: by an Org Admin, or by a manager who could have given it."""
-        grant = await self._visible(caller, grant_id)
+        grant = await self._visible(caller, grant_id, Permission.GRANTS_WRITE)
         is_departments = any(scope.kind == "department" for scope in grant.scopes)
-        if caller.role < Role.ORG_ADMIN and (grant.kind == "override" or is_departments):
+        is_admin = caller.reach(Permission.GRANTS_WRITE) >= Reach.ORGANISATION
+        if not is_admin and (grant.kind == "override" or is_departments):
             raise await self._end_denied(caller, grant, correlation_id)
         if grant.status == "active":
             role = CLAIM_BY_ROLE[caller.role]
@@ -211,6 +221,7 @@ class Grants:
 
     async def _scopes(self, caller: Caller, order: GrantOrder) -> tuple[tuple[Scope, ...], str]:
         """The named budgets, which all lie in one department the caller may look at."""
+        permission = _permission_for(order)
         found: list[Scope] = []
         departments = set()
         for name in order.scopes:
@@ -222,24 +233,26 @@ class Grants:
                 user = await self.directory.user(person)
                 if user is None:
                     raise NotFound(NO_SUCH_SCOPE)
-                department = await self._department(caller, user.department_id)
+                department = await self._department(caller, user.department_id, permission)
                 found.append(Scope("user", person.key))
             elif named["kind"] == "department":
-                department = await self._department(caller, named["id"])
+                department = await self._department(caller, named["id"], permission)
                 found.append(Scope("department", department))
             else:
-                department = await self._department(caller, order.department_id)
+                department = await self._department(caller, order.department_id, permission)
                 kind = "project" if named["kind"] == "project" else "cost_centre"
                 found.append(Scope(kind, named["id"]))  # type: ignore[arg-type]
             departments.add(department)
         _check_shape(found, departments, order)
         return tuple(found), departments.pop()
 
-    async def _department(self, caller: Caller, department_id: str | None) -> str:
+    async def _department(
+        self, caller: Caller, department_id: str | None, permission: Permission
+    ) -> str:
         if department_id is None or department_id == caller.department_id:
             return caller.department_id
         known = await self.directory.has_department(caller.tenant_id, department_id)
-        if caller.role < Role.ORG_ADMIN or not known:
+        if caller.reach(permission) < Reach.ORGANISATION or not known:
             raise NotFound(NO_SUCH_SCOPE)
         return department_id
 
@@ -250,9 +263,10 @@ class Grants:
         if order.requested_by in own or any(scope.scope_id == caller.key for scope in scopes):
             raise PolicyDenied("Nobody grants money to themselves.", code="self_grant")
         needs_admin = order.kind == "override" or any(s.kind == "department" for s in scopes)
-        if needs_admin and caller.role < Role.ORG_ADMIN:
+        permission = _permission_for(order)
+        if needs_admin and caller.reach(permission) < Reach.ORGANISATION:
             raise PolicyDenied("This needs an Org Admin.")
-        if caller.role < Role.DEPT_MANAGER:
+        if caller.reach(permission) < Reach.DEPARTMENT:
             raise PolicyDenied("Your role may not raise limits.")
 
     async def _check_department_covers(self, partition: Partition, grant: Grant) -> None:
@@ -275,12 +289,12 @@ class Grants:
                 },
             )
 
-    async def _visible(self, caller: Caller, grant_id: str) -> Grant:
+    async def _visible(self, caller: Caller, grant_id: str, permission: Permission) -> Grant:
         grant = await self.store.find(grant_id) if partition_of(grant_id) else None
-        if grant is None or caller.role < Role.DEPT_MANAGER:
+        if grant is None:
             raise NotFound(NO_SUCH)
         owner = Ownership(grant.tenant_id, grant.partition.department_id, grant.granted_by)
-        require_sight(caller, owner, "grant")
+        require(caller, permission, owner, "grant")
         return grant
 
     async def _end_denied(self, caller: Caller, grant: Grant, correlation_id: str) -> PolicyDenied:
@@ -350,8 +364,13 @@ def _check_shape(scopes: Sequence[Scope], departments: set[str], order: GrantOrd
         raise Invalid("The budgets do not go together.", faults=[FieldFault("/scopes", problem)])
 
 
+def _permission_for(order: GrantOrder) -> Permission:
+    override = order.kind == "override"
+    return Permission.OVERRIDES_CREATE if override else Permission.GRANTS_WRITE
+
+
 def _require_manager(caller: Caller) -> None:
-    if caller.role < Role.DEPT_MANAGER:
+    if caller.reach(Permission.GRANTS_READ) < Reach.DEPARTMENT:
         raise PolicyDenied("Only managers and administrators see grants.")
 
 

@@ -1,4 +1,4 @@
-"""How one picture is stored: its tier, its retention, and the way back from the archive."""
+"""One picture in full: where it comes from, how it is stored, the way back from the archive."""
 
 import asyncio
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from shared.domain.blob_paths import RETENTION_TAG
 from shared.domain.identity import Caller
 from shared.domain.legal_holds import picture_of
+from shared.domain.provenance_views import provenance_view
 from shared.domain.storage_tiers import LifecyclePolicy
 from shared.domain.storage_views import ImageDetailView, ImageStorageView, legal_hold_view
 from shared.domain.views import API_PREFIX
@@ -27,9 +28,10 @@ class ImageDetails:
     policy: LifecyclePolicy
 
     async def get(self, caller: Caller, image_id: str) -> ImageDetailView:
-        """One picture and how it is stored now."""
-        image = await self.images.get(caller, image_id)
-        blob, hold, rehydration = await asyncio.gather(
+        """One picture, its origin, and how it is stored now."""
+        image, record = await self.images.found(caller, image_id)
+        same_as, blob, hold, rehydration = await asyncio.gather(
+            self.images.same_as(caller, image),
             self.storage.state(picture_of(image_id)),
             self.records.hold(image_id),
             self.records.rehydration(image_id),
@@ -51,5 +53,7 @@ class ImageDetails:
         return ImageDetailView(
             **dict(image),
             thumbnail_url=f"{API_PREFIX}/images/{image_id}/thumbnail",
+            same_as=same_as,
+            provenance=provenance_view(record),
             storage=storage,
         )

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from shared.domain.identity import Caller, require_sight
+from shared.domain.identity import Caller, Permission, may, require
 from shared.domain.ids import split_image_id
+from shared.domain.ledger import Document, partition_for
+from shared.domain.provenance_views import first_twin
 from shared.domain.views import API_PREFIX, ImageView, image_view
 from shared.domain.work import owner_of
 from shared.errors import ImageArchived, NotFound
@@ -22,8 +24,23 @@ class Images:
     store: ImageStore
     clock: Clock
 
-    async def get(self, caller: Caller, image_id: str) -> ImageView:
+    async def get(
+        self,
+        caller: Caller,
+        image_id: str,
+        permission: Permission = Permission.GENERATIONS_READ,
+    ) -> ImageView:
         """What is known of a picture; NotFound unless the caller may see its generation."""
+        view, _ = await self.found(caller, image_id, permission)
+        return view
+
+    async def found(
+        self,
+        caller: Caller,
+        image_id: str,
+        permission: Permission = Permission.GENERATIONS_READ,
+    ) -> tuple[ImageView, Document]:
+        """A picture and the record of its generation; NotFound as for `get`."""
         parts = split_image_id(image_id)
         if parts is None:
             raise NotFound(NO_SUCH)
@@ -31,11 +48,25 @@ class Images:
         record = await self.records.generation(generation_id)
         if record is None:
             raise NotFound(NO_SUCH)
-        require_sight(caller, owner_of(record), "image")
+        require(caller, permission, owner_of(record), "image")
         for image in record["images"]:
             if image["index"] == index:
-                return image_view(generation_id, image)
+                return image_view(generation_id, image), record
         raise NotFound(NO_SUCH)
+
+    async def same_as(self, caller: Caller, view: ImageView) -> str | None:
+        """The picture of this department and month that had these bytes first, if not this one.
+
+        Only what the caller may see is named. The bytes are never shared: each picture is stored,
+        held and erased for itself.
+        """
+        generation_id, _ = split_image_id(view.id) or ("", 0)
+        twins = await self.records.generations_with_picture(
+            partition_for(generation_id), view.sha256
+        )
+        seen = [each for each in twins if may(caller, Permission.GENERATIONS_READ, owner_of(each))]
+        first = first_twin(seen, view.sha256)
+        return None if first == view.id else first
 
     async def content(self, caller: Caller, image_id: str) -> ImageBytes:
         """The original bytes."""

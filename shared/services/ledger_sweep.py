@@ -145,7 +145,7 @@ class LedgerSweep:
             age = now - datetime.fromisoformat(record["unknown_since"])
             if age <= self.times.unknown_horizon:
                 return
-            found = expired_report(item, found.attempt)
+            found = expired_report(item, found)
             report.booked_at_maximum += 1
         await self.settlements.settle(item.operation_id, [found])
         report.resolved += 1

@@ -1,11 +1,13 @@
 """Legal holds: who may set and release them, and the tag on the blob that the rules obey."""
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from shared.domain.audit_events import AuditEvent
 from shared.domain.budget_policies import policy_partition
-from shared.domain.identity import CLAIM_BY_ROLE, Caller, Role
+from shared.domain.identity import CLAIM_BY_ROLE, Caller, Permission, Reach
 from shared.domain.legal_holds import LegalHold, picture_of
 from shared.domain.storage_views import LegalHoldView, legal_hold_view
 from shared.errors import Conflict, NotFound, PolicyDenied
@@ -26,6 +28,7 @@ class LegalHolds:
     ledger: Ledger
     directory: Directory
     clock: Clock
+    looked_at: dict[str, str] = field(default_factory=dict)  # by department: the sweep's last one
 
     async def set(
         self, caller: Caller, image_id: str, reason: str, correlation_id: str
@@ -56,16 +59,35 @@ class LegalHolds:
         return legal_hold_view(standing)
 
     async def sweep(self) -> int:
-        """Tag what was decided and not tagged; how many."""
+        """Tag what was decided and not tagged; how many. Standing holds are asserted again, a page
+        of each department in turn: a writer that came late may have undone a tag."""
         applied = 0
         for department_id in await self.directory.departments():
             for hold in await self.records.unapplied_holds(department_id):
-                try:
-                    await self._apply(hold)
-                    applied += 1
-                except Exception:  # one bad blob must not hold up the others
-                    logger.exception("a hold could not be applied")
+                applied += await self._guarded(self._apply(hold))
+            for hold in await self._next_page(department_id):
+                if hold.held:
+                    await self._guarded(self._assert(hold))
         return applied
+
+    async def _next_page(self, department_id: str) -> Sequence[LegalHold]:
+        """The holds that this worker has not looked at for the longest time."""
+        page = await self.records.holds(department_id, self.looked_at.get(department_id, ""))
+        self.looked_at[department_id] = page[-1].image_id if page else ""
+        return page
+
+    async def _assert(self, hold: LegalHold) -> None:
+        """Tag a standing hold, unless it was released since it was read: its revision says so."""
+        await self.storage.set_hold(hold.picture, hold.revision, held=True)
+
+    async def _guarded(self, step: Coroutine[Any, Any, None]) -> bool:
+        """Whether it was done; one bad blob must not hold up the others."""
+        try:
+            await step
+        except Exception:
+            logger.exception("a hold could not be applied")
+            return False
+        return True
 
     async def _apply(self, hold: LegalHold) -> None:
         await self.storage.set_hold(hold.picture, hold.revision, held=hold.held)
@@ -100,7 +122,7 @@ class LegalHolds:
     ) -> LegalHold | None:
         """The hold as it stands, if the caller may decide; a refusal leaves an event."""
         await self.images.get(caller, image_id)
-        if caller.role >= Role.ORG_ADMIN:
+        if caller.reach(Permission.LEGAL_HOLDS_WRITE) >= Reach.ORGANISATION:
             return await self.records.hold(image_id)
         event = AuditEvent(
             action=f"hold.denied.{self.clock.new_id()}",

@@ -3,24 +3,30 @@
 import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.domain.audit_events import AuditEvent
 from shared.domain.budget_policies import BudgetPolicy, budget_object_id, policy_partition
 from shared.domain.budgets import BudgetMode, Overage, Scope
+from shared.domain.departments import department_document_id
+from shared.domain.directory import Actor
 from shared.domain.ids import DEPARTMENT_ID_PATTERN
-from shared.domain.ledger import Document
 from shared.domain.money import MICROS_MAX
 from shared.domain.organisation_policies import OrganisationPolicy, organisation_scope
 from shared.domain.periods import Calendar, PeriodKind, PeriodRule, month_of
-from shared.errors import Invalid, PreconditionFailed
-from shared.ports import BudgetPolicies, Clock, Directory
+from shared.domain.users import DEFAULT_TIER, Personal, Tier, User
+from shared.errors import Conflict, Invalid, PreconditionFailed
+from shared.ports import BudgetPolicies, Clock
 from shared.ports.allocations import OrganisationPolicies
+from shared.services.departments import Departments
+from shared.services.personal_data import PersonalData
+from shared.services.user_changes import UserChanges
 
 GUID_PATTERN = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
-ALL_DEPARTMENTS_PARTITION = "departments"
+SEED = Actor("system:seed", "system", "seed")
+BuiltInRole = Literal["StandardUser", "PowerUser", "DeptManager", "OrgAdmin", "SuperAdmin"]
 FAULTS_SHOWN_MAX = 20
 
 
@@ -38,6 +44,7 @@ class DepartmentEntry(_Entry):
 
     department_id: str = Field(pattern=rf"^{DEPARTMENT_ID_PATTERN}$")
     name: str = Field(min_length=1, max_length=100)
+    parent_id: str | None = Field(default=None, pattern=rf"^{DEPARTMENT_ID_PATTERN}$")
     period: PeriodKind = "month"
     fiscal_start_month: int = Field(default=1, ge=1, le=12)
     mode: BudgetMode = "hard"
@@ -53,11 +60,17 @@ class PayerEntry(_Entry):
 
 
 class UserEntry(_Entry):
-    """A person by identity key, the department that pays, and the cost centre that may as well."""
+    """Somebody by identity key: the department that pays, the role, and perhaps a name."""
 
     object_id: str = Field(pattern=GUID_PATTERN)
+    kind: Literal["person", "service"] = "person"
     department_id: str = Field(pattern=rf"^{DEPARTMENT_ID_PATTERN}$")
     cost_centre_id: str | None = Field(default=None, pattern=rf"^{DEPARTMENT_ID_PATTERN}$")
+    role: BuiltInRole = "StandardUser"
+    tier: Tier = DEFAULT_TIER
+    user_name: str | None = Field(default=None, max_length=200)
+    display_name: str | None = Field(default=None, max_length=200)
+    email: str | None = Field(default=None, max_length=200)
 
 
 class CapEntry(_Entry):
@@ -82,9 +95,13 @@ class OrganisationFile(BaseModel):
 
 @dataclass(frozen=True)
 class Organisation:
-    """Seeds the directory and the first budget policies."""
+    """Seeds the directory and the first budget policies; only this way and the bootstrap make
+    Super Admins, because nobody gives a role as high as their own.
+    """
 
-    directory: Directory
+    departments: Departments
+    people: UserChanges
+    personal: PersonalData
     policies: BudgetPolicies
     organisations: OrganisationPolicies
     clock: Clock
@@ -102,7 +119,54 @@ class Organisation:
             await self._cap_once(file.tenant_id, file.organisation)
         for department_id, policy in _policies(file):
             await self._put_once(department_id, policy)
-        return await self.directory.put(_directory_documents(file))
+        entered = 0
+        for department in file.departments:
+            entered += await self._enter_department(file.tenant_id, department)
+        for user in file.users:
+            entered += await self._enter_user(file.tenant_id, user)
+        return entered
+
+    async def _enter_department(self, tenant_id: str, entry: DepartmentEntry) -> bool:
+        store = self.departments.store
+        if await store.find(tenant_id, department_document_id(entry.department_id)):
+            return False
+        try:
+            await self.departments.enter(
+                tenant_id, entry.department_id, entry.name, entry.parent_id, SEED
+            )
+        except Conflict as taken:
+            if taken.problem_code != "already_exists" or not await store.find(
+                tenant_id, department_document_id(entry.department_id)
+            ):
+                raise
+            return False  # another seed was faster
+        return True
+
+    async def _enter_user(self, tenant_id: str, entry: UserEntry) -> bool:
+        """Somebody whom version 1 of the directory knew had no role there: the file gives it."""
+        standing = await self.people.find(tenant_id, entry.object_id)
+        if standing is not None and standing.revision > 0:
+            return False
+        user = User(
+            tenant_id=tenant_id,
+            object_id=entry.object_id,
+            kind=entry.kind,
+            department_id=entry.department_id,
+            role_id=entry.role,
+            tier=entry.tier,
+            cost_centre_id=entry.cost_centre_id,
+            source="seed",
+        )
+        personal = Personal(entry.user_name, entry.display_name, entry.email)
+        sealed = await self.personal.sealed(user, personal)
+        try:
+            await self.people.write(standing, sealed, SEED)
+        except (Conflict, PreconditionFailed):
+            found = await self.people.find(tenant_id, entry.object_id)
+            if found is None or found.revision == 0:
+                raise
+            return False  # another seed was faster
+        return True
 
     async def _cap_once(self, tenant_id: str, entry: CapEntry) -> None:
         """The organisation's own budget, unless it has one."""
@@ -148,6 +212,9 @@ def _check_departments(file: OrganisationFile) -> None:
         *file.projects,
         *file.cost_centres,
     )
+    for department in file.departments:
+        if department.parent_id is not None and department.parent_id not in known:
+            raise Invalid(f"The department {department.parent_id} is named but not in the file.")
     for entry in entries:
         if entry.department_id not in known:
             raise Invalid(f"The department {entry.department_id} is named but not in the file.")
@@ -181,38 +248,3 @@ def _policies(file: OrganisationFile) -> Iterator[tuple[str, BudgetPolicy]]:
     for user in file.users:
         scope = Scope("user", f"{file.tenant_id}.{user.object_id}")
         yield user.department_id, BudgetPolicy(scope, user.limit_micros)
-
-
-def _directory_documents(file: OrganisationFile) -> list[Document]:
-    departments = [
-        {
-            "id": f"department:{d.department_id}",
-            "pk": file.tenant_id,
-            "type": "department",
-            "department_id": d.department_id,
-            "name": d.name,
-        }
-        for d in file.departments
-    ]
-    index = [
-        {
-            "id": d.department_id,
-            "pk": ALL_DEPARTMENTS_PARTITION,
-            "type": "department_entry",
-            "department_id": d.department_id,
-            "tenant_id": file.tenant_id,
-        }
-        for d in file.departments
-    ]
-    users = [
-        {
-            "id": f"user:{u.object_id}",
-            "pk": file.tenant_id,
-            "type": "user",
-            "object_id": u.object_id,
-            "department_id": u.department_id,
-            "cost_centre_id": u.cost_centre_id,
-        }
-        for u in file.users
-    ]
-    return [*departments, *index, *users]

@@ -11,7 +11,7 @@ from shared.domain.allocations import Transfer, TransferKind
 from shared.domain.audit_events import AuditEvent, Outcome
 from shared.domain.budgets import Budget, Scope
 from shared.domain.generations import request_hash
-from shared.domain.identity import CLAIM_BY_ROLE, Caller, Role
+from shared.domain.identity import CLAIM_BY_ROLE, Caller, Permission, Reach
 from shared.domain.ids import Partition
 from shared.domain.organisation_policies import (
     OrganisationPolicy,
@@ -79,7 +79,7 @@ class OrganisationBudgets:
 
     async def get(self, caller: Caller, month: str | None) -> OrganisationBudgetView:
         """The budget in the period that contains a month 'yyyymm' (default: now)."""
-        _require_admin(caller)
+        _require_admin(caller, Permission.ALLOCATIONS_READ)
         return await self._shown(await self._policy(caller), month)
 
     async def put(
@@ -139,7 +139,7 @@ class OrganisationBudgets:
         self, caller: Caller, month: str | None, continuation: str | None, limit: int
     ) -> AllocationList:
         """Movements of the period that contains a month, by people and by the system."""
-        _require_admin(caller)
+        _require_admin(caller, Permission.ALLOCATIONS_READ)
         policy = await self._policy(caller)
         period = policy.calendar.period_of_month(month or self._month())
         partition = cap_partition(caller.tenant_id, period)
@@ -290,7 +290,7 @@ class OrganisationBudgets:
 
     async def _admit(self, caller: Caller, action: str, correlation_id: str) -> None:
         try:
-            _require_admin(caller)
+            _require_admin(caller, Permission.ALLOCATIONS_WRITE)
         except PolicyDenied as refusal:
             await self._deny(caller, action, correlation_id, refusal)
             raise
@@ -342,8 +342,8 @@ class OrganisationBudgets:
         return month_of(self.allocations.clock.now())
 
 
-def _require_admin(caller: Caller) -> None:
-    if caller.role < Role.ORG_ADMIN:
+def _require_admin(caller: Caller, permission: Permission) -> None:
+    if caller.reach(permission) < Reach.ORGANISATION:
         raise PolicyDenied("Only administrators of the organisation may do this.")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from shared.domain.audit_events import AuditEvent, Outcome
 from shared.domain.generations import GenerationRequest
 from shared.domain.identifiers import Finding, merged
-from shared.domain.identity import CLAIM_BY_ROLE, Caller, Role
+from shared.domain.identity import CLAIM_BY_ROLE, Caller, Permission, Reach
 from shared.domain.ids import operation_of
 from shared.domain.ledger import partition_for
 from shared.domain.models import MODELS
@@ -118,7 +118,7 @@ class PrivacyScreen:
         """What would happen to a text, under the policy that holds or a draft of it."""
         policy = await self.watch.effective(caller.tenant_id, caller.department_id)
         if draft is not None:
-            if caller.role < Role.DEPT_MANAGER:
+            if caller.reach(Permission.PRIVACY_READ) < Reach.DEPARTMENT:
                 raise PolicyDenied("Only managers and administrators try drafts.")
             check_rules(draft.rules)
             policy = EffectivePolicy(draft, policy.organisation)

@@ -5,7 +5,16 @@ from datetime import datetime
 
 from shared.domain.audit_events import AuditEvent, Outcome
 from shared.domain.identifiers import DataClass
-from shared.domain.identity import CLAIM_BY_ROLE, Caller, Ownership, Principal, Role, require_sight
+from shared.domain.identity import (
+    CLAIM_BY_ROLE,
+    Caller,
+    Ownership,
+    Permission,
+    Principal,
+    Reach,
+    Role,
+    require,
+)
 from shared.domain.privacy_overrides import (
     OVERRIDE_TIME_MAX,
     PrivacyOverride,
@@ -21,6 +30,7 @@ from shared.ports.privacy import PrivacyStore
 
 NO_SUCH = "There is no such override."
 MANAGERS_ONLY = "Only managers and administrators decide about overrides."
+_READ, _WRITE = Permission.PRIVACY_OVERRIDES_READ, Permission.PRIVACY_OVERRIDES_WRITE
 
 
 @dataclass(frozen=True)
@@ -48,7 +58,7 @@ class PrivacyOverrides:
     ) -> PrivacyOverrideView:
         """Grant an override; one of health information waits for a second person."""
         await self._require_manager(caller, correlation_id)
-        department_id = await self._department(caller, order.department_id)
+        department_id = await self._department(caller, order.department_id, _WRITE)
         now = self.clock.now()
         if not now < order.ends_at <= now + OVERRIDE_TIME_MAX:
             hours = int(OVERRIDE_TIME_MAX.total_seconds() // 3_600)
@@ -73,25 +83,26 @@ class PrivacyOverrides:
     async def list(self, caller: Caller, department_id: str | None) -> PrivacyOverrideList:
         """The overrides of a department that have not ended."""
         _check_manager(caller)
-        department = await self._department(caller, department_id)
+        department = await self._department(caller, department_id, _READ)
         found = await self.store.overrides(department, self.clock.now().isoformat())
         return PrivacyOverrideList(items=tuple(self._view(each) for each in found))
 
     async def get(self, caller: Caller, override_id: str) -> PrivacyOverrideView:
         """One override of a department the caller manages."""
         _check_manager(caller)
-        return self._view(await self._visible(caller, override_id))
+        return self._view(await self._visible(caller, override_id, _READ))
 
     async def approve(
         self, caller: Caller, override_id: str, correlation_id: str
     ) -> PrivacyOverrideView:
         """The second person's word: from now on the override lets data through."""
         await self._require_manager(caller, correlation_id)
-        override = await self._visible(caller, override_id)
+        override = await self._visible(caller, override_id, _WRITE)
         if override.status != "pending" or self._is_over(override):
             raise Conflict("It does not wait for an approval.", code="already_decided")
         # Neither who granted it nor who profits from it is a second person.
-        if caller.key in (override.granted_by, override.user_key):
+        profits = override.profits(caller.key, caller.department_id)
+        if profits or caller.key == override.granted_by:
             refusal = PolicyDenied("Somebody else must approve this.", code="second_person_needed")
             await self._note_denial(caller, override.override_id, refusal, correlation_id)
             raise refusal
@@ -103,7 +114,7 @@ class PrivacyOverrides:
     ) -> PrivacyOverrideView:
         """End an override before its time."""
         await self._require_manager(caller, correlation_id)
-        override = await self._visible(caller, override_id)
+        override = await self._visible(caller, override_id, _WRITE)
         if override.status == "ended":
             return self._view(override)
         ended = replace(override, status="ended", ended_by=caller.key)
@@ -138,21 +149,25 @@ class PrivacyOverrides:
         )
         await self.store.put_override(override, event)
 
-    async def _visible(self, caller: Caller, override_id: str) -> PrivacyOverride:
+    async def _visible(
+        self, caller: Caller, override_id: str, permission: Permission
+    ) -> PrivacyOverride:
         if department_of_override(override_id) is None:
             raise NotFound(NO_SUCH)
         override = await self.store.override(override_id)
         if override is None:
             raise NotFound(NO_SUCH)
         owner = Ownership(override.tenant_id, override.department_id, override.granted_by)
-        require_sight(caller, owner, "override")
+        require(caller, permission, owner, "override")
         return override
 
-    async def _department(self, caller: Caller, department_id: str | None) -> str:
+    async def _department(
+        self, caller: Caller, department_id: str | None, permission: Permission
+    ) -> str:
         if department_id is None or department_id == caller.department_id:
             return caller.department_id
         known = await self.directory.has_department(caller.tenant_id, department_id)
-        if caller.role < Role.ORG_ADMIN or not known:
+        if caller.reach(permission) < Reach.ORGANISATION or not known:
             raise NotFound("There is no such department.")
         return department_id
 
@@ -177,7 +192,7 @@ class PrivacyOverrides:
         return datetime.fromisoformat(override.ends_at) <= self.clock.now()
 
     async def _require_manager(self, caller: Caller, correlation_id: str) -> None:
-        if caller.role < Role.DEPT_MANAGER:
+        if caller.reach(_WRITE) < Reach.DEPARTMENT:
             refusal = PolicyDenied(MANAGERS_ONLY)
             await self._note_denial(caller, caller.department_id, refusal, correlation_id)
             raise refusal
@@ -216,5 +231,5 @@ class PrivacyOverrides:
 
 
 def _check_manager(caller: Caller) -> None:
-    if caller.role < Role.DEPT_MANAGER:
+    if caller.reach(_READ) < Reach.DEPARTMENT:
         raise PolicyDenied(MANAGERS_ONLY)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from shared.domain.alert_channels import ORGANISATION_WIDE
 from shared.domain.audit_events import AuditEvent, Outcome
-from shared.domain.identity import CLAIM_BY_ROLE, Caller, Role
+from shared.domain.identity import CLAIM_BY_ROLE, Caller, Permission, Reach
 from shared.domain.privacy_policies import (
     EffectivePolicy,
     PrivacyPolicy,
@@ -65,7 +65,7 @@ class PrivacyPolicies:
 
     async def get(self, caller: Caller, owner: str) -> PrivacyPolicyView:
         """An owner's policy; revision 0 shows what holds while nobody has written one."""
-        if caller.role < Role.DEPT_MANAGER:
+        if caller.reach(Permission.PRIVACY_READ) < Reach.DEPARTMENT:
             raise PolicyDenied("Only managers and administrators see privacy policies.")
         await self._check_owner(caller, owner)
         policy = await self.store.policy(caller.tenant_id, owner) or PrivacyPolicy(owner)
@@ -85,10 +85,10 @@ class PrivacyPolicies:
         `expected` is the revision the caller has read, 0 for a policy that must not exist yet, or
         None for whichever stands.
         """
-        if caller.role < Role.ORG_ADMIN:
+        if caller.reach(Permission.PRIVACY_WRITE) < Reach.ORGANISATION:
             await self._note_denial(caller, correlation_id)
             raise PolicyDenied(ADMINS_ONLY)
-        await self._check_owner(caller, owner)
+        await self._check_owner(caller, owner, Permission.PRIVACY_WRITE)
         check_rules(wanted.rules)
         before = await self.store.policy(caller.tenant_id, owner)
         _check_expected(before, expected)
@@ -113,11 +113,13 @@ class PrivacyPolicies:
         standing = await self.store.policy(tenant_id, ORGANISATION_WIDE)
         return EffectivePolicy(policy, standing or PrivacyPolicy(ORGANISATION_WIDE))
 
-    async def _check_owner(self, caller: Caller, owner: str) -> None:
+    async def _check_owner(
+        self, caller: Caller, owner: str, permission: Permission = Permission.PRIVACY_READ
+    ) -> None:
         """Raise NotFound unless the caller looks after this owner."""
         if owner == caller.department_id:
             return
-        if caller.role < Role.ORG_ADMIN:
+        if caller.reach(permission) < Reach.ORGANISATION:
             raise NotFound(NO_SUCH)
         if owner == ORGANISATION_WIDE:
             return

@@ -75,7 +75,7 @@ class ProviderBatches:
         claim = await self.results.claims.find(batch_id, number)
         if claim is None:
             waiting = await self._items(batch_id, await self.work.waiting_rows(batch_id, number))
-            items = [(row, item) for row, item in waiting if not item.is_erased]
+            items = [(row, item) for row, item in waiting if await self._may_leave(item)]
             if cancel or not items:
                 return self._shown("over", None, cancel)
             pause_s = await self.pause_s(items[0][1])
@@ -133,6 +133,9 @@ class ProviderBatches:
             window -= self.clock.now() - datetime.fromisoformat(claim.created_at)
         pause_s = self.times.poll_pause.total_seconds()
         return Look(stage, cancel, pause_s, max(0.0, window.total_seconds()))
+
+    async def _may_leave(self, item: WorkItem) -> bool:
+        return not item.is_erased and await self.attempts.may_leave(item, item.request.model)
 
     async def _items(self, batch_id: str, rows: Sequence[int]) -> list[tuple[int, WorkItem]]:
         return [(row, await self.work.find(row_generation_id(batch_id, row))) for row in rows]

@@ -1,62 +1,172 @@
-"""The per-worker gate in front of each provider: so many at a time, so many starts a minute."""
+"""The gate in front of each provider: its health, its limits for all workers, slots of this one.
+
+Starts are tokens in buckets that all workers share; calls under way are slots of this worker, for a
+worker that dies cannot give back what it holds elsewhere. Whoever is not admitted is told when to
+ask again and waits in a durable timer. When the shared buckets do not answer, the worker's own
+apply: every worker then has the whole limit, and the provider's own 429 is the last word.
+"""
 
 import asyncio
+import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import timedelta
 
+from shared.domain.attempts import ProviderOutcome
+from shared.domain.token_buckets import Lane, Limit, Receipt, Want
+from shared.domain.waiting_lines import Priority
+from shared.errors import Unavailable
 from shared.ports import Clock
+from shared.services.provider_health import ProviderHealths
+from shared.services.token_buckets import Answer, TokenBuckets
+from shared.services.worker_buckets import WorkerBuckets
+from shared.services.worker_slots import WorkerSlots
 
 SLOT_WAIT_S = 2.0  # longer waits belong in the orchestrator's durable timer, not in an activity
-SECONDS_PER_MINUTE = 60.0
+STORE_TIME_S = 2.0  # for an answer of the shared buckets; then the worker's own decide
+SILENT_FOR = timedelta(seconds=5)  # a store that did not answer is not asked again
+NEVER_WAIT_S = 3_600.0  # a limit that can never be met was configured so: look again in an hour
+MINUTE_S, DAY_S = 60, 86_400
+BUCKETS = "starts"  # the document of a provider, alone in its partition
+
+logger = logging.getLogger("eig.provider_gate")
 
 
 @dataclass(frozen=True)
 class GateLimit:
-    """What one worker may ask of a provider; the provider's own 429 is the last word."""
+    """What may be asked of a provider: calls at a time by one worker, starts by all together."""
 
     concurrent_max: int
     starts_per_minute: int
+    starts_per_day: int | None = None
+    model_starts_per_minute: Mapping[str, int] = field(default_factory=dict)  # of a deployment
+
+    def quotas(self, model: str) -> tuple[tuple[Limit, int], ...]:
+        """The buckets that one start takes a token of, each with what a provider allows."""
+        named = [("minute", self.starts_per_minute, MINUTE_S)]
+        if self.starts_per_day is not None:
+            named.append(("day", self.starts_per_day, DAY_S))
+        if model in self.model_starts_per_minute:
+            named.append((f"minute:{model}", self.model_starts_per_minute[model], MINUTE_S))
+        return tuple(
+            (Limit.strict(name, quota, period_s), quota) for name, quota, period_s in named
+        )
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Not now: ask again after so many seconds."""
+
+    seconds: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class _Entered:
+    """What a call that goes on in this task holds."""
+
+    department_id: str
+    probe_id: str | None
+
+
+_entered: ContextVar[tuple[_Entered, ...]] = ContextVar("entered", default=())
+
+
+def partition_of_provider(provider: str) -> str:
+    """Where the buckets of a provider are kept."""
+    return f"provider|{provider}"
 
 
 class ProviderGate:
-    """A semaphore and a token bucket per provider; a bucket holds one minute of starts."""
+    """Admits starts; `enter` and `leave` are called by one and the same task."""
 
-    def __init__(self, limits: Mapping[str, GateLimit], clock: Clock) -> None:
+    def __init__(
+        self,
+        limits: Mapping[str, GateLimit],
+        clock: Clock,
+        buckets: TokenBuckets | None = None,
+        health: ProviderHealths | None = None,
+    ) -> None:
+        """Without buckets or health (in proofs and tests) this worker is the only one."""
         self._limits = dict(limits)
         self._clock = clock
-        self._slots = {
-            name: asyncio.Semaphore(limit.concurrent_max) for name, limit in limits.items()
-        }
-        self._tokens = {name: float(limit.starts_per_minute) for name, limit in limits.items()}
-        self._filled_at: dict[str, datetime] = {}
+        self._silent_until = clock.now()
+        self._own = TokenBuckets(WorkerBuckets(), clock)
+        self._shared = buckets or self._own
+        self._health = health
+        self._slots = {name: WorkerSlots(limit.concurrent_max) for name, limit in limits.items()}
 
-    async def enter(self, provider: str) -> float | None:
-        """None when admitted (call `leave` after); otherwise the seconds to wait before asking."""
-        wait_s = self._token_wait_s(provider)
-        if wait_s > 0:
-            return wait_s
-        self._tokens[provider] -= 1  # before the wait, so that others see it is taken
+    @property
+    def limits(self) -> Mapping[str, GateLimit]:
+        return self._limits
+
+    def slots(self, provider: str) -> WorkerSlots:
+        """The slots of this worker."""
+        return self._slots[provider]
+
+    async def enter(
+        self, provider: str, model: str, department_id: str, priority: Priority
+    ) -> Wait | None:
+        """None when admitted (call `leave` after); otherwise when to ask again, and why."""
+        if self._health is not None:
+            closed_s = await self._health.closed_for_s(provider)
+            if closed_s is not None:
+                return Wait(closed_s, "provider_unhealthy")
+        slots = self._slots[provider]
+        if not await slots.acquire(priority, department_id, SLOT_WAIT_S):
+            return Wait(SLOT_WAIT_S, "provider_slots")
+        admitted = False
         try:
-            await asyncio.wait_for(self._slots[provider].acquire(), SLOT_WAIT_S)
-        except BaseException as stopped:
-            self._tokens[provider] += 1
-            if isinstance(stopped, TimeoutError):
-                return SLOT_WAIT_S
-            raise
+            wait = await self._start(provider, model, department_id, priority)
+            admitted = wait is None
+            return wait
+        finally:
+            if not admitted:
+                slots.release(department_id)
+
+    async def leave(
+        self, provider: str, outcome: ProviderOutcome | None, latency_s: float | None = None
+    ) -> None:
+        """Give the slot back; the start stays counted. Without an outcome nothing was sent."""
+        *others, entered = _entered.get()
+        _entered.set(tuple(others))
+        self._slots[provider].release(entered.department_id)
+        if self._health is not None:
+            await self._health.note(provider, outcome, latency_s, entered.probe_id)
+
+    async def _start(
+        self, provider: str, model: str, department_id: str, priority: Priority
+    ) -> Wait | None:
+        wants = [Want(BUCKETS, limit, 1) for limit, _ in self._limits[provider].quotas(model)]
+        answer = await self._take(provider, wants, Lane(priority, department_id))
+        if not answer.taken:
+            wait_s = NEVER_WAIT_S if answer.wait_s is None else answer.wait_s
+            return Wait(wait_s, "provider_limit")
+        probe_id = None
+        if self._health is not None:
+            probe = await self._health.admit(provider)
+            if probe.wait_s is not None:
+                await self._give_back(provider, answer.receipts)
+                return Wait(probe.wait_s, "provider_unhealthy")
+            probe_id = probe.probe_id
+        _entered.set((*_entered.get(), _Entered(department_id, probe_id)))
         return None
 
-    def leave(self, provider: str) -> None:
-        """Give the slot back; the start stays counted."""
-        self._slots[provider].release()
+    async def _take(self, provider: str, wants: list[Want], lane: Lane) -> Answer:
+        partition = partition_of_provider(provider)
+        if not timedelta() < self._silent_until - self._clock.now() <= SILENT_FOR:
+            try:
+                async with asyncio.timeout(STORE_TIME_S):
+                    return await self._shared.take(partition, wants, lane)
+            except (Unavailable, TimeoutError):
+                logger.warning("limits are this worker's own", extra={"code": provider})
+                self._silent_until = self._clock.now() + SILENT_FOR
+        return await self._own.take(partition, wants, lane)
 
-    def _token_wait_s(self, provider: str) -> float:
-        limit = self._limits[provider].starts_per_minute
-        now = self._clock.now()
-        elapsed_s = (now - self._filled_at.get(provider, now)).total_seconds()
-        self._filled_at[provider] = now
-        earned = elapsed_s * limit / SECONDS_PER_MINUTE
-        self._tokens[provider] = min(float(limit), self._tokens[provider] + earned)
-        if self._tokens[provider] >= 1:
-            return 0.0
-        return (1 - self._tokens[provider]) * SECONDS_PER_MINUTE / limit
+    async def _give_back(self, provider: str, receipts: tuple[Receipt, ...]) -> None:
+        try:
+            async with asyncio.timeout(STORE_TIME_S):
+                await self._shared.give_back(partition_of_provider(provider), receipts)
+        except (Unavailable, TimeoutError):
+            logger.warning("a start was not given back", extra={"code": provider})

@@ -17,9 +17,10 @@ from shared.domain.attempts import AttemptReport, Failure
 from shared.domain.audit_events import AuditEvent
 from shared.domain.cases import Case, Ruling, organisation_cases
 from shared.domain.freezes import Target, freeze_partition
-from shared.domain.identity import CLAIM_BY_ROLE, Caller, Role
+from shared.domain.identity import CLAIM_BY_ROLE, Caller, Permission, Reach
 from shared.domain.ids import Partition
 from shared.domain.models import MODELS
+from shared.domain.reconciliation import Item
 from shared.domain.reconciliation_cases import Finding, FindingTerms, findings
 from shared.domain.reconciliation_views import (
     ReconciliationList,
@@ -185,16 +186,7 @@ class Reconciliation:
             # First the attempt's own traces, as the sweep does it: no call can follow this.
             report = await self.attempts.stop(work, "sweeper")
             if report.ending == "unknown":
-                report = AttemptReport(
-                    generation_id=item.generation_id,
-                    attempt=report.attempt,
-                    ending="ended",
-                    failure=Failure.TIMEOUT,
-                    reason=FOUND_IN_EXPORT,
-                    usd_micros=item.billed_usd_micros,
-                    request_id=item.request_id,
-                    job_id=item.job_id,
-                )
+                report = _from_export(report, item, gathered.provider)
             await self.settlements.settle(work.operation_id, [report])
             resolved += 1
         return resolved
@@ -281,7 +273,7 @@ class Reconciliation:
 
 
 def _require_admin(caller: Caller) -> None:
-    if caller.role < Role.ORG_ADMIN:
+    if caller.reach(Permission.RECONCILIATIONS_WRITE) < Reach.ORGANISATION:
         raise PolicyDenied("Only an Org Admin reconciles.")
 
 
@@ -306,4 +298,25 @@ def _case_event(case: Case, action: str, now: str, correlation_id: str) -> Audit
             "billed_usd_micros": case.billed_usd_micros,
             "booked_usd_micros": case.booked_usd_micros,
         },
+    )
+
+
+def _from_export(unknown: AttemptReport, item: Item, provider: str) -> AttemptReport:
+    """The end of an attempt that only the provider's export knows of.
+
+    What earlier attempts at the same provider were billed is in the export's sum as well.
+    """
+    earlier = sum(line.usd_micros for line in unknown.lines if line.provider == provider)
+    return AttemptReport(
+        generation_id=unknown.generation_id,
+        attempt=unknown.attempt,
+        candidate=unknown.candidate,
+        lines=unknown.lines,
+        held_micros=unknown.held_micros,
+        ending="ended",
+        failure=Failure.TIMEOUT,
+        reason=FOUND_IN_EXPORT,
+        usd_micros=max(0, item.billed_usd_micros - earlier),
+        request_id=item.request_id,
+        job_id=item.job_id,
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 
 from shared.domain.attempts import Billed
+from shared.domain.entry_lines import provider_share
 from shared.domain.generations import GenerationRequest
 from shared.domain.ids import Partition, operation_of, partition_of
 from shared.domain.ledger import Document
@@ -61,7 +62,7 @@ class ReconciliationGathering:
         resolutions = await self._resolutions(partitions, provider, day)
         lines = await self._attributed(partitions, lines)
         work = await self._open_work(partitions, provider)
-        await self._look_up(lines, resolutions, work)
+        await self._look_up(provider, lines, resolutions, work)
         corrected_usd: Counter[str] = Counter()
         for partition in partitions:
             for entry in await self.store.corrections(partition, provider):
@@ -91,7 +92,7 @@ class ReconciliationGathering:
     ) -> dict[str, Document]:
         since, until = (day - AROUND).isoformat(), (day + 2 * AROUND).isoformat()
         return {
-            entry["generation_id"]: entry
+            entry["generation_id"]: provider_share(entry, provider)
             for partition in partitions
             for entry in await self.store.entries(partition, provider, since, until)
         }
@@ -130,6 +131,7 @@ class ReconciliationGathering:
 
     async def _look_up(
         self,
+        provider: str,
         lines: Sequence[BilledLine],
         resolutions: dict[str, Document],
         work: dict[str, OpenWork],
@@ -145,7 +147,7 @@ class ReconciliationGathering:
                 continue
             entry = await self.store.entry(generation_id)
             if entry is not None:
-                resolutions[generation_id] = entry
+                resolutions[generation_id] = provider_share(entry, provider)
             elif await self._is_open(generation_id):
                 work[generation_id] = OpenWork(generation_id, model or "?", unknown=False)
 

@@ -10,7 +10,7 @@ from shared.domain.alerts import ChannelKind
 from shared.domain.audit_events import AuditEvent, Outcome
 from shared.domain.budgets import Budget, Charge
 from shared.domain.freezes import Target, standing_freeze, targets_of_scopes
-from shared.domain.identity import CLAIM_BY_ROLE, Caller
+from shared.domain.identity import CLAIM_BY_ROLE, Caller, Permission
 from shared.domain.image_notices import RehydrationNotice, rehydration_notice
 from shared.domain.legal_holds import picture_of
 from shared.domain.rehydrations import HOURS_MAX, UNDER_WAY, Rehydration
@@ -61,7 +61,7 @@ class Rehydrations:
         self, caller: Caller, image_id: str, priority: Priority, correlation_id: str
     ) -> RehydrationView:
         """Start a rehydration, or show the one that is under way; BudgetExceeded if it is dear."""
-        await self.images.get(caller, image_id)
+        await self.images.get(caller, image_id, Permission.IMAGES_REHYDRATE)
         for _ in range(ASK_TRIES_MAX):
             blob = await self.storage.state(picture_of(image_id))
             if blob is None:
@@ -75,7 +75,7 @@ class Rehydrations:
             if blob.readable:
                 raise Conflict("The picture can be read as it is.", code="not_archived")
             wanted = await self._wanted(caller, image_id, blob, standing, priority, correlation_id)
-            await self._check_not_frozen(caller, wanted)
+            await self._check_not_frozen(wanted)
             if await self.records.put_rehydration(wanted, wanted.event("asked")):
                 return self.view(await self._carried_out(wanted))
         raise Conflict("Others are asking for this picture at the same time; try again.")
@@ -92,6 +92,8 @@ class Rehydrations:
                 try:
                     after = await self._looked_after(rehydration)
                     moved += after.revision != rehydration.revision
+                except Frozen:  # it waits
+                    continue
                 except Rejected:  # its record says so now
                     moved += 1
                 except Exception:  # one bad picture must not hold up the others
@@ -136,25 +138,26 @@ class Rehydrations:
         )
 
     async def _carried_out(self, rehydration: Rehydration) -> Rehydration:
-        """Charge, then start; a refusal ends it."""
+        """Charge, then start; a refusal ends it, and sees to it that nobody charges it later."""
         if rehydration.status != "asked":
             return rehydration
+        await self._check_not_frozen(rehydration)
+        budgets: Sequence[Budget] | None = None
         try:
             budgets = await self._charge(rehydration)
         except Rejected as refusal:
-            await self._moved(rehydration, "refused", reason=refusal.problem_code)
-            raise
+            now = self.clock.now().isoformat()
+            if await self.ledger.give_up(rehydration.adjustment(now), now):
+                await self._moved(rehydration, "refused", reason=refusal.problem_code)
+                raise
+            # Another worker has charged it, when a limit was raised: it is paid for.
         if budgets and self.alerts is not None:
             await self.alerts.note(rehydration.adjustment("").partition, budgets)
         try:
             await self.storage.rehydrate(rehydration.picture, rehydration.priority)
         except NotFound:
             return await self._moved(rehydration, "ended", reason="deleted")
-        moved = await self._moved(rehydration, "pending")
-        if moved.status == "refused" and moved.number == rehydration.number:
-            # Another worker was refused, and a limit was raised before we asked: it is paid for.
-            moved = await self._moved(moved, "pending", reason=None)
-        return moved
+        return await self._moved(rehydration, "pending")
 
     async def _charge(self, rehydration: Rehydration) -> Sequence[Budget] | None:
         adjustment = rehydration.adjustment(self.clock.now().isoformat())
@@ -229,21 +232,21 @@ class Rehydrations:
             raise InvariantBroken("The record of a rehydration has vanished.")
         return standing
 
-    async def _check_not_frozen(self, caller: Caller, wanted: Rehydration) -> None:
+    async def _check_not_frozen(self, wanted: Rehydration) -> None:
         """Raise Frozen, and leave an event, if new spending of the payers is stopped."""
         if self.freezes is None:
             return
         charge = wanted.charge
         targets = [Target("global"), *targets_of_scopes(charge.department_id, charge.scopes())]
-        standing = await self.freezes.current(caller.tenant_id)
+        standing = await self.freezes.current(wanted.tenant_id)
         freeze = standing_freeze(standing, targets, self.clock.now())
         if freeze is None:
             return
         event = AuditEvent(
             action=f"rehydration.denied.{self.clock.new_id()}",
             object_id=wanted.image_id,
-            actor=caller.key,
-            actor_role=CLAIM_BY_ROLE[caller.role],
+            actor=wanted.asked_by,
+            actor_role=wanted.asked_role,
             outcome="denied",
             occurred_at=self.clock.now().isoformat(),
             correlation_id=wanted.correlation_id,

@@ -10,7 +10,7 @@ from shared.domain.anomalies import WINDOW_DAYS, anomalies
 from shared.domain.budgets import Budget, Scope
 from shared.domain.entries import Entry
 from shared.domain.forecasts import HISTORY_DAYS_MAX, BurnDown, Standing, burn_down, trimmed
-from shared.domain.identity import Caller, Role
+from shared.domain.identity import Caller, Permission, Reach
 from shared.domain.ids import Partition
 from shared.domain.periods import Calendar
 from shared.domain.report_views import (
@@ -177,7 +177,7 @@ class Reports:
         department_id: str | None,
     ) -> tuple[SpendTable, Span]:
         span = self._span(since, until)
-        own = caller.key if caller.role < Role.DEPT_MANAGER else None
+        own = caller.key if caller.reach(Permission.REPORTS_READ) < Reach.DEPARTMENT else None
         table = SpendTable(by)
         await self._fill(table, await self._departments(caller, department_id), span, own)
         return table, span
@@ -189,7 +189,7 @@ class Reports:
 
     async def _departments(self, caller: Caller, department_id: str | None) -> list[str]:
         """Where to look: one's own department, or any of the tenant's for an Org Admin."""
-        if caller.role < Role.ORG_ADMIN:
+        if caller.reach(Permission.REPORTS_READ) < Reach.ORGANISATION:
             if department_id not in (None, caller.department_id):
                 raise NotFound(NO_SUCH)
             return [caller.department_id]
@@ -236,5 +236,5 @@ class Reports:
 
 
 def _require_manager(caller: Caller) -> None:
-    if caller.role < Role.DEPT_MANAGER:
+    if caller.reach(Permission.REPORTS_READ) < Reach.DEPARTMENT:
         raise PolicyDenied("This report is for Dept Managers and Org Admins.")

@@ -6,13 +6,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from shared.domain.batch_files import BatchRow
-from shared.domain.batch_plans import BatchChunk, PlannedRow
-from shared.domain.batch_quotes import BatchPrices, PricedRow, planned_row, priced_row
+from shared.domain.batch_plans import BatchChunk, PlannedQuote, PlannedRow
+from shared.domain.batch_quotes import BatchPrices, PricedRow, priced_row, unplanned
 from shared.domain.generations import resolve_request
 from shared.domain.ids import chunks_of
 from shared.domain.parked_work import Parked
 from shared.domain.price_catalogues import PriceCatalogues
 from shared.domain.prices import PriceCatalogue
+from shared.domain.routes import read_route, requoted
 from shared.domain.work import read_work_item
 from shared.errors import Invalid
 from shared.services.batch_planning import BatchPlanning, faulty_row
@@ -38,10 +39,14 @@ class Repricing:
         catalogue = self.catalogues.at(now)
         if work.kind == "batch":
             return await self._batch(work, catalogue)
-        resolved, _ = resolve_request(read_work_item(work.record).request)
-        quote = catalogue.quote(resolved)
+        item = read_work_item(work.record)
+        quote = catalogue.quote(resolve_request(item.request)[0])
         hold = replace(work.hold, amount_micros=quote.amount_micros, usd_micros=quote.usd_micros)
-        return replace(work, hold=hold), {"quote": vars(quote)}
+        changes: dict[str, Any] = {"quote": vars(quote)}
+        if item.planned_route is not None:
+            route = requoted(item.planned_route, item.request, catalogue.quote)
+            changes["route"] = route.as_json()
+        return replace(work, hold=hold), changes
 
     async def _batch(
         self, work: Parked, catalogue: PriceCatalogue
@@ -100,10 +105,14 @@ def _priced_chunk(chunk: BatchChunk, plan: str, catalogue: PriceCatalogue) -> Ba
 
 
 def _priced_row(row: PlannedRow, catalogue: PriceCatalogue) -> PlannedRow:
+    """The row at other prices, or with the fault that it has by now; its order of models stays."""
     if row.request is None:
         return row
-    checked = BatchRow(row.row, row.line, row.item_id, row.request, ())
-    priced = planned_row(checked, catalogue)
-    return row.model_copy(
-        update={"request": priced.request, "quote": priced.quote, "faults": priced.faults}
-    )
+    try:
+        quote = catalogue.quote(resolve_request(row.request)[0])
+        route = requoted(read_route(row.route), row.request, catalogue.quote) if row.route else None
+    except Invalid as refusal:
+        faults = unplanned(row, refusal).faults
+        return row.model_copy(update={"request": None, "quote": None, "faults": faults})
+    priced = PlannedQuote(usd_micros=quote.usd_micros, amount_micros=quote.amount_micros)
+    return row.model_copy(update={"quote": priced, "route": route.as_json() if route else None})

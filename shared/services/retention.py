@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from shared.domain.audit_events import AuditEvent
 from shared.domain.blob_paths import RETENTION_TAG
-from shared.domain.identity import CLAIM_BY_ROLE, Caller, Role
+from shared.domain.identity import CLAIM_BY_ROLE, Caller, Permission, Reach
 from shared.domain.retention import RetentionPolicy, retention_classes
 from shared.domain.storage_tiers import LifecyclePolicy
 from shared.domain.storage_views import RetentionView, retention_view
@@ -54,7 +54,7 @@ class Retention:
             fault = FieldFault("/retention", f"one of {known}")
             raise Invalid("There is no such retention class.", faults=[fault])
         standing = await self.records.retention(department_id)
-        if caller.role < Role.ORG_ADMIN:
+        if caller.reach(Permission.RETENTION_WRITE) < Reach.ORGANISATION:
             await self._note_denial(caller, standing, correlation_id)
             raise PolicyDenied("Only an Org Admin changes how long pictures are kept.")
         if expected not in (None, standing.revision):
@@ -88,7 +88,7 @@ class Retention:
         if caller.department_id == department_id:
             return
         known = await self.directory.has_department(caller.tenant_id, department_id)
-        if caller.role < Role.ORG_ADMIN or not known:
+        if caller.reach(Permission.RETENTION_READ) < Reach.ORGANISATION or not known:
             raise NotFound(NO_SUCH)
 
     async def _note_denial(

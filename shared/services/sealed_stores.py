@@ -11,12 +11,13 @@ from datetime import datetime
 from typing import Any
 
 from shared.domain.adjustments import Adjustment
+from shared.domain.attempt_markers import AttemptMarker
 from shared.domain.audit_events import AuditEvent
 from shared.domain.batch_plans import BatchChunk
 from shared.domain.budgets import Budget, Scope
 from shared.domain.history import GenerationFilter
 from shared.domain.ids import Partition
-from shared.domain.ledger import AttemptMarker, Document, Hold, Reservation, Resolution
+from shared.domain.ledger import Document, Hold, Reservation, Resolution
 from shared.ports import BatchFiles, Ledger, Page, Records
 from shared.services.sealed_documents import SealedDocuments
 
@@ -57,6 +58,9 @@ class SealedLedger:
     async def adjust(self, adjustment: Adjustment) -> tuple[Budget, ...] | None:
         return await self._ledger.adjust(adjustment)
 
+    async def give_up(self, adjustment: Adjustment, given_up_at: str) -> bool:
+        return await self._ledger.give_up(adjustment, given_up_at)
+
     async def begin_attempt(self, marker: AttemptMarker) -> AttemptMarker:
         return await self._ledger.begin_attempt(marker)
 
@@ -88,6 +92,12 @@ class SealedRecords:
     ) -> Page:
         page = await self._records.generations(partition, wanted, continuation, limit)
         return replace(page, documents=await self._documents.opened(page.documents))
+
+    async def generations_with_picture(
+        self, partition: Partition, sha256: str
+    ) -> Sequence[Document]:
+        """Their prompts stay sealed: nobody reads those of a comparison."""
+        return await self._records.generations_with_picture(partition, sha256)
 
     async def batch_generations(self, batch_id: str, first: int, last: int) -> Sequence[Document]:
         found = await self._records.batch_generations(batch_id, first, last)

@@ -9,7 +9,7 @@ from typing import Literal
 
 from shared.domain.audit_events import AuditEvent
 from shared.domain.entries import Entry
-from shared.domain.identity import CLAIM_BY_ROLE, Caller, Role
+from shared.domain.identity import CLAIM_BY_ROLE, Caller, Permission, Reach
 from shared.domain.ids import Partition
 from shared.domain.periods import MONTH_PATTERN
 from shared.domain.statement_views import (
@@ -98,7 +98,8 @@ class ChargebackStatements:
 
     async def periods(self, caller: Caller, department_id: str | None) -> PeriodList:
         """A department's last periods; for an Org Admin who names none, each one's last two."""
-        if caller.role < Role.ORG_ADMIN or department_id is not None:
+        everywhere = caller.reach(Permission.STATEMENTS_READ) >= Reach.ORGANISATION
+        if not everywhere or department_id is not None:
             wanted = department_id or caller.department_id
             await self._require_sight(caller, wanted)
             return PeriodList(items=tuple(await self._periods(wanted, PERIODS_LISTED)))
@@ -203,11 +204,11 @@ class ChargebackStatements:
         return calendar.start(period), calendar.end(period)
 
     async def _require_sight(self, caller: Caller, department_id: str) -> None:
-        if caller.role < Role.DEPT_MANAGER:
+        if caller.reach(Permission.STATEMENTS_READ) < Reach.DEPARTMENT:
             raise PolicyDenied("Statements are for Dept Managers and Org Admins.")
         own = department_id == caller.department_id
         if not own and (
-            caller.role < Role.ORG_ADMIN
+            caller.reach(Permission.STATEMENTS_READ) < Reach.ORGANISATION
             or not await self.directory.has_department(caller.tenant_id, department_id)
         ):
             raise NotFound(NO_SUCH)
@@ -215,7 +216,7 @@ class ChargebackStatements:
     async def _require_admin(
         self, caller: Caller, department_id: str, period: str, correlation_id: str
     ) -> None:
-        if caller.role >= Role.ORG_ADMIN:
+        if caller.reach(Permission.STATEMENTS_CLOSE) >= Reach.ORGANISATION:
             return
         own = await self.calendars.partition(caller.department_id)
         event = AuditEvent(

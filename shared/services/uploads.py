@@ -3,16 +3,26 @@
 import hashlib
 import logging
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from shared.domain.audit_events import AuditEvent
 from shared.domain.batch_files import BatchRow, errors_csv, file_format_of, parse_batch_file
 from shared.domain.batch_plans import Acceptance, BatchSource
 from shared.domain.budgets import Charge
-from shared.domain.identity import CLAIM_BY_ROLE, ROLE_BY_CLAIM, Caller, Principal, require_sight
+from shared.domain.identity import (
+    CLAIM_BY_ROLE,
+    ROLE_BY_CLAIM,
+    Caller,
+    Permission,
+    Principal,
+    Reach,
+    require,
+    require_reach,
+)
 from shared.domain.ids import Partition, operation_id, partition_of
 from shared.domain.ledger import Document, partition_for
+from shared.domain.users import caller_of
 from shared.domain.views import UploadSlotView
 from shared.domain.work import owner_of
 from shared.errors import FieldFault, NotFound, PolicyDenied, Rejected
@@ -27,7 +37,7 @@ from shared.ports import (
 )
 from shared.services.batch_admission import BatchOrder
 from shared.services.batch_planning import ERRORS_FILE
-from shared.services.batches import Batches
+from shared.services.batches import NO_BATCHES, Batches
 from shared.services.calendars import Calendars
 
 SLOT_LIFETIME = timedelta(hours=1)
@@ -57,6 +67,7 @@ class UploadSlots:
         correlation_id: str,
     ) -> UploadSlotView:
         """A write-only link for one file, bound to the caller and to who will pay for it."""
+        require_reach(caller, Permission.BATCHES_CREATE, Reach.OWN, NO_BATCHES)
         file_format_of(file_name)
         now = self.clock.now()
         partition = await self.calendars.partition(caller.department_id)
@@ -72,6 +83,7 @@ class UploadSlots:
             "object_id": caller.principal.object_id,
             "user_key": caller.key,
             "role": CLAIM_BY_ROLE[caller.role],
+            "kind": caller.principal.kind,
             "department_id": caller.department_id,
             "project_id": charge.project_id,
             "cost_centre_id": charge.cost_centre_id,
@@ -97,7 +109,7 @@ class UploadSlots:
         slot = await self.records.slot(slot_id) if partition_of(slot_id) else None
         if slot is None:
             raise NotFound("There is no such upload slot.")
-        require_sight(caller, owner_of(slot), "upload slot")
+        require(caller, Permission.BATCHES_READ, owner_of(slot), "upload slot")
         # A file may arrive in the period after its slot was made: the batch then lives there.
         made_in = partition_for(slot_id)
         calendar = await self.calendars.of(made_in.department_id)
@@ -123,8 +135,7 @@ class UploadSlots:
             if await self.records.batch(order.batch_id) is None:
                 logger.info("upload accepted", extra={"batch_id": order.batch_id})
             try:
-                await self._check_owner(order.caller)
-                await self.batches.submit(order, orchestrations)
+                await self.batches.submit(await self._by_owner_of_today(order), orchestrations)
             except Rejected as refusal:
                 logger.info("upload rejected", extra={"code": refusal.problem_code})
                 await self._write_errors(order.batch_id, refusal)
@@ -132,18 +143,22 @@ class UploadSlots:
         finally:
             file.stream.close()
 
-    async def _check_owner(self, caller: Caller) -> None:
-        user = await self.directory.user(caller.principal)
-        if user is None or user.department_id != caller.department_id:
+    async def _by_owner_of_today(self, order: BatchOrder) -> BatchOrder:
+        """The order under what its owner may do now: the file may come long after its link."""
+        principal = order.caller.principal
+        caller = caller_of(principal, await self.directory.user(principal))
+        if caller.department_id != order.caller.department_id:
             raise PolicyDenied(
                 "The owner of the upload slot no longer belongs to its department.",
                 code="unknown_user",
             )
+        return replace(order, caller=caller)
 
     async def _order(
         self, slot: Document, file_name: str, file: UploadedFile, correlation_id: str
     ) -> BatchOrder:
-        principal = Principal(slot["tenant_id"], slot["object_id"], ROLE_BY_CLAIM[slot["role"]])
+        role, kind = ROLE_BY_CLAIM[slot["role"]], slot.get("kind", "person")
+        principal = Principal(slot["tenant_id"], slot["object_id"], role, kind)
         slot_id = slot["slot_id"]
         # The file's own time, not ours: a file that is delivered again keeps its batch id.
         calendar = await self.calendars.of(slot["department_id"])

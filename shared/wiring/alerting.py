@@ -3,7 +3,7 @@
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from shared.wiring.sealing import Sealing
+from shared.wiring.people import Peopling
 
 if TYPE_CHECKING:
     from shared.services.alert_channels import AlertChannels
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from shared.services.alerts import Alerts
 
 
-class Alerting(Sealing):
+class Alerting(Peopling):
     """Raising alerts, bringing them to channels, and the channels themselves."""
 
     @cached_property

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from shared.services.finance_reports import FinanceReports
     from shared.services.health import Health
     from shared.services.ledger_sweep import LedgerSweep
-    from shared.services.organisation import Organisation
     from shared.services.overage_sweep import OverageSweep
     from shared.services.reconciliation import Reconciliation
     from shared.services.reports import Reports
@@ -155,14 +154,6 @@ class Bookkeeping(Generating):
             reconciliations=self.reconciliations,
             policies=self.budget_policies,
             clock=self.clock,
-        )
-
-    @cached_property
-    def organisation(self) -> "Organisation":
-        from shared.services.organisation import Organisation
-
-        return Organisation(
-            self.directory, self.budget_policies, self.organisation_policies, self.clock
         )
 
     @cached_property

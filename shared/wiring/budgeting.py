@@ -3,7 +3,7 @@
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from shared.wiring.alerting import Alerting
+from shared.wiring.departing import Departing
 
 if TYPE_CHECKING:
     from shared.services.admission import Admission
@@ -12,14 +12,13 @@ if TYPE_CHECKING:
     from shared.services.budget_periods import BudgetPeriods
     from shared.services.budgets import Budgets
     from shared.services.calendars import Calendars
-    from shared.services.freezes import Freezes
     from shared.services.grants import Grants
     from shared.services.organisation_budgets import OrganisationBudgets
     from shared.services.overage import Overage
     from shared.services.repricing import Repricing
 
 
-class Budgeting(Alerting):
+class Budgeting(Departing):
     """Budgets, who may spend from them, and who is told."""
 
     @cached_property
@@ -54,18 +53,6 @@ class Budgeting(Alerting):
         from shared.services.budget_periods import BudgetPeriods
 
         return BudgetPeriods(self.budget_policies, self.calendars, self.clock, self.allocations)
-
-    @cached_property
-    def freezes(self) -> "Freezes":
-        from shared.services.freezes import Freezes, FreezeWatch
-
-        return Freezes(
-            store=self.freeze_store,
-            watch=FreezeWatch(self.freeze_store, self.clock),
-            ledger=self.ledger,
-            directory=self.directory,
-            clock=self.clock,
-        )
 
     @cached_property
     def budgets(self) -> "Budgets":
@@ -120,6 +107,7 @@ class Budgeting(Alerting):
             ),
             repricing=self.repricing,
             alerts=self.alerts,
+            departures=self.departures,
         )
 
     @cached_property
@@ -139,4 +127,5 @@ class Budgeting(Alerting):
             clock=self.clock,
             alerts=self.alerts,
             freezes=self.freezes,
+            rate_limits=self.rate_limits,
         )

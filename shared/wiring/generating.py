@@ -3,7 +3,7 @@
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from shared.wiring.screening import Screening
+from shared.wiring.routing import RoutingLayer
 
 if TYPE_CHECKING:
     from shared.services.attempts import Attempts
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from shared.services.batch_planning import BatchPlanning
     from shared.services.batch_results import BatchResults
     from shared.services.batches import Batches
-    from shared.services.callers import Callers
     from shared.services.deferrals import Deferrals
     from shared.services.estimates import Estimates
     from shared.services.generations import Generations
     from shared.services.images import Images
+    from shared.services.openai_images import OpenAIImages
     from shared.services.provider_batch_results import ProviderBatchResults
     from shared.services.provider_batches import ProviderBatches
     from shared.services.settlements import Settlements
@@ -24,14 +24,8 @@ if TYPE_CHECKING:
     from shared.services.work import WorkItems
 
 
-class Generating(Screening):
+class Generating(RoutingLayer):
     """Pictures: from a request or a file to its end."""
-
-    @cached_property
-    def callers(self) -> "Callers":
-        from shared.services.callers import Callers
-
-        return Callers(self.tokens, self.directory)
 
     @cached_property
     def work(self) -> "WorkItems":
@@ -54,24 +48,17 @@ class Generating(Screening):
     @cached_property
     def attempts(self) -> "Attempts":
         from shared.services.attempts import Attempts
-        from shared.services.provider_gate import GateLimit, ProviderGate
 
-        s = self.settings
-        limits = {
-            "azure_openai": GateLimit(
-                s.azure_openai_concurrent_max, s.azure_openai_starts_per_minute
-            ),
-            "replicate": GateLimit(s.replicate_concurrent_max, s.replicate_starts_per_minute),
-        }
         return Attempts(
             ledger=self.ledger,
             images=self.image_store,
             providers=self.providers,
             catalogues=self.catalogues,
-            gate=ProviderGate(limits, self.clock),
+            gate=self.gate,
             clock=self.clock,
-            end_user_salt=s.end_user_salt,
+            end_user_salt=self.settings.end_user_salt,
             freezes=self.freezes,
+            departures=self.departures,
             batched=self.provider_batch_results.outcome_of,
         )
 
@@ -87,6 +74,7 @@ class Generating(Screening):
             attempts=self.attempts,
             settlements=self.settlements,
             catalogues=self.catalogues,
+            routing=self.routing,
             clock=self.clock,
             overage=self.overage,
             privacy=self.privacy_screen,
@@ -115,6 +103,7 @@ class Generating(Screening):
             records=self.records,
             planning=self.batch_planning,
             catalogues=self.catalogues,
+            routing=self.routing,
             clock=self.clock,
             overage=self.overage,
         )
@@ -194,11 +183,18 @@ class Generating(Screening):
 
         return Estimates(
             catalogues=self.catalogues,
+            routing=self.routing,
             budgets=self.budgets,
             freezes=self.freezes.watch,
             clock=self.clock,
             privacy=self.privacy_watch,
         )
+
+    @cached_property
+    def openai_images(self) -> "OpenAIImages":
+        from shared.services.openai_images import OpenAIImages
+
+        return OpenAIImages(self.generations, self.images, self.estimates, self.clock)
 
     @cached_property
     def deferrals(self) -> "Deferrals":
@@ -211,4 +207,5 @@ class Generating(Screening):
             periods=self.budget_periods,
             clock=self.clock,
             alerts=self.alerts,
+            departures=self.departures,
         )

@@ -7,6 +7,7 @@ from shared.wiring.bookkeeping import Bookkeeping
 
 if TYPE_CHECKING:
     from shared.metrics import Metrics
+    from shared.services.provider_overview import ProviderOverview
     from shared.services.vitals import Vitals
 
 
@@ -18,6 +19,14 @@ class Observing(Bookkeeping):
         from shared.metrics import Metrics
 
         return Metrics(self.settings.telemetry_connection)
+
+    @cached_property
+    def provider_overview(self) -> "ProviderOverview":
+        from shared.services.provider_overview import ProviderOverview
+
+        return ProviderOverview(
+            self.provider_health, self.token_buckets, self.provider_limits, self.clock
+        )
 
     @cached_property
     def vitals(self) -> "Vitals":

@@ -6,21 +6,15 @@ from typing import TYPE_CHECKING
 from shared.wiring.budgeting import Budgeting
 
 if TYPE_CHECKING:
-    from shared.ports.privacy import PrivacyDetector, PrivacyStore
+    from shared.ports.privacy import PrivacyDetector
     from shared.services.privacy import PrivacyScreen
     from shared.services.privacy_batches import PrivacyBatches
     from shared.services.privacy_overrides import PrivacyOverrides
-    from shared.services.privacy_policies import PolicyWatch, PrivacyPolicies
+    from shared.services.privacy_policies import PrivacyPolicies
 
 
 class Screening(Budgeting):
     """What every text passes before its money is reserved."""
-
-    @cached_property
-    def privacy_store(self) -> "PrivacyStore":
-        from shared.adapters.cosmos_privacy import CosmosPrivacy
-
-        return CosmosPrivacy(self.cosmos)
 
     @cached_property
     def privacy_detectors(self) -> "tuple[PrivacyDetector, ...]":
@@ -41,12 +35,6 @@ class Screening(Budgeting):
             calls_per_minute=s.language_calls_per_minute,
         )
         return (local, AzureLanguage(terms, self.clock))
-
-    @cached_property
-    def privacy_watch(self) -> "PolicyWatch":
-        from shared.services.privacy_policies import PolicyWatch
-
-        return PolicyWatch(self.privacy_store, self.clock)
 
     @cached_property
     def privacy_policies(self) -> "PrivacyPolicies":

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
         ImageStore,
         Ledger,
         Records,
-        TokenVerifier,
     )
     from shared.ports.alerts import AlertChannelStore, AlertStore, Mailer, WebhookSender
     from shared.ports.allocations import AllocationLedger, OrganisationPolicies
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from shared.ports.provider_batches import ProviderBatchClaims
     from shared.ports.receipts import ReceiptSigner
     from shared.ports.reconciliation import Reconciliations, UsageExport
+    from shared.ports.secrets import Secret
     from shared.ports.statements import Statements
     from shared.settings import Settings
 
@@ -42,6 +42,16 @@ class Systems:
         from shared.adapters.system_clock import SystemClock
 
         return SystemClock()
+
+    def secret(self, setting: str) -> "Secret":
+        """A credential: what the setting says, or the Key Vault secret whose address it gives."""
+        if setting.startswith("https://"):
+            from shared.adapters.key_vault_secrets import KeyVaultSecret
+
+            return KeyVaultSecret(setting, self.clock)
+        from shared.adapters.given_secret import GivenSecret
+
+        return GivenSecret(setting)
 
     @cached_property
     def cosmos(self) -> "CosmosConnection":
@@ -228,18 +238,6 @@ class Systems:
         from shared.adapters.blob_batch_files import BlobBatchFiles
 
         return BlobBatchFiles(self.blob)
-
-    @cached_property
-    def tokens(self) -> "TokenVerifier":
-        from shared.adapters.entra_tokens import EntraTokenVerifier, IssuerRule
-
-        s = self.settings
-        rule = IssuerRule(
-            tenant_id=s.token_tenant_id,
-            audience=s.token_audience,
-            azp_allow=s.token_authorized_parties,
-        )
-        return EntraTokenVerifier({s.token_issuer: rule}, self.clock, s.token_scope)
 
     @cached_property
     def provider_batch_claims(self) -> "ProviderBatchClaims":

@@ -31,6 +31,7 @@ GRANTS = {
     ("auditors", "eig-audit-reader", "audit"),
     ("app", "eig-ledger", "ledger"),
     ("app", "eig-ledger", "keys"),
+    ("app", "eig-ledger", "limits"),
     ("app", "eig-directory", "directory"),
 }
 SDK_ACTIONS = {  # what a call of the SDK needs
@@ -117,7 +118,7 @@ def test_permissions_stand_in_one_file() -> None:
     places: set[Path] = {
         path for path in templates() if any(kind in path.read_text("utf-8") for kind in kinds)
     }
-    assert {path.name for path in places} == {"access.bicep"}
+    assert {path.name for path in places} == {"access.bicep", "witness_access.bicep"}
 
 
 @pytest.mark.parametrize("stage", STAGES)

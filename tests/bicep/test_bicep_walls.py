@@ -7,6 +7,7 @@ import pytest
 
 from tests.bicep.deployments import Resource
 from tests.bicep.estates import BICEP, STAGES, estate, upload_events
+from tests.bicep.test_bicep_access import GRANTS
 
 STORAGE = "Microsoft.Storage/storageAccounts"
 ZONE_REDUNDANT = {"Standard_ZRS", "Standard_GZRS", "Standard_RAGZRS"}
@@ -139,7 +140,7 @@ def test_only_the_app_reaches_what_only_the_app_needs(stage: str) -> None:
         each.name.rpartition("-")[0]
         for each in estate(stage).of_type("Microsoft.Network/privateEndpoints")
     }
-    services = {"cosmos", "vault", "openai", "language", "evidence-blob", "witness-blob"}
+    services = {"cosmos", "vault", "openai", "language", "content-safety", "evidence-blob", "witness-blob"}
     storage = {"host-blob", "host-queue", "host-table", "images-blob", "images-queue"}
     assert doors == {f"pe-{name}" for name in services | storage}
 
@@ -269,7 +270,7 @@ def test_restored_ledger_gets_its_roles_and_walls_before_the_app_opens_it() -> N
     account = one("moved", "Microsoft.DocumentDB/databaseAccounts")
     assert account.name == "cosmos-restored"
     grants = estate("moved").of_type("Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments")
-    assert len(grants) == 6
+    assert len(grants) == len(GRANTS)
     assert all(each.name.startswith("cosmos-restored/") for each in grants)
     order = [each.type for each in estate("moved").resources]
     app = order.index("Microsoft.Web/sites")

@@ -16,6 +16,7 @@ from shared.adapters.cosmos import CosmosAccount, CosmosConnection
 from shared.adapters.cosmos_audit import CosmosAuditLog
 from shared.adapters.cosmos_budget_policies import CosmosBudgetPolicies
 from shared.adapters.cosmos_directory import CosmosDirectory
+from shared.adapters.cosmos_directory_store import CosmosDirectoryStore
 from shared.adapters.cosmos_ledger import CosmosLedger
 from shared.adapters.cosmos_records import CosmosRecords
 from shared.domain.audit_events import AuditEvent
@@ -25,13 +26,14 @@ from shared.domain.ids import Partition, operation_id
 from shared.domain.ledger import Document, resolve_groups
 from shared.domain.work import WorkItem
 from shared.ports import AuditLog, BudgetPolicies, Directory, Records
+from shared.ports.directory import DirectoryStore
 from tests import builders
 from tests.contract.cosmos_account import IS_LIVE, open_account
 from tests.contract.ledger_bench import LIMIT_MICROS, PRICE_MICROS, Bench
 from tests.fakes.audit_log import FakeAuditLog
 from tests.fakes.budget_policies import FakeBudgetPolicies
 from tests.fakes.cosmos_container import FakeConnection
-from tests.fakes.directory import FakeDirectory
+from tests.fakes.directory_store import FakeDirectoryStore, StoredDirectory
 from tests.fakes.faults import Fault, NoFaults
 from tests.fakes.records import FakeRecords
 
@@ -48,11 +50,12 @@ class Outage(NoFaults):
 
 @dataclass
 class Stores:
-    """The four ports, and the connection of the ledger that records are written by."""
+    """The ports, and the connection of the ledger that records are written by."""
 
     records: Records
     budget_policies: BudgetPolicies
     directory: Directory
+    directory_store: DirectoryStore
     audit: AuditLog
     connection: CosmosConnection
 
@@ -143,7 +146,14 @@ def event_of(object_id: str, action: str) -> AuditEvent:
 def _fake_stores(connection: FakeConnection) -> Stores:
     records = FakeRecords(connection)
     policies = FakeBudgetPolicies(connection)
-    return Stores(records, policies, FakeDirectory(), FakeAuditLog(), connection.as_connection())
+    return Stores(
+        records,
+        policies,
+        StoredDirectory(connection),
+        FakeDirectoryStore(connection),
+        FakeAuditLog(),
+        connection.as_connection(),
+    )
 
 
 @asynccontextmanager
@@ -160,6 +170,7 @@ async def _sdk_stores() -> AsyncIterator[Stores]:
             CosmosRecords(connection),
             CosmosBudgetPolicies(connection),
             CosmosDirectory(connection),
+            CosmosDirectoryStore(connection),
             CosmosAuditLog(connection),
             connection,
         )

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from shared.adapters.given_secret import GivenSecret
 from shared.adapters.providers.replicate import ReplicateProvider
 from tests.contract.image_orders import order, png
 from tests.contract.scripted_server import Answer, ScriptedServer, scripted_server
@@ -54,6 +55,8 @@ async def replicate_server() -> AsyncIterator[ScriptedServer]:
 @asynccontextmanager
 async def replicate_provider(server: ScriptedServer) -> AsyncIterator[ReplicateProvider]:
     hosts = frozenset({server.origin.removeprefix("http://")})
-    provider = ReplicateProvider(f"{server.origin}/v1", "r8_token", hosts, poll_interval_s=0.01)
+    provider = ReplicateProvider(
+        f"{server.origin}/v1", GivenSecret("r8_token"), hosts, poll_interval_s=0.01
+    )
     yield provider
     await provider.aclose()

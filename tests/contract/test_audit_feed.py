@@ -18,7 +18,7 @@ from shared.adapters.cosmos_audit import CosmosAuditLog
 from shared.adapters.cosmos_audit_feed import CosmosAuditFeed
 from shared.domain.audit_entries import AuditRecord
 from shared.domain.ids import Partition
-from shared.ports.audit_log import AuditFeed
+from shared.ports.audit_log import IDS_PER_LOOK_MAX, AuditFeed
 from tests import builders
 from tests.fakes.audit_log_files import FakeLogStores
 
@@ -102,7 +102,7 @@ async def test_a_page_that_is_read_again_begins_alike(bench: Bench) -> None:
     assert all(page.records == first.records for page in again)
 
 
-async def test_events_are_found_by_id_and_by_object(bench: Bench) -> None:
+async def test_events_are_found_by_id(bench: Bench) -> None:
     one, other = partition(), partition()
     await bench.write(one, 0, 5)
     await bench.write(other, 4, 6)
@@ -110,6 +110,14 @@ async def test_events_are_found_by_id_and_by_object(bench: Bench) -> None:
     found = await bench.feed.named(event_id)
     assert {record.partition_key for record in found} == {one.key, other.key}
     assert await bench.feed.named("nothing") == []
-    about = await bench.feed.about(one, ["object-0001", "object-0004", "nothing"])
-    assert {record.event["object_id"] for record in about} == {"object-0001", "object-0004"}
-    assert {record.partition_key for record in about} == {one.key}
+
+
+async def test_events_that_stand_are_told_from_those_that_do_not(bench: Bench) -> None:
+    one, other = partition(), partition()
+    ids = await bench.write(one, 0, 300)
+    await bench.write(other, 298, 302)
+    wanted = [*ids[: IDS_PER_LOOK_MAX - 1], "nothing"]
+    assert set(await bench.feed.standing(one.key, wanted)) == set(wanted[:-1])
+    assert set(await bench.feed.standing(other.key, ids[290:])) == set(ids[298:])
+    assert not await bench.feed.standing(one.key, [])
+    assert not await bench.feed.standing("nobody|202611", ids[:5])

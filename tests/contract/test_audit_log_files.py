@@ -1,6 +1,7 @@
 """LogFiles, Registers and Checkpoints: one suite on the fake and on Blob storage."""
 
 import asyncio
+import hashlib
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -12,15 +13,17 @@ import pytest_asyncio
 from shared.adapters.blob import BlobConnection
 from shared.adapters.blob_audit_log import (
     CHECKPOINT_CONTAINER,
+    SIZE_MAX,
     STATE_CONTAINER,
     BlobCheckpoints,
     BlobLogFiles,
     BlobRegisters,
 )
+from shared.domain.signed_notes import Checkpoint, read_checkpoint, read_note
 from shared.errors import InvariantBroken, Unavailable
 from shared.ports.audit_log import Checkpoints, LogFiles, Registers
 from tests.contract import blob_account
-from tests.fakes.audit_log_files import FakeLogStores
+from tests.fakes.audit_log_files import FakeLogStores, FakeNoteSigner
 
 blobs = blob_account.blobs  # fixtures, found by their names
 silent_blobs = blob_account.silent_blobs
@@ -49,6 +52,15 @@ async def stores(request: pytest.FixtureRequest, blobs: BlobConnection) -> Async
         BlobRegisters(blobs, STATE_CONTAINER),
         BlobCheckpoints(blobs),
     )
+
+
+SIGNER = FakeNoteSigner("log.example/contract")
+LOG = SIGNER.key
+
+
+async def signed(size: int, root: bytes = b"root", signer: FakeNoteSigner = SIGNER) -> str:
+    text = Checkpoint(LOG.name, size, hashlib.sha256(root).digest()).text
+    return f"{text}\n{signer.key.line(await signer.sign(text.encode()))}"
 
 
 def name() -> str:
@@ -103,16 +115,45 @@ async def test_a_register_that_is_not_there_cannot_be_replaced(stores: Stores) -
 
 
 async def test_the_newest_checkpoint_has_the_largest_size(stores: Stores) -> None:
-    assert await stores.checkpoints.newest() is None
+    assert await stores.checkpoints.newest(LOG) is None
     for size in (0, 5, 900, 30, 10**12, 7):
-        assert await stores.checkpoints.keep(size, f"note {size}") == f"note {size}"
-    assert await stores.checkpoints.newest() == f"note {10**12}"
+        note = await signed(size)
+        assert await stores.checkpoints.keep(LOG, size, note) == note
+    newest = await stores.checkpoints.newest(LOG)
+    assert newest is not None and read_checkpoint(read_note(newest)).size == 10**12
 
 
 async def test_the_first_checkpoint_of_a_size_stands(stores: Stores) -> None:
-    assert await stores.checkpoints.keep(5, "first") == "first"
-    assert await stores.checkpoints.keep(5, "second") == "first"
-    assert await stores.checkpoints.newest() == "first"
+    first, second = await signed(5), await signed(5, b"another")
+    assert await stores.checkpoints.keep(LOG, 5, first) == first
+    assert await stores.checkpoints.keep(LOG, 5, second) == first
+    assert await stores.checkpoints.newest(LOG) == first
+
+
+async def test_blobs_that_the_log_has_not_signed_are_passed_over(blobs: BlobConnection) -> None:
+    container: Any = blobs.service().get_container_client(CHECKPOINT_CONTAINER)
+    async for blob_name in container.list_blob_names():
+        await container.delete_blob(blob_name)
+    checkpoints = BlobCheckpoints(blobs)
+    genuine = await signed(7)
+    other = await signed(10**15, signer=FakeNoteSigner(LOG.name, seed=5))
+    strays = {
+        "!": b"",
+        "0": b"not a note",
+        "0" * 19: b"\xff" * 100,
+        f"{SIZE_MAX - 10**15:019d}": other.encode(),
+        f"{SIZE_MAX - 10**16:019d}": genuine.encode(),  # signed, but not for this size
+        f"{SIZE_MAX - 7:019d}": b"x" * 100_000,
+        f"{SIZE_MAX - 7:019d}.1": other.encode(),
+        "z": b"",
+    }
+    for stray, content in strays.items():
+        await container.upload_blob(stray, content)
+    assert await checkpoints.newest(LOG) is None
+    assert await checkpoints.keep(LOG, 7, genuine) == genuine
+    assert await checkpoints.newest(LOG) == genuine
+    assert await checkpoints.keep(LOG, 7, await signed(7, b"another")) == genuine
+    assert await checkpoints.keep(LOG, 8, await signed(8)) == await checkpoints.newest(LOG)
 
 
 async def test_an_account_that_does_not_answer_is_unavailable(
@@ -123,8 +164,8 @@ async def test_an_account_that_does_not_answer_is_unavailable(
         BlobLogFiles(silent_blobs).create("x", b""),
         BlobRegisters(silent_blobs, STATE_CONTAINER).load("x"),
         BlobRegisters(silent_blobs, STATE_CONTAINER).save("x", b"", "version"),
-        BlobCheckpoints(silent_blobs).newest(),
-        BlobCheckpoints(silent_blobs).keep(1, ""),
+        BlobCheckpoints(silent_blobs).newest(LOG),
+        BlobCheckpoints(silent_blobs).keep(LOG, 1, ""),
     )
     for call in calls:
         with pytest.raises(Unavailable):

@@ -8,24 +8,32 @@ from typing import Any
 
 import pytest
 
+from shared.adapters.cosmos import CosmosConnection
 from shared.adapters.cosmos_budget_policies import CosmosBudgetPolicies
 from shared.adapters.cosmos_directory import CosmosDirectory
+from shared.adapters.cosmos_directory_store import CosmosDirectoryStore
 from shared.adapters.cosmos_organisation_policies import CosmosOrganisationPolicies
 from shared.domain.budgets import Scope
 from shared.domain.identity import Principal, Role
 from shared.domain.periods import PeriodRule
-from shared.errors import Unavailable
-from shared.ports import Directory, DirectoryUser
+from shared.errors import Conflict, Unavailable
+from shared.ports import Directory
+from shared.ports.directory import DirectoryStore
+from shared.services.departments import Departments
+from shared.services.directory_changes import DirectoryChanges
 from shared.services.organisation import Organisation
+from shared.services.personal_data import PersonalData
+from shared.services.user_changes import UserChanges
 from tests.contract import cosmos_stores
 from tests.contract.cosmos_stores import Stores, silent_account
 from tests.fakes.clock import FakeClock
+from tests.fakes.field_keys import Sealing
 
 stores = cosmos_stores.stores  # a fixture, found by its name
 
 Seed = Callable[[dict[str, Any]], Awaitable[int]]
 LIMIT_MICROS = 5_000_000
-ENTRIES = 4  # of one file: a department, its entry in the index, and two people
+ENTRIES = 3  # of one file: a department and two people
 
 
 @pytest.fixture
@@ -35,9 +43,21 @@ def directory(stores: Stores) -> Directory:
 
 @pytest.fixture
 def seed(stores: Stores) -> Seed:
-    policies = CosmosBudgetPolicies(stores.connection)
-    organisations = CosmosOrganisationPolicies(stores.connection)
-    return Organisation(stores.directory, policies, organisations, FakeClock()).seed
+    return organisation_over(stores.connection, stores.directory_store).seed
+
+
+def organisation_over(connection: CosmosConnection, store: DirectoryStore) -> Organisation:
+    """The seed over a store; names are sealed by a vault in memory."""
+    clock = FakeClock()
+    policies = CosmosBudgetPolicies(connection)
+    return Organisation(
+        Departments(store, DirectoryChanges(store, clock), policies, clock),
+        UserChanges(store, clock),
+        PersonalData(Sealing().vault, b"secret of the tests"),
+        policies,
+        CosmosOrganisationPolicies(connection),
+        clock,
+    )
 
 
 def organisation(**changes: Any) -> dict[str, Any]:
@@ -72,8 +92,10 @@ async def test_user_has_a_department_and_perhaps_a_cost_centre(
     file["users"][0]["cost_centre_id"] = "brand"
     await seed(file | {"cost_centres": [centre]})
     department_id = department_of(file)
-    assert await directory.user(principal_of(file)) == DirectoryUser(department_id, "brand")
-    assert await directory.user(principal_of(file, 1)) == DirectoryUser(department_id)
+    for number, centre_id in ((0, "brand"), (1, None)):
+        user = await directory.user(principal_of(file, number))
+        assert user is not None
+        assert (user.department_id, user.cost_centre_id) == (department_id, centre_id)
 
 
 async def test_user_is_the_same_in_every_role(directory: Directory, seed: Seed) -> None:
@@ -133,26 +155,22 @@ async def test_departments_are_those_of_all_tenants_in_order(
     assert list(found) == sorted(set(found))
 
 
-async def test_departments_of_the_same_name_in_two_tenants_are_listed_once(
-    directory: Directory,
-    seed: Seed,
-) -> None:
+async def test_department_id_of_another_tenant_is_refused(directory: Directory, seed: Seed) -> None:
     first = organisation()
     second = organisation(departments=first["departments"], users=[])
-    for file in (first, second):
-        await seed(file)
-    assert list(await directory.departments()).count(department_of(first)) == 1
-    for file in (first, second):
-        assert await directory.has_department(file["tenant_id"], department_of(first))
+    await seed(first)
+    with pytest.raises(Conflict):
+        await seed(second)
+    assert await directory.tenant_of(department_of(first)) == first["tenant_id"]
+    assert not await directory.has_department(second["tenant_id"], department_of(first))
 
 
-async def test_put_counts_what_was_missing(directory: Directory, seed: Seed) -> None:
+async def test_seed_counts_what_was_missing(seed: Seed) -> None:
     file = organisation()
     assert await seed(file) == ENTRIES
     assert await seed(file) == 0
     more = {**file["users"][0], "object_id": str(uuid.uuid4())}
     assert await seed(file | {"users": [*file["users"], more]}) == 1
-    assert await directory.put([]) == 0
 
 
 async def test_seed_gives_the_organisation_its_own_budget_once(stores: Stores, seed: Seed) -> None:
@@ -174,21 +192,12 @@ async def test_seed_leaves_what_exists_as_it_is(
     user = {**file["users"][0], "limit_micros": 9}
     department = {**file["departments"][0], "limit_micros": 9}
     assert await seed(file | {"users": [user], "departments": [department]}) == 0
-    assert await directory.user(principal_of(file)) == DirectoryUser(department_of(file))
+    found = await directory.user(principal_of(file))
+    assert found is not None and found.department_id == department_of(file)
     scope = Scope("department", department_of(file))
     policy = await CosmosBudgetPolicies(stores.connection).policy(department_of(file), scope)
     assert policy is not None
     assert (policy.limit_micros, policy.revision) == (LIMIT_MICROS, 1)
-
-
-async def test_put_of_the_same_id_in_two_tenants_creates_both(
-    directory: Directory, seed: Seed
-) -> None:
-    first = organisation()
-    second = first | {"tenant_id": str(uuid.uuid4())}
-    assert await seed(first) == ENTRIES
-    assert await seed(second) == ENTRIES - 1  # one index entry for both
-    assert await directory.user(principal_of(second)) == await directory.user(principal_of(first))
 
 
 async def test_directory_is_unavailable_while_the_store_does_not_answer() -> None:
@@ -199,12 +208,7 @@ async def test_directory_is_unavailable_while_the_store_does_not_answer() -> Non
             directory.user(principal_of(file)),
             directory.has_department(file["tenant_id"], department_of(file)),
             directory.departments(),
-            Organisation(
-                directory,
-                CosmosBudgetPolicies(connection),
-                CosmosOrganisationPolicies(connection),
-                FakeClock(),
-            ).seed(file),
+            organisation_over(connection, CosmosDirectoryStore(connection)).seed(file),
             return_exceptions=True,
         )
     assert [type(ending) for ending in endings] == [Unavailable] * 4

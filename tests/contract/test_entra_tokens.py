@@ -12,9 +12,11 @@ import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from shared.adapters.entra_tokens import TOKEN_CHARS_MAX, EntraTokenVerifier, IssuerRule
+from shared.adapters.entra_jwt import TOKEN_CHARS_MAX
+from shared.adapters.entra_tokens import EntraTokenVerifier, IssuerRule, verifier_of
+from shared.domain.access_tokens import Authentication
 from shared.domain.identity import Principal, Role
-from shared.errors import PolicyDenied, Unauthenticated
+from shared.errors import Unauthenticated
 from tests.contract.local_issuer import (
     AUDIENCE,
     CLIENT_ID,
@@ -31,6 +33,8 @@ from tests.contract.local_issuer import (
 )
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
+APP_ROLE = "Images.Generate.All"
+OTHER_AUDIENCE = "8e1b3f5f-6c2d-4d40-8f68-1d7f2b3c4e51"
 OTHER_TENANT = "22222222-aaaa-4bbb-8ccc-000000000002"
 PERSONAL_TENANT = "9188040d-6c67-4c5b-b112-36a304b66dad"
 
@@ -59,8 +63,8 @@ async def issuer(issuer_key: rsa.RSAPrivateKey) -> AsyncIterator[LocalIssuer]:
 
 @pytest.fixture
 def verifier(issuer: LocalIssuer) -> EntraTokenVerifier:
-    rule = IssuerRule(TENANT_ID, AUDIENCE, frozenset({CLIENT_ID}))
-    return EntraTokenVerifier({issuer.url: rule}, issuer.clock, SCOPE)
+    rule = IssuerRule(TENANT_ID, AUDIENCE, SCOPE, frozenset({CLIENT_ID}), APP_ROLE)
+    return verifier_of({issuer.url: rule}, issuer.clock)
 
 
 def at(issuer: LocalIssuer, seconds: int) -> int:
@@ -84,8 +88,8 @@ GOOD: dict[str, Callable[[LocalIssuer], str]] = {
 async def test_verify_gives_the_principal_for_a_good_token(
     kind: str, issuer: LocalIssuer, verifier: EntraTokenVerifier
 ) -> None:
-    principal = await verifier.verify(GOOD[kind](issuer))
-    assert principal == Principal(TENANT_ID, OBJECT_ID, Role.STANDARD_USER)
+    token = await verifier.verify(GOOD[kind](issuer))
+    assert token.principal == Principal(TENANT_ID, OBJECT_ID, Role.STANDARD_USER)
 
 
 @pytest.mark.parametrize(
@@ -101,15 +105,57 @@ async def test_verify_gives_the_principal_for_a_good_token(
 async def test_verify_takes_the_highest_role_it_knows(
     claims: list[str], role: Role, issuer: LocalIssuer, verifier: EntraTokenVerifier
 ) -> None:
-    assert (await verifier.verify(issuer.token(roles=claims))).role is role
+    assert (await verifier.verify(issuer.token(roles=claims))).principal.role is role
 
 
 @pytest.mark.parametrize("roles", [None, [], ["Reader"], ["standarduser"]])
-async def test_verify_denies_a_right_token_without_a_role_of_ours(
+async def test_verify_takes_a_token_without_a_role_of_ours_for_the_least(
     roles: list[str] | None, issuer: LocalIssuer, verifier: EntraTokenVerifier
 ) -> None:
-    with pytest.raises(PolicyDenied):
-        await verifier.verify(issuer.token(roles=roles))
+    token = await verifier.verify(issuer.token(roles=roles))
+    assert token.principal.role is Role.STANDARD_USER
+
+
+async def test_verify_tells_how_the_person_signed_in(
+    issuer: LocalIssuer, verifier: EntraTokenVerifier
+) -> None:
+    signed_in_s = at(issuer, -500)
+    token = issuer.token(acrs=["c1", "c7", "p1"], auth_time=signed_in_s, xms_cc=["cp1"])
+    shown = await verifier.verify(token)
+    assert shown.authentication.contexts == {"c1", "c7"}
+    assert shown.authentication.signed_in_at == datetime.fromtimestamp(signed_in_s, UTC)
+    assert shown.takes_challenges
+    assert (await verifier.verify(issuer.token())).authentication == Authentication()
+
+
+async def test_verify_takes_an_app_only_token_for_a_service(
+    issuer: LocalIssuer, verifier: EntraTokenVerifier
+) -> None:
+    token = issuer.token(idtyp="app", scp=None, roles=[APP_ROLE, "SuperAdmin"])
+    assert (await verifier.verify(token)).principal.kind == "service"
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"idtyp": "app", "scp": None, "roles": ["Images.Read"]},
+        {"idtyp": "app", "scp": None, "roles": [APP_ROLE + "x"]},
+        {"idtyp": "app", "scp": None, "roles": None},
+        {"idtyp": "app", "scp": "", "roles": [APP_ROLE]},
+        {"scp": None, "roles": [APP_ROLE]},  # an ID token of a person with that role
+    ],
+)
+async def test_verify_refuses_what_only_looks_like_an_app(
+    claims: dict[str, object], issuer: LocalIssuer, verifier: EntraTokenVerifier
+) -> None:
+    with pytest.raises(Unauthenticated):
+        await verifier.verify(issuer.token(**claims))
+
+
+async def test_verify_refuses_apps_of_an_issuer_without_an_app_role(issuer: LocalIssuer) -> None:
+    verifier = verifier_of({issuer.url: IssuerRule(TENANT_ID, AUDIENCE, SCOPE)}, issuer.clock)
+    with pytest.raises(Unauthenticated):
+        await verifier.verify(issuer.token(idtyp="app", scp=None, roles=[APP_ROLE]))
 
 
 def _unsigned(i: LocalIssuer) -> str:
@@ -300,9 +346,7 @@ async def test_verify_refuses_a_token_once_time_has_passed(
 
 
 async def test_verify_lets_any_client_call_without_an_allow_list(issuer: LocalIssuer) -> None:
-    verifier = EntraTokenVerifier(
-        {issuer.url: IssuerRule(TENANT_ID, AUDIENCE)}, issuer.clock, SCOPE
-    )
+    verifier = verifier_of({issuer.url: IssuerRule(TENANT_ID, AUDIENCE, SCOPE)}, issuer.clock)
     assert await verifier.verify(issuer.token(azp=None))
 
 
@@ -315,21 +359,27 @@ async def test_verify_keeps_two_issuers_apart(
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     second.started_at(runner.addresses[0][1])
-    verifier = EntraTokenVerifier(
+    # Each with an audience, a scope, clients and apps of its own, as an External ID tenant has.
+    verifier = verifier_of(
         {
-            issuer.url: IssuerRule(TENANT_ID, AUDIENCE),
-            second.url: IssuerRule(OTHER_TENANT, AUDIENCE),
+            issuer.url: IssuerRule(TENANT_ID, AUDIENCE, SCOPE, frozenset({CLIENT_ID}), APP_ROLE),
+            second.url: IssuerRule(OTHER_TENANT, OTHER_AUDIENCE, "Images.Order"),
         },
         issuer.clock,
-        SCOPE,
     )
-    principal = await verifier.verify(second.token())
-    assert principal.tenant_id == OTHER_TENANT
+    theirs = {"aud": OTHER_AUDIENCE, "scp": "Images.Order"}
+    token = await verifier.verify(second.token(**theirs))
+    assert token.principal.tenant_id == OTHER_TENANT
     crossed = [
         second.token(tid=TENANT_ID),
         second.token(iss=issuer.url, tid=TENANT_ID),
         second.token(header={"kid": issuer.kid}, iss=issuer.url, tid=TENANT_ID),
         issuer.token(iss=second.url, tid=OTHER_TENANT),
+        second.token(),
+        second.token(aud=OTHER_AUDIENCE),
+        second.token(scp="Images.Order"),
+        issuer.token(**theirs),
+        second.token(aud=OTHER_AUDIENCE, idtyp="app", scp=None, roles=[APP_ROLE]),
     ]
     for token in crossed:
         with pytest.raises(Unauthenticated):

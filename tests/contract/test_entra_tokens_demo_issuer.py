@@ -9,7 +9,7 @@ import pytest
 
 from devhost.simulators.server import RunningSimulators, start_simulators
 from devhost.simulators.state import SimulatorOptions
-from shared.adapters.entra_tokens import EntraTokenVerifier, IssuerRule
+from shared.adapters.entra_tokens import EntraTokenVerifier, IssuerRule, verifier_of
 from shared.domain.identity import Principal, Role
 from shared.errors import Unauthenticated
 
@@ -40,10 +40,12 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Runn
 @pytest.fixture
 def verifier(server: RunningSimulators) -> EntraTokenVerifier:
     rules = {
-        f"{server.origin}/{tenant}/v2.0": IssuerRule(tenant, API, frozenset({CLIENT}))
+        f"{server.origin}/{tenant}/v2.0": IssuerRule(
+            tenant, API, "Images.Generate", frozenset({CLIENT, PIPELINE}), "Images.Generate.All"
+        )
         for tenant in (CONTOSO, FABRIKAM)
     }
-    return EntraTokenVerifier(rules, RealClock(), "Images.Generate")
+    return verifier_of(rules, RealClock())
 
 
 async def post(server: RunningSimulators, path: str, **options: Any) -> dict[str, Any]:
@@ -76,20 +78,22 @@ async def test_verify_accepts_a_demo_sign_in(
     verifier: EntraTokenVerifier,
 ) -> None:
     token = (await sign_in(server, tenant, username))["access_token"]
-    assert await verifier.verify(token) == Principal(tenant, object_id, role)
+    assert (await verifier.verify(token)).principal == Principal(tenant, object_id, role)
 
 
-async def test_verify_refuses_a_demo_id_token_and_a_demo_pipeline(
+async def test_verify_refuses_a_demo_id_token(
+    server: RunningSimulators, verifier: EntraTokenVerifier
+) -> None:
+    with pytest.raises(Unauthenticated):
+        await verifier.verify((await sign_in(server, CONTOSO, "ava"))["id_token"])
+
+
+async def test_verify_takes_a_demo_pipeline_for_a_service(
     server: RunningSimulators, verifier: EntraTokenVerifier
 ) -> None:
     form = {"grant_type": "client_credentials", "client_id": PIPELINE}
-    tokens = [
-        (await sign_in(server, CONTOSO, "ava"))["id_token"],
-        (await post(server, f"/{CONTOSO}/oauth2/v2.0/token", data=form))["access_token"],
-    ]
-    for token in tokens:
-        with pytest.raises(Unauthenticated):
-            await verifier.verify(token)
+    answer = await post(server, f"/{CONTOSO}/oauth2/v2.0/token", data=form)
+    assert (await verifier.verify(answer["access_token"])).principal.kind == "service"
 
 
 async def test_verify_follows_a_rotation_of_the_demo_keys(

@@ -9,13 +9,17 @@ import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from shared.adapters.entra_tokens import (
+from shared.adapters.entra_keys import (
     DOCUMENT_BYTES_MAX,
     FAILED_FETCH_PAUSE,
     KEYS_AGE_MAX,
     UNKNOWN_KEY_PAUSE,
+)
+from shared.adapters.entra_tokens import (
+    PERSONAL_ACCOUNTS,
     EntraTokenVerifier,
     IssuerRule,
+    verifier_of,
 )
 from shared.errors import Unauthenticated, Unavailable
 from tests.contract.local_issuer import (
@@ -56,7 +60,7 @@ async def issuer(first_key: rsa.RSAPrivateKey) -> AsyncIterator[LocalIssuer]:
 
 @pytest.fixture
 def verifier(issuer: LocalIssuer) -> EntraTokenVerifier:
-    return EntraTokenVerifier({issuer.url: IssuerRule(TENANT_ID, AUDIENCE)}, issuer.clock, SCOPE)
+    return verifier_of({issuer.url: IssuerRule(TENANT_ID, AUDIENCE, SCOPE)}, issuer.clock)
 
 
 def rotate(issuer: LocalIssuer, key: rsa.RSAPrivateKey, kid: str) -> None:
@@ -147,7 +151,7 @@ async def test_a_dead_issuer_is_asked_again_only_after_a_pause(
 
 async def test_a_refused_connection_means_unavailable(issuer: LocalIssuer) -> None:
     closed = "http://127.0.0.1:1/v2.0"
-    verifier = EntraTokenVerifier({closed: IssuerRule(TENANT_ID, AUDIENCE)}, issuer.clock, SCOPE)
+    verifier = verifier_of({closed: IssuerRule(TENANT_ID, AUDIENCE, SCOPE)}, issuer.clock)
     with pytest.raises(Unavailable):
         await verifier.verify(issuer.token(iss=closed))
 
@@ -248,6 +252,7 @@ async def test_a_key_with_its_issuer_as_a_template_is_used(
         ("https://login.example/tenant/v2.0", "contoso", AUDIENCE),
         ("https://login.example/tenant/v2.0", TENANT_ID.upper(), AUDIENCE),
         ("https://login.example/tenant/v2.0", TENANT_ID, ""),
+        ("https://login.example/tenant/v2.0", PERSONAL_ACCOUNTS, AUDIENCE),
         (
             "https://login.microsoftonline.com/22222222-aaaa-4bbb-8ccc-000000000002/v2.0",
             TENANT_ID,
@@ -259,13 +264,16 @@ def test_a_wrong_issuer_setting_is_refused_at_start(
     url: str, tenant_id: str, audience: str
 ) -> None:
     with pytest.raises(ValueError):
-        EntraTokenVerifier({url: IssuerRule(tenant_id, audience)}, SetClock(NOW), SCOPE)
+        verifier_of({url: IssuerRule(tenant_id, audience, SCOPE)}, SetClock(NOW))
 
 
 def test_a_missing_scope_setting_is_refused_at_start() -> None:
-    rule = IssuerRule(TENANT_ID, AUDIENCE)
-    with pytest.raises(ValueError):
-        EntraTokenVerifier({"https://login.example/v2.0": rule}, SetClock(NOW), "")
+    for rule in (
+        IssuerRule(TENANT_ID, AUDIENCE, ""),
+        IssuerRule(TENANT_ID, AUDIENCE, "x", app_role=""),
+    ):
+        with pytest.raises(ValueError):
+            verifier_of({"https://login.example/v2.0": rule}, SetClock(NOW))
 
 
 def test_the_pause_is_shorter_than_the_age_limit() -> None:

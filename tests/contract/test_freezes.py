@@ -348,8 +348,10 @@ async def test_freeze_that_has_ended_binds_nobody() -> None:
 async def test_nobody_changes_a_freeze_on_themself(role: Role, how: str) -> None:
     at = desk()
     myself = builders.caller(1, role=role)
-    user = {"id": MYSELF, "pk": builders.TENANT, "department_id": "marketing"}
-    await at.freezes.directory.put([user | {"cost_centre_id": None}])
+    object_id = MYSELF.removeprefix("user:")
+    user = {"id": MYSELF, "pk": builders.TENANT, "type": "user", "object_id": object_id}
+    place = at.connection.container("directory").partitions.setdefault(builders.TENANT, {})
+    place[MYSELF] = user | {"department_id": "marketing"}  # of the first schema version
     await at.freezes.set(myself, MYSELF, "fraud", None, "c")
     with pytest.raises(PolicyDenied):
         await manage(at, myself, MYSELF, how)

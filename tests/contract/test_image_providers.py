@@ -1,131 +1,41 @@
-"""One suite for every image provider: how each ending is reported, with the invoice as witness."""
+"""One suite for every image provider: how each ending is reported, with the invoice as witness.
+
+To join: rows in `provider_bench.TRIALS`. What only one provider does stands in the test modules of
+its own (`test_image_providers_{provider}.py`) or, if the invoice is needed, at the end of this one.
+"""
 
 import asyncio
-import hashlib
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from typing import Any
 
-import aiohttp
 import pytest
 
-from devhost.simulators.replicate_predictions import settle_due
-from devhost.simulators.server import RunningSimulators, start_simulators
-from devhost.simulators.state import SimulatorOptions
-from shared.adapters.providers.azure_openai import AzureOpenAIProvider
-from shared.adapters.providers.replicate import ReplicateProvider
-from shared.domain.attempts import (
-    Billed,
-    Delivered,
-    Failure,
-    ImageOrder,
-    NotDelivered,
-    ProviderOutcome,
-    Unknown,
-)
+from shared.domain.attempts import Billed, Delivered, Failure, NotDelivered, Unknown
 from shared.domain.images import image_dimensions, sniff_image
 from shared.domain.models import MODELS
-from tests.contract.image_orders import Recorder, bytes_of, order
+from tests.contract.image_orders import bytes_of
+from tests.contract.provider_bench import FAST_S, RETENTION_S, Bench, bench, server
 
-SCOPE = "https://cognitiveservices.azure.com/.default"
-MODEL_NAMES = ("gpt-image-2", "sdxl", "flux-schnell")
-FAST_S = 0.02
-LONGEST_RUN_S = 600.0
-RETENTION_S = 3_600.0
-
-
-@dataclass
-class Bench:
-    """One model behind its provider, next to the simulator that keeps the invoice."""
-
-    model: str
-    server: RunningSimulators
-    provider: AzureOpenAIProvider | ReplicateProvider
-    unreachable: AzureOpenAIProvider | ReplicateProvider
-    recorder: Recorder
-
-    @property
-    def has_jobs(self) -> bool:
-        return MODELS[self.model].provider == "replicate"
-
-    @property
-    def billed_by_time(self) -> bool:
-        return self.model == "sdxl"
-
-    def order(self, prompt: str = "A lighthouse at dawn", **changes: Any) -> ImageOrder:
-        return order(self.model, prompt, **changes)
-
-    async def generate(self, prompt: str, **changes: Any) -> ProviderOutcome:
-        return await self.provider.generate(self.order(prompt, **changes), self.recorder)
-
-    async def control(self, path: str) -> Any:
-        url = f"{self.server.origin}/_control/{path}"
-        async with aiohttp.ClientSession() as session, session.get(url) as response:
-            return await response.json()
-
-    async def quantities(self) -> dict[str, int]:
-        """What the provider bills, as {kind: quantity}."""
-        lines = (await self.control("invoice"))["lines"]
-        return {line["kind"]: line["quantity"] for line in lines}
-
-    async def submissions(self, prompt: str) -> int:
-        digest = hashlib.sha256(prompt.encode()).hexdigest()
-        listed = (await self.control("stats"))["submissions"]
-        return sum(item["submitted"] for item in listed if item["prompt_sha256"] == digest)
-
-
-@pytest.fixture(scope="module")
-async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningSimulators]:
-    data_dir = tmp_path_factory.mktemp("simulators")
-    options = SimulatorOptions(data_dir, 0, FAST_S, 2 * FAST_S, tiny_pictures=True)
-    server = await start_simulators(options)
-    yield server
-    await server.stop()
-
-
-@pytest.fixture(params=MODEL_NAMES)
-async def bench(request: pytest.FixtureRequest, server: RunningSimulators) -> AsyncIterator[Bench]:
-    server.state.clock.advance(LONGEST_RUN_S)  # whatever earlier tests left running has ended
-    settle_due(server.state)
-    server.state.invoice.reset()
-    reachable = _provider(request.param, server.origin)
-    unreachable = _provider(request.param, "http://127.0.0.1:1")
-    yield Bench(request.param, server, reachable, unreachable, Recorder())
-    await reachable.aclose()
-    await unreachable.aclose()
-
-
-def _provider(model: str, origin: str) -> AzureOpenAIProvider | ReplicateProvider:
-    if MODELS[model].provider == "azure_openai":
-        return AzureOpenAIProvider(f"{origin}/azure-openai/openai/v1/", "key", SCOPE, timeout_s=10)
-    hosts = frozenset({origin.removeprefix("http://")})
-    return ReplicateProvider(f"{origin}/replicate/v1", "r8_key", hosts, poll_interval_s=FAST_S)
+__all__ = ["bench", "server"]  # the fixtures
 
 
 async def test_generate_delivers_the_pictures_and_meters_what_is_billed(bench: Bench) -> None:
-    outcome = await bench.generate("A lighthouse at dawn", count=2)
+    count = bench.most(2)
+    outcome = await bench.generate("A lighthouse at dawn", count=count)
     assert isinstance(outcome, Delivered) and outcome.usage is not None
     for image in outcome.images:
         data = await bytes_of(image)
         kind = sniff_image(data)
         assert kind is not None and kind.name == bench.order().output_format
-        assert image_dimensions(data) == (1024, 1024)
-    usage, billed = outcome.usage, await bench.quantities()
-    assert usage.images == len(outcome.images) == 2
-    if bench.model == "gpt-image-2":
-        assert billed == {"image_output": usage.output_tokens, "text_input": usage.input_tokens}
-    elif bench.billed_by_time:
-        assert billed == {"predict_time": int(usage.seconds * 1000)}
-    else:
-        assert billed == {"output_image": usage.images}
+        assert image_dimensions(data) == sides(bench.order().size)
+    assert outcome.usage.images == len(outcome.images) == count
+    assert await bench.quantities() == bench.trial.billed(outcome.usage)
     assert await bench.submissions("A lighthouse at dawn") == 1
 
 
 async def test_generate_records_the_job_if_there_is_one(bench: Bench) -> None:
     outcome = await bench.generate("A lighthouse at dawn")
     assert isinstance(outcome, Delivered)
-    assert bench.recorder.jobs == ([outcome.job_id] if bench.has_jobs else [])
-    assert (outcome.job_id is not None) is bench.has_jobs
+    assert bench.recorder.jobs == ([outcome.job_id] if bench.trial.has_jobs else [])
+    assert (outcome.job_id is not None) is bench.trial.has_jobs
 
 
 async def test_generate_honours_the_seed_where_the_model_has_one(bench: Bench) -> None:
@@ -134,21 +44,23 @@ async def test_generate_honours_the_seed_where_the_model_has_one(bench: Bench) -
     assert outcome.images[0].seed == (1234 if MODELS[bench.model].seed else None)
 
 
-@pytest.mark.parametrize("size", ["landscape", "portrait"])
-async def test_generate_makes_the_size_that_was_ordered(size: str, bench: Bench) -> None:
+async def test_generate_makes_the_size_that_was_ordered(bench: Bench) -> None:
     sizes = MODELS[bench.model].sizes
-    plain = [name for name in sizes if "x" in name]
-    wide = {name: tuple(map(int, name.split("x"))) for name in plain}
-    wanted = next(n for n, (w, h) in wide.items() if (w > h) is (size == "landscape") and w != h)
-    outcome = await bench.generate("A pier", size=wanted, provider_size=sizes[wanted])
-    assert isinstance(outcome, Delivered)
-    assert image_dimensions(await bytes_of(outcome.images[0])) == wide[wanted]
+    for size in [name for name in sizes if "x" in name][:3]:
+        outcome = await bench.generate("A pier", size=size, provider_size=sizes[size])
+        assert isinstance(outcome, Delivered)
+        assert image_dimensions(await bytes_of(outcome.images[0])) == sides(size)
 
 
 async def test_generate_delivers_what_came_when_fewer_pictures_came(bench: Bench) -> None:
-    outcome = await bench.generate("[[scenario:fewer_images missing=1]] A pier", count=3)
+    count = bench.most(3)
+    outcome = await bench.generate("[[scenario:fewer_images missing=1]] A pier", count=count)
+    if count == 1:  # then none is left
+        assert isinstance(outcome, NotDelivered)
+        assert outcome.failure in (Failure.CONTENT_REJECTED, Failure.MALFORMED)
+        return
     assert isinstance(outcome, Delivered)
-    assert len(outcome.images) == 2
+    assert len(outcome.images) == count - 1
 
 
 async def test_generate_reports_refused_content_and_what_it_costs(bench: Bench) -> None:
@@ -157,9 +69,9 @@ async def test_generate_reports_refused_content_and_what_it_costs(bench: Bench) 
     assert outcome.failure is Failure.CONTENT_REJECTED
     billed = await bench.quantities()
     assert (outcome.billed is Billed.NOTHING) is (billed == {})
-    if bench.billed_by_time:
+    if bench.trial.billed_by_time:
         assert outcome.usage is not None
-        assert billed == {"predict_time": int(outcome.usage.seconds * 1000)}
+        assert billed == bench.trial.billed(outcome.usage)
 
 
 @pytest.mark.parametrize(
@@ -180,7 +92,8 @@ async def test_generate_costs_nothing_when_the_provider_did_not_work(
     assert (outcome.failure, outcome.billed) == (failure, Billed.NOTHING)
     assert outcome.retry_after_s == (3.0 if failure is Failure.RATE_LIMITED else None)
     assert await bench.quantities() == {}
-    assert await bench.submissions(prompt) == 1
+    is_asked_twice = failure is Failure.AUTH_OR_CONFIG and bench.trial.renews_token
+    assert await bench.submissions(prompt) == (2 if is_asked_twice else 1)
     assert bench.recorder.jobs == []
 
 
@@ -233,9 +146,11 @@ async def test_resume_never_submits(bench: Bench) -> None:
     bill = await bench.quantities()
     for _ in range(2):
         resumed = await bench.provider.resume(bench.order(prompt), first.job_id or "no-job")
-        if bench.has_jobs:
+        if bench.trial.has_jobs:
             assert isinstance(resumed, Delivered)
-            assert (resumed.usage, resumed.job_id) == (first.usage, first.job_id)
+            assert resumed.usage is not None and first.usage is not None
+            assert bench.trial.billed(resumed.usage) == bench.trial.billed(first.usage)
+            assert resumed.job_id == first.job_id
         else:
             assert isinstance(resumed, Unknown)
     assert await bench.submissions(prompt) == 1
@@ -249,6 +164,7 @@ async def test_many_orders_at_once_are_each_submitted_once(bench: Bench) -> None
     assert [await bench.submissions(prompt) for prompt in prompts] == [1] * len(prompts)
 
 
+REPLICATE = ["sdxl", "flux-schnell", "flux-1.1-pro"]
 REPLICATE_ONLY = [
     ("nsfw", Failure.CONTENT_REJECTED, "picture_refused"),
     ("failed", Failure.MALFORMED, "run_failed"),
@@ -260,7 +176,7 @@ REPLICATE_ONLY = [
 
 
 @pytest.mark.parametrize(("scenario", "failure", "reason"), REPLICATE_ONLY)
-@pytest.mark.parametrize("bench", ["sdxl", "flux-schnell"], indirect=True)
+@pytest.mark.parametrize("bench", REPLICATE, indirect=True)
 async def test_replicate_books_what_is_billed_for_a_run_without_pictures(
     scenario: str, failure: Failure, reason: str, bench: Bench
 ) -> None:
@@ -269,13 +185,11 @@ async def test_replicate_books_what_is_billed_for_a_run_without_pictures(
     assert (outcome.failure, outcome.reason) == (failure, reason)
     billed = await bench.quantities()
     assert (outcome.billed is Billed.NOTHING) is (billed == {})
-    if outcome.usage is not None and bench.billed_by_time:
-        assert billed == {"predict_time": int(outcome.usage.seconds * 1000)}
-    if outcome.usage is not None and not bench.billed_by_time:
-        assert billed == {"output_image": outcome.usage.images}
+    if outcome.usage is not None:
+        assert billed == bench.trial.billed(outcome.usage)
 
 
-@pytest.mark.parametrize("bench", ["sdxl", "flux-schnell"], indirect=True)
+@pytest.mark.parametrize("bench", REPLICATE, indirect=True)
 async def test_replicate_aborted_run_is_free(bench: Bench) -> None:
     outcome = await bench.generate("[[scenario:aborted]] A pier", run_seconds_max=5)
     assert isinstance(outcome, NotDelivered)
@@ -297,7 +211,7 @@ async def test_replicate_run_is_canceled_by_the_deadline_we_set(bench: Bench) ->
     assert await bench.quantities() == {"predict_time": int(outcome.usage.seconds * 1000)}
 
 
-@pytest.mark.parametrize("bench", ["sdxl", "flux-schnell"], indirect=True)
+@pytest.mark.parametrize("bench", REPLICATE, indirect=True)
 async def test_replicate_outputs_are_gone_after_the_retention_time(bench: Bench) -> None:
     first = await bench.generate("A pier")
     assert isinstance(first, Delivered) and first.job_id is not None
@@ -308,7 +222,10 @@ async def test_replicate_outputs_are_gone_after_the_retention_time(bench: Bench)
     assert resumed.usage == first.usage
 
 
-@pytest.mark.parametrize("bench", ["gpt-image-2"], indirect=True)
+AZURE = ["gpt-image-2", "gpt-image-2.5-sunburst by-deployment"]
+
+
+@pytest.mark.parametrize("bench", AZURE, indirect=True)
 @pytest.mark.parametrize(
     ("scenario", "failure", "billed"),
     [
@@ -331,3 +248,99 @@ async def test_azure_openai_books_the_output_where_azure_bills_it(
     assert isinstance(outcome, NotDelivered)
     assert (outcome.failure, outcome.billed) == (failure, billed)
     assert ((await bench.quantities()) == {}) is (billed is Billed.NOTHING)
+
+
+def sides(size: str) -> tuple[int, int]:
+    width, height = size.split("x")
+    return int(width), int(height)
+
+
+FIREFLY = ["firefly-image3", "firefly-image5"]
+FIREFLY_ENDINGS = [
+    ("content_451", Failure.CONTENT_REJECTED, Billed.NOTHING, "prompt_refused"),
+    ("quota_exhausted", Failure.QUOTA_EXHAUSTED, Billed.NOTHING, "quota_exhausted"),
+    ("not_entitled", Failure.AUTH_OR_CONFIG, Billed.NOTHING, "user_non_entitled"),
+    (
+        "not_entitled reason=invalid_ims_scope",
+        Failure.AUTH_OR_CONFIG,
+        Billed.NOTHING,
+        "invalid_ims_scope",
+    ),
+    ("validation_error", Failure.INVALID_REQUEST, Billed.NOTHING, "http_422"),
+    ("too_large_413", Failure.INVALID_REQUEST, Billed.NOTHING, "http_413"),
+    ("wrong_type_415", Failure.INVALID_REQUEST, Billed.NOTHING, "http_415"),
+    ("rate_limited", Failure.RATE_LIMITED, Billed.NOTHING, "http_429_org"),
+    ("timeout_408", Failure.TIMEOUT, Billed.MAXIMUM, "http_408"),
+    ("failed", Failure.MALFORMED, Billed.MAXIMUM, "run_failed"),
+    ("job_timeout", Failure.TIMEOUT, Billed.MAXIMUM, "run_timed_out"),
+    ("wrong_job_host", Failure.MALFORMED, Billed.MAXIMUM, "status_address_not_allowed"),
+    ("expired_url", Failure.MALFORMED, Billed.USAGE, "output_expired"),
+    ("wrong_output_host", Failure.MALFORMED, Billed.USAGE, "no_usable_picture"),
+    ("redirect_output", Failure.MALFORMED, Billed.USAGE, "no_usable_picture"),
+]
+
+
+@pytest.mark.parametrize(("scenario", "failure", "billed", "reason"), FIREFLY_ENDINGS)
+@pytest.mark.parametrize("bench", FIREFLY, indirect=True)
+async def test_firefly_books_the_maximum_once_a_job_was_accepted(
+    scenario: str, failure: Failure, billed: Billed, reason: str, bench: Bench
+) -> None:
+    outcome = await bench.generate(f"[[scenario:{scenario}]] A pier")
+    assert isinstance(outcome, NotDelivered)
+    assert (outcome.failure, outcome.billed, outcome.reason) == (failure, billed, reason)
+    bench.server.state.clock.advance(1)  # a job that we lost sight of runs to its end
+    assert (await bench.usd_micros() == 0) is (billed is Billed.NOTHING)
+
+
+@pytest.mark.parametrize("bench", FIREFLY, indirect=True)
+async def test_firefly_refusal_in_a_job_costs_the_maximum_and_at_submission_nothing(
+    bench: Bench,
+) -> None:
+    outcome = await bench.generate("[[scenario:content_filter]] A pier")
+    assert isinstance(outcome, NotDelivered)
+    assert (outcome.failure, outcome.categories) == (Failure.CONTENT_REJECTED, ("prompt_unsafe",))
+    on_submission = bench.model == "firefly-image5"
+    assert outcome.billed is (Billed.NOTHING if on_submission else Billed.MAXIMUM)
+    assert (await bench.quantities() == {}) is on_submission
+
+
+@pytest.mark.parametrize("bench", FIREFLY, indirect=True)
+async def test_firefly_says_when_words_were_left_out(bench: Bench) -> None:
+    plain = await bench.generate("A pier")
+    outcome = await bench.generate("[[scenario:denied_words]] A pier")
+    assert isinstance(plain, Delivered) and isinstance(outcome, Delivered)
+    assert (plain.warnings, outcome.warnings) == ((), ("prompt_has_denied_words",))
+
+
+@pytest.mark.parametrize("bench", ["firefly-image3"], indirect=True)
+async def test_firefly_names_the_seed_of_each_picture(bench: Bench) -> None:
+    sent = await bench.generate("A pier", count=3, seed=2**32 - 2)
+    assert isinstance(sent, Delivered)
+    assert [image.seed for image in sent.images] == [2**32 - 2, 2**32 - 1, 0]
+    unsent = await bench.generate("A pier", count=2)
+    assert isinstance(unsent, Delivered)
+    assert len({image.seed for image in unsent.images} - {None}) == 2
+
+
+@pytest.mark.parametrize("bench", FIREFLY, indirect=True)
+async def test_firefly_job_is_cancelled_at_our_deadline(bench: Bench) -> None:
+    outcome = await bench.generate("[[scenario:slow seconds=60]] A pier", run_seconds_max=1)
+    assert isinstance(outcome, NotDelivered)
+    assert (outcome.failure, outcome.billed) == (Failure.TIMEOUT, Billed.MAXIMUM)
+    assert outcome.reason == "canceled"
+    assert await bench.quantities() == {"firefly_image": 1}
+
+
+@pytest.mark.parametrize("bench", FIREFLY, indirect=True)
+async def test_firefly_token_that_has_ended_is_replaced_once(bench: Bench) -> None:
+    first = await bench.generate("A pier")
+    bench.server.state.clock.advance(25 * 3_600)  # the simulator's clock, not that of the token
+    second = await bench.generate("A pier")
+    assert isinstance(first, Delivered) and isinstance(second, Delivered)
+    assert await bench.submissions("A pier") == 2
+    assert second.job_id is not None
+    # An hour later the pictures are gone, and with them what can be resumed.
+    bench.server.state.clock.advance(RETENTION_S)
+    resumed = await bench.provider.resume(bench.order("A pier"), second.job_id)
+    assert isinstance(resumed, NotDelivered)
+    assert (resumed.billed, resumed.reason) == (Billed.USAGE, "output_expired")

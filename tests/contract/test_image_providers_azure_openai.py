@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from shared.adapters.given_secret import GivenSecret
 from shared.adapters.providers import azure_openai
 from shared.adapters.providers.azure_openai import AzureOpenAIProvider
 from shared.domain.attempts import Billed, Delivered, Failure, NotDelivered, Unknown, Usage
@@ -32,7 +33,9 @@ async def server() -> AsyncIterator[ScriptedServer]:
 
 @pytest.fixture
 async def provider(server: ScriptedServer) -> AsyncIterator[AzureOpenAIProvider]:
-    provider = AzureOpenAIProvider(f"{server.origin}/openai/v1/", "the-key", SCOPE, timeout_s=5)
+    provider = AzureOpenAIProvider(
+        f"{server.origin}/openai/v1/", GivenSecret("the-key"), SCOPE, timeout_s=5
+    )
     yield provider
     await provider.aclose()
 
@@ -344,7 +347,9 @@ async def test_generate_is_unknown_when_the_work_may_have_been_done(
 
 async def test_generate_is_unknown_when_no_answer_comes_in_time(server: ScriptedServer) -> None:
     server.answers(PATH, Answer(ending="hang"))
-    provider = AzureOpenAIProvider(f"{server.origin}/openai/v1/", "the-key", SCOPE, timeout_s=0.2)
+    provider = AzureOpenAIProvider(
+        f"{server.origin}/openai/v1/", GivenSecret("the-key"), SCOPE, timeout_s=0.2
+    )
     assert await provider.generate(ORDER, Recorder()) == Unknown("no_answer_in_time")
     assert len(server.seen) == 1
     await provider.aclose()
@@ -363,7 +368,9 @@ async def test_generate_is_unknown_when_cancelled_in_flight(
 
 
 async def test_generate_was_never_sent_when_no_connection_opens() -> None:
-    provider = AzureOpenAIProvider("http://127.0.0.1:1/openai/v1/", "the-key", SCOPE, timeout_s=5)
+    provider = AzureOpenAIProvider(
+        "http://127.0.0.1:1/openai/v1/", GivenSecret("the-key"), SCOPE, timeout_s=5
+    )
     outcome = await provider.generate(ORDER, Recorder())
     assert outcome == NotDelivered(Failure.TRANSIENT, Billed.NOTHING, "never_sent")
     await provider.aclose()

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from shared.adapters.providers import replicate
+from shared.adapters.given_secret import GivenSecret
+from shared.adapters.providers import sessions
 from shared.adapters.providers.replicate import ReplicateProvider
 from shared.domain.attempts import Billed, Delivered, Failure, NotDelivered, Unknown, Usage
 from shared.domain.models import MODELS
@@ -78,7 +79,6 @@ async def test_generate_sends_flux_by_model_name(
     assert submitted.json() == {
         "input": {
             "prompt": "A lighthouse at dawn",
-            "num_outputs": 1,
             "aspect_ratio": "1:1",
             "output_format": "jpg",
         }
@@ -290,7 +290,7 @@ async def test_generate_is_unknown_when_the_job_may_have_been_made(
 async def test_generate_is_unknown_when_the_submission_is_not_answered(
     server: ScriptedServer, provider: ReplicateProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(replicate, "REQUEST_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(sessions, "REQUEST_TIMEOUT_S", 0.2)
     server.answers(SUBMIT, Answer(ending="hang"))
     assert await provider.generate(SDXL, Recorder()) == Unknown("no_answer_in_time")
 
@@ -309,7 +309,9 @@ async def test_generate_is_unknown_when_cancelled_in_flight(
 
 
 async def test_generate_was_never_sent_when_no_connection_opens() -> None:
-    provider = ReplicateProvider("http://127.0.0.1:1/v1", "t", frozenset(), poll_interval_s=0.01)
+    provider = ReplicateProvider(
+        "http://127.0.0.1:1/v1", GivenSecret("t"), frozenset(), poll_interval_s=0.01
+    )
     outcome = await provider.generate(SDXL, Recorder())
     assert outcome == NotDelivered(Failure.TRANSIENT, Billed.NOTHING, "never_sent")
     await provider.aclose()

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from devhost.simulators.provenance import manifest, with_credentials
 from shared.adapters.blob_images import IMAGE_BYTES_MAX
 from shared.domain.attempts import AttemptReport, ProviderImage, StoredImage
 from shared.errors import Unavailable
@@ -42,6 +43,8 @@ PICTURES = {
     "signed png, long": (png_with_credentials(300_000), "image/png"),
     "signed jpeg": (jpeg_with_credentials(segments=1), "image/jpeg"),
     "signed jpeg, long": (jpeg_with_credentials(segments=8), "image/jpeg"),
+    "manifest in a png": (with_credentials(picture("PNG")), "image/png"),
+    "manifest in a jpeg": (with_credentials(picture("JPEG")), "image/jpeg"),
 }
 
 
@@ -59,6 +62,19 @@ async def test_keep_leaves_every_byte_as_it_came(bench: ImageBench, name: str) -
     generation_id, (data, _) = fresh_id(), PICTURES[name]
     await bench.store.keep(generation_id, [delivered(data)], sealing(generation_id))
     assert await bench.read(generation_id, 0) == data
+
+
+@pytest.mark.parametrize("pil_format", ["PNG", "JPEG"])
+async def test_keep_leaves_the_manifest_of_a_picture_as_it_was_signed(
+    bench: ImageBench, pil_format: str
+) -> None:
+    generation_id, plain = fresh_id(), picture(pil_format)
+    await bench.store.keep(
+        generation_id, [delivered(with_credentials(plain))], sealing(generation_id)
+    )
+    kept = await bench.read(generation_id, 0)
+    assert kept is not None and manifest(plain) in kept
+    assert kept.index(b"jumb") < kept.index(b"c2pa")
 
 
 @pytest.mark.parametrize("chunk_bytes", [1, 7, 100_000])

@@ -1,8 +1,10 @@
 """Tiers, tags and thumbnails on Azurite, and that every writer writes what the rules look for."""
 
+import asyncio
 import io
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import IO
 
 import pytest
 from azure.core.exceptions import HttpResponseError
@@ -52,6 +54,17 @@ async def keep(
 @pytest.fixture
 def storage(blobs: BlobConnection) -> BlobPictureStorage:
     return BlobPictureStorage(blobs)
+
+
+async def tags_of(blobs: BlobConnection, name: PictureName) -> list[dict[str, str]]:
+    """The tags of a picture and of its thumbnail."""
+    return [
+        await blobs.blob(container, blob).get_blob_tags()
+        for container, blob in (
+            (IMAGES_CONTAINER, name.blob),
+            (THUMBNAILS_CONTAINER, name.thumbnail),
+        )
+    ]
 
 
 async def archive(blobs: BlobConnection, name: PictureName) -> None:
@@ -228,3 +241,66 @@ async def test_listing_of_a_department_has_pictures_and_thumbnails_and_nobody_el
     assert found[f"images/{name.blob}"] == state
     assert f"thumbnails/{name.thumbnail}" in found
     assert [each async for each in storage.pictures("market")] == []  # a prefix of another
+
+
+# --- late writers ------------------------------------------------------------------------------
+
+
+async def test_picture_that_is_kept_again_keeps_its_hold(
+    blobs: BlobConnection, storage: BlobPictureStorage
+) -> None:
+    name = await keep(blobs)
+    await storage.set_hold(name, 3, held=True)
+    held = await tags_of(blobs, name)
+    store = BlobImageStore(blobs, SystemClock(), draw=draw_thumbnail)
+    await store.keep(name.generation_id, [delivered(picture())], sealing(name.generation_id))
+    assert await tags_of(blobs, name) == held
+    assert [each["hold"] for each in held] == ["legal", "legal"]
+    await storage.put_thumbnail(name, b"drawn late")
+    assert await tags_of(blobs, name) == held
+
+
+async def test_other_bytes_take_the_place_of_a_picture_only_if_it_is_not_held(
+    blobs: BlobConnection, storage: BlobPictureStorage
+) -> None:
+    name = await keep(blobs, "one-year")
+    store = BlobImageStore(blobs, SystemClock(), draw=draw_thumbnail)
+    other = [delivered(big_picture())]
+    await store.keep(name.generation_id, other, sealing(name.generation_id))
+    found = await store.read(name.generation_id, 0)
+    assert found is not None and found.size_bytes == len(big_picture())
+    assert (await tags_of(blobs, name))[0]["retention"] == "one-year"  # as it was decided first
+    await storage.set_hold(name, 1, held=True)
+    with pytest.raises(Conflict):
+        await store.keep(name.generation_id, [delivered(picture())], sealing(name.generation_id))
+
+
+async def test_thumbnail_that_is_drawn_while_its_picture_is_held_gets_the_hold(
+    blobs: BlobConnection, storage: BlobPictureStorage
+) -> None:
+    generation_id = fresh_id()
+    name = PictureName(generation_id, 0)
+    plain = BlobImageStore(blobs, SystemClock())
+    await plain.keep(generation_id, [delivered(picture())], sealing(generation_id))
+    loop = asyncio.get_running_loop()
+
+    def held_meanwhile(file: IO[bytes]) -> bytes | None:
+        """Draws, while somebody holds the picture: the thumbnail is not there yet."""
+        hold = storage.set_hold(name, 1, held=True)
+        asyncio.run_coroutine_threadsafe(hold, loop).result(10)
+        return draw_thumbnail(file)
+
+    late = BlobImageStore(blobs, SystemClock(), draw=held_meanwhile)
+    await late.keep(generation_id, [delivered(picture())], sealing(generation_id))
+    assert [each["hold"] for each in await tags_of(blobs, name)] == ["legal", "legal"]
+
+
+async def test_thumbnail_without_a_class_gets_none_that_nobody_chose(
+    blobs: BlobConnection, storage: BlobPictureStorage
+) -> None:
+    name = await keep(blobs, UNDECIDED)
+    thumbnail = blobs.blob(THUMBNAILS_CONTAINER, name.thumbnail)
+    await thumbnail.set_blob_tags({"hold": "none"})
+    await storage.decide(name, "one-year")
+    original, small = await tags_of(blobs, name)
+    assert original["retention"] == "one-year" and "retention" not in small

@@ -155,6 +155,31 @@ async def test_an_identity_beside_health_words_is_health_information(
     assert await calls(simulators) == {"none": 2, "phi": 1}
 
 
+async def test_who_has_a_rule_for_health_has_every_text_looked_at_for_it(
+    language: AzureLanguage, simulators: RunningSimulators
+) -> None:
+    text = "Jane Citizen, Befund vom Montag"  # none of the words of health that we know
+    (answer,) = await language.detect([text], terms(actions={"health": "allow"}))
+    assert shown(text, answer) == [("person", "person", "Jane Citizen")]
+    assert await calls(simulators) == {"none": 1}
+    (answer,) = await language.detect([text], terms(actions={"health": "block"}))
+    assert shown(text, answer) == [
+        ("person", "person", "Jane Citizen"),
+        ("person", "health", "Jane Citizen"),
+    ]
+    assert await calls(simulators) == {"none": 2, "phi": 1}
+
+
+@pytest.mark.parametrize(
+    "text", ["Jane Citizen, 乳腺癌症患者", "Jane Citizen hat Krebs", "пациентка Jane Citizen"]
+)
+async def test_words_of_health_are_known_in_many_languages(
+    language: AzureLanguage, text: str
+) -> None:
+    (answer,) = await language.detect([text], terms())
+    assert ("person", "health", "Jane Citizen") in shown(text, answer)
+
+
 async def test_five_documents_go_in_one_call(
     language: AzureLanguage, simulators: RunningSimulators
 ) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from devhost.simulators.server import RunningSimulators, start_simulators
 from devhost.simulators.state import SimulatorOptions
+from shared.adapters.given_secret import GivenSecret
 from shared.adapters.providers.azure_openai_batches import METADATA_KEY, AzureOpenAIBatches
 from shared.adapters.providers.azure_openai_connection import AzureOpenAIConnection
 from shared.domain.attempts import (
@@ -87,7 +88,7 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
     options = SimulatorOptions(tmp_path, port=0, azure_delay_s=DELAY_S, tiny_pictures=True)
     running = await start_simulators(options)
     connection = AzureOpenAIConnection(
-        f"{running.origin}/azure-openai/openai/v1/", "any-key", SCOPE, timeout_s=5
+        f"{running.origin}/azure-openai/openai/v1/", GivenSecret("any-key"), SCOPE, timeout_s=5
     )
     batches = AzureOpenAIBatches(connection, DEPLOYMENT)
     yield Service(running, batches)
@@ -102,7 +103,9 @@ async def server() -> AsyncIterator[ScriptedServer]:
 
 
 def scripted(server: ScriptedServer) -> AzureOpenAIBatches:
-    connection = AzureOpenAIConnection(f"{server.origin}{PATHS}/", "key", SCOPE, timeout_s=1)
+    connection = AzureOpenAIConnection(
+        f"{server.origin}{PATHS}/", GivenSecret("key"), SCOPE, timeout_s=1
+    )
     return AzureOpenAIBatches(connection, DEPLOYMENT)
 
 
@@ -282,7 +285,9 @@ async def test_submit_tells_not_taken_from_not_known(
 
 
 async def test_submit_that_never_left_is_not_taken(server: ScriptedServer) -> None:
-    connection = AzureOpenAIConnection("http://127.0.0.1:9/openai/v1/", "key", SCOPE, timeout_s=1)
+    connection = AzureOpenAIConnection(
+        "http://127.0.0.1:9/openai/v1/", GivenSecret("key"), SCOPE, timeout_s=1
+    )
     batches = AzureOpenAIBatches(connection, DEPLOYMENT)
     expected = NotDelivered(Failure.TRANSIENT, Billed.NOTHING, "never_sent")
     assert await batches.submit("key-1", "file-1") == expected

@@ -232,3 +232,15 @@ async def test_generations_with_the_token_of_another_listing_are_refused(
     for partition, wanted in others:
         with pytest.raises(Invalid, match="continuation token"):
             await bench.records.generations(partition, wanted, token, 2)
+
+
+async def test_generations_with_picture_are_those_that_hold_its_bytes(bench: RecordsBench) -> None:
+    holders = []
+    for name, sha256 in (("one", "aa" * 32), ("two", "bb" * 32), ("three", "aa" * 32)):
+        work = await bench.admit(name)
+        pictures = (builders.picture(0), builders.picture(1).model_copy(update={"sha256": sha256}))
+        await bench.money.resolve(work.operation_id, builders.resolution(work, images=pictures))
+        holders += [work.generation_id] if sha256 == "aa" * 32 else []
+    found = await bench.records.generations_with_picture(bench.partition, "aa" * 32)
+    assert sorted(ids(list(found))) == sorted(holders)
+    assert await bench.records.generations_with_picture(bench.partition, "cc" * 32) == []

@@ -97,7 +97,8 @@ async def test_bad_flux_input_is_refused(
         ({"version": SDXL_VERSION, "input": []}, "- input: Invalid type. Expected: object"),
         ({"version": 7, "input": {}}, "- version: Invalid type. Expected: string"),
         ({"version": SDXL_VERSION, "input": {}, "model": "x"}, "Additional property model"),
-        ({"version": SDXL_VERSION, "input": {}, "webhook": "https://a.b"}, "are not emulated"),
+        ({"version": SDXL_VERSION, "input": {}, "webhook": "http://a.b"}, "HTTPS address"),
+        ({"version": SDXL_VERSION, "input": {}, "webhook_events_filter": ["end"]}, "must be some"),
         ([], "must be a JSON object"),
     ],
 )

@@ -1,6 +1,6 @@
 """The verifiable log's stores in memory, with a fault before or after any call."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -9,8 +9,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from shared.domain.audit_entries import AuditRecord
-from shared.domain.ids import Partition
-from shared.domain.signed_notes import Verifier
+from shared.domain.signed_notes import Verifier, signed_checkpoint
 from shared.errors import InvariantBroken
 from shared.ports.audit_log import FeedPage, Held
 from tests.fakes.faults import Crashed
@@ -93,13 +92,16 @@ class FakeLogStores:
 
     # --- Checkpoints -----------------------------------------------------------------------
 
-    async def newest(self) -> str | None:
-        note: str | None = await self.around(
-            "newest", lambda: self.notes[max(self.notes)] if self.notes else None
-        )
+    async def newest(self, log: Verifier) -> str | None:
+        def genuine() -> str | None:
+            own = [size for size, note in self.notes.items() if signed_checkpoint(note, log)]
+            return self.notes[max(own)] if own else None
+
+        note: str | None = await self.around("newest", genuine)
         return note
 
-    async def keep(self, size: int, note: str) -> str:
+    async def keep(self, log: Verifier, size: int, note: str) -> str:
+        del log  # nobody else writes here
         standing: str = await self.around("keep", lambda: self.notes.setdefault(size, note))
         return standing
 
@@ -115,12 +117,12 @@ class FakeLogStores:
     async def named(self, event_id: str) -> Sequence[AuditRecord]:
         return [each for each in self.records if each.document_id == event_id]
 
-    async def about(self, partition: Partition, object_ids: Sequence[str]) -> Sequence[AuditRecord]:
-        return [
-            each
-            for each in self.records
-            if each.partition_key == partition.key and each.event["object_id"] in object_ids
-        ]
+    async def standing(self, partition_key: str, event_ids: Sequence[str]) -> Collection[str]:
+        found: set[str] = await self.around(
+            "standing",
+            lambda: {r.document_id for r in self.records if r.partition_key == partition_key},
+        )
+        return found & set(event_ids)
 
 
 class FakeNoteSigner:

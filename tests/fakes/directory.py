@@ -1,8 +1,9 @@
 """People and departments in memory."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 
-from shared.adapters.cosmos_directory import ALL_TENANTS
+from shared.domain.directory import ALL_TENANTS
 from shared.domain.identity import Principal
 from shared.domain.ledger import Document
 from shared.ports import DirectoryUser
@@ -28,7 +29,7 @@ class FakeDirectory:
         found = self._documents.get((principal.tenant_id, f"user:{principal.object_id}"))
         if found is None:
             return None
-        return DirectoryUser(found["department_id"], found["cost_centre_id"])
+        return DirectoryUser(**{each.name: found[each.name] for each in fields(DirectoryUser)})
 
     async def has_department(self, tenant_id: str, department_id: str) -> bool:
         return (tenant_id, f"department:{department_id}") in self._documents
@@ -39,9 +40,6 @@ class FakeDirectory:
 
     async def departments(self) -> Sequence[str]:
         return sorted(item_id for pk, item_id in self._documents if pk == ALL_TENANTS)
-
-    async def put(self, documents: Sequence[Document]) -> int:
-        return sum(self._create(document) for document in documents)
 
     def _create(self, document: Document) -> bool:
         place = (document["pk"], document["id"])

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 
 from shared.adapters.cosmos import answered
-from shared.domain.entries import Entry, read_entry
+from shared.domain.entries import Entry, read_entries
 from shared.domain.ids import Partition
 from tests.fakes.cosmos_container import FakeConnection
 
@@ -25,4 +25,5 @@ class FakeEntries:
             )
         )
         for document in sorted(found, key=lambda each: str(each["id"])):
-            yield read_entry(document)
+            for entry in read_entries(document):
+                yield entry

@@ -119,6 +119,11 @@ class FakePictureRecords(CosmosPictureRecords):
         )
         return [read_hold(each) for each in found]
 
+    async def holds(self, department_id: str, after: str) -> Sequence[LegalHold]:
+        found = await self._scan(department_id, lambda d: d["type"] == "legal_hold")
+        behind = [hold for hold in map(read_hold, found) if hold.image_id > after]
+        return sorted(behind, key=lambda hold: hold.image_id)
+
     async def _scan(self, department_id: str, wanted: Callable[[Any], bool]) -> Sequence[Any]:
         key = policy_partition(department_id).key
         return await answered(lambda: self._scanned.scan(key, wanted))

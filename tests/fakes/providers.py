@@ -41,6 +41,7 @@ class FakeProvider:
     faults: Faults = field(default_factory=NoFaults)
     submitted: dict[tuple[str, int], int] = field(default_factory=dict)
     invoice: dict[str, int] = field(default_factory=dict)  # micro-USD by generation id
+    billed: dict[tuple[str, int], int] = field(default_factory=dict)  # and by attempt
     before_work: Callable[[ImageOrder], None] = lambda order: None
     after_billing: Callable[[ImageOrder], None] = lambda order: None
     _done: dict[str, Work] = field(default_factory=dict)
@@ -80,6 +81,7 @@ class FakeProvider:
         work = self.script(order)
         billed = self.invoice.get(order.generation_id, 0)
         self.invoice[order.generation_id] = billed + work.usd_micros
+        self.billed[at] = self.billed.get(at, 0) + work.usd_micros
         self._done[job_id_of(order)] = work
         self.after_billing(order)
         return _fresh(work, None)

@@ -24,7 +24,7 @@ class FakeReconciliations(CosmosReconciliations):
             partition,
             lambda d: (
                 d["type"] == "resolution"
-                and d["provider"] == provider
+                and provider in (d["provider"], *d.get("providers", ()))
                 and since <= d["closed_at"] < until
             ),
         )

@@ -4,11 +4,11 @@ import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from shared.adapters.cosmos import BatchRefused, answered, commit, read_or_none
+from shared.domain.attempt_markers import AttemptMarker, read_marker
 from shared.domain.audit_events import AuditEvent, outbox_document
 from shared.domain.history import GenerationFilter
 from shared.domain.ids import Partition
 from shared.domain.ledger import (
-    AttemptMarker,
     Create,
     Delete,
     Document,
@@ -19,7 +19,6 @@ from shared.domain.ledger import (
     generation_document_id,
     partition_for,
     read_hold,
-    read_marker,
 )
 from shared.errors import Invalid, InvariantBroken
 from shared.ports import Page
@@ -50,6 +49,16 @@ class FakeRecords:
         start = _position(listing, continuation) if continuation else 0
         more = f"{listing}:{start + limit}" if start + limit < len(found) else None
         return Page(found[start : start + limit], more)
+
+    async def generations_with_picture(
+        self, partition: Partition, sha256: str
+    ) -> Sequence[Document]:
+        return await self._scan(
+            partition,
+            lambda d: (
+                d["type"] == "generation" and sha256 in [each["sha256"] for each in d["images"]]
+            ),
+        )
 
     async def batch(self, batch_id: str) -> Document | None:
         return await self._read(batch_id, batch_document_id(batch_id))

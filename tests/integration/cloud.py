@@ -10,7 +10,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -268,8 +268,16 @@ async def _storage(connection: str, opened: AsyncExitStack) -> BlobServiceClient
     return await opened.enter_async_context(client)
 
 
-def organisation(department_id: str, limit_micros: int, user_limits_micros: list[int]) -> Json:
-    """An organisation file of one department; its people are numbered object ids."""
+def organisation(
+    department_id: str,
+    limit_micros: int,
+    user_limits_micros: list[int],
+    roles: Sequence[str] = (),
+) -> Json:
+    """An organisation file of one department; its people are numbered object ids.
+
+    Whoever `roles` has no word for is a Standard User; no rate limit of a tier is in the way.
+    """
     number = sum(department_id.encode())
     return {
         "tenant_id": home_tenant_id(),
@@ -285,6 +293,8 @@ def organisation(department_id: str, limit_micros: int, user_limits_micros: list
                 "object_id": f"d{number:07d}-0000-4000-8000-{index:012d}",
                 "department_id": department_id,
                 "limit_micros": limit,
+                "role": roles[index] if index < len(roles) else "StandardUser",
+                "tier": "enterprise",
             }
             for index, limit in enumerate(user_limits_micros)
         ],

@@ -48,14 +48,11 @@ async def decide(person: Person, generation_id: str, decision: str = "approve") 
 
 @pytest.fixture(scope="module")
 async def school(own_cloud: Cloud, olga: Person) -> School:
-    file = organisation(DEPARTMENT, AMPLE, [AMPLE] * (MANAGERS + 1))
+    file = organisation(DEPARTMENT, AMPLE, [AMPLE] * (MANAGERS + 1), ["DeptManager"] * MANAGERS)
     await own_cloud.seed(file)
     ids = [user["object_id"] for user in file["users"]]
-    managers = [
-        await own_cloud.minted(claims={"oid": each, "roles": ["DeptManager"]})
-        for each in ids[:MANAGERS]
-    ]
-    member = await own_cloud.minted(claims={"oid": ids[MANAGERS], "roles": ["StandardUser"]})
+    managers = [await own_cloud.minted(claims={"oid": each}) for each in ids[:MANAGERS]]
+    member = await own_cloud.minted(claims={"oid": ids[MANAGERS]})
     for name, overage in (("asks", "approval"), ("waits", "queue"), ("strict", "refuse")):
         body = {"limit_micros": 0, "overage": overage}
         answer = await managers[0].send(
@@ -241,11 +238,10 @@ async def test_unknown_approval_is_not_found(school: School) -> None:
 async def test_raising_a_department_that_refuses_needs_an_org_admin(
     own_cloud: Cloud, school: School
 ) -> None:
-    file = organisation("studio", 0, [AMPLE, AMPLE])
+    file = organisation("studio", 0, [AMPLE, AMPLE], ["DeptManager"])
     await own_cloud.seed(file)
     manager, member = [
-        await own_cloud.minted(claims={"oid": user["object_id"], "roles": [role]})
-        for user, role in zip(file["users"], ["DeptManager", "StandardUser"], strict=True)
+        await own_cloud.minted(claims={"oid": user["object_id"]}) for user in file["users"]
     ]
     body = {"items": [order()], "acceptance": "ask_approval"}
     batch = (await member.post("/batches", body)).json(202)

@@ -23,6 +23,7 @@ EVENT_FIELDS = {
     "actor_role",
     "outcome",
     "reason",
+    "reason_is_code",
     "correlation_id",
     "details",
 }

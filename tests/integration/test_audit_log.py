@@ -15,7 +15,7 @@ from devhost.stack import REPOSITORY
 from shared.domain import merkle
 from shared.domain.signed_notes import read_checkpoint, read_note, read_verifier
 from tests.integration.api import Answer, Json, Person, order, until
-from tests.integration.cloud import Cloud
+from tests.integration.cloud import Cloud, organisation
 
 TIMERS = ("AuditRelay", "AuditSequencer", "AuditWitness")
 
@@ -166,3 +166,88 @@ async def test_what_the_log_does_not_have_is_not_found(own_cloud: Cloud, olga: P
     ):
         (await olga.get(path, params)).problem(404, "not_found")
     (await olga.get("/audit-log/consistency", {"old": "9", "new": "3"})).problem(422, "invalid")
+
+
+@pytest.fixture(scope="module")
+async def asking(own_cloud: Cloud) -> tuple[Person, Person]:
+    """A member and a manager of a department whose project asks for approvals."""
+    file = organisation("auditing", 50_000_000, [50_000_000] * 2, ["DeptManager"])
+    await own_cloud.seed(file)
+    manager, member = [
+        await own_cloud.minted(claims={"oid": user["object_id"]}) for user in file["users"]
+    ]
+    answer = await manager.send(
+        "PUT",
+        "/budgets/project:proven",
+        json={"limit_micros": 0, "overage": "approval"},
+        headers={"If-None-Match": "*"},
+    )
+    assert answer.status == 200, answer.content
+    return member, manager
+
+
+async def test_receipts_bind_the_approvals_of_a_request_and_of_a_batch(
+    own_cloud: Cloud, asking: tuple[Person, Person], olga: Person, tmp_path: Path
+) -> None:
+    member, manager = asking
+    single = (await member.post("/generations", order(project="proven"))).json(202)
+    posted = await member.send(
+        "POST", "/batches", json={"items": [order(), order()]}, params={"project": "proven"}
+    )
+    batch = posted.json(202)
+    for work in (single["id"], batch["id"]):
+        (await manager.post(f"/approvals/{work}/decisions", {"decision": "approve"})).json()
+    await member.ended_generation(single["id"])
+    await member.ended_batch(batch["id"])
+    receipts = []
+    for generation_id in (single["id"], f"{batch['id']}.00002"):
+        path = f"/generations/{generation_id}/evidence"
+        await in_the_log(own_cloud, member, path)
+        await cosigned(own_cloud, olga)
+        receipts.append(await in_the_log(own_cloud, member, path))
+    for receipt in receipts:
+        assert len(receipt["approvers"]) == 1 and len(receipt["events"]) == 3
+        (tmp_path / "receipt.json").write_text(json.dumps(receipt))
+        code, said = await verify("receipt", tmp_path / "receipt.json")
+        assert code == 0, said
+        assert "approvers" not in said and "admission" not in said
+        left_out = [
+            each
+            for each in receipt["events"]
+            if not json.loads(each["entry"])["action"].startswith("approval.approved.")
+        ]
+        forged = {**receipt, "events": left_out, "approvers": []}
+        (tmp_path / "receipt.json").write_text(json.dumps(forged))
+        code, said = await verify("receipt", tmp_path / "receipt.json")
+        assert code == 1 and "is left out" in said
+    swapped = {**receipts[0], "events": receipts[1]["events"]}
+    (tmp_path / "receipt.json").write_text(json.dumps(swapped))
+    code, said = await verify("receipt", tmp_path / "receipt.json")
+    assert code == 1 and "it is not about this generation" in said
+
+
+async def test_an_event_that_was_deleted_is_answered_from_the_log_and_noted_at_night(
+    own_cloud: Cloud, ava: Person, olga: Person
+) -> None:
+    generation = await ava.generate(order())
+    event_id = f"{generation['id']}:generation.closed"
+    before = await in_the_log(own_cloud, olga, "/audit-log/entries", event_id=event_id)
+    (document,) = await own_cloud.documents("audit", "c.id = @id", id=event_id)
+    container = own_cloud.container("audit")
+    await container.delete_item(document["id"], document["pk"])
+    found = (await olga.get("/audit-log/entries", {"event_id": event_id})).json()
+    assert found["entry"] == before["entry"]
+
+    async def noted() -> list[Json]:
+        await own_cloud.fire("AuditDeletions")
+        await own_cloud.fire("AuditRelay")
+        await asyncio.sleep(0.5)
+        seen: list[Json] = await own_cloud.documents(
+            "audit", "c.event.action = 'audit.event_missing'"
+        )
+        return seen
+
+    missing = await until(noted, bool)
+    assert [each["event"]["details"]["event"] for each in missing] == [event_id]
+    body = {name: document[name] for name in ("id", "pk", "event")}
+    await container.create_item(body)  # the others of this run look at a whole container

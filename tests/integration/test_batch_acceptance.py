@@ -34,13 +34,10 @@ class Team:
 @pytest.fixture(scope="module")
 async def team(own_cloud: Cloud) -> Team:
     limits = [10 * ROW_MICROS + 100, 25 * ROW_MICROS, AMPLE, 2 * ROW_MICROS, 3 * ROW_MICROS, AMPLE]
-    file = organisation("acceptance", AMPLE, limits)
-    await own_cloud.seed(file)
     roles = ["StandardUser"] * 5 + ["DeptManager"]
-    people = [
-        await own_cloud.minted(claims={"oid": user["object_id"], "roles": [role]})
-        for user, role in zip(file["users"], roles, strict=True)
-    ]
+    file = organisation("acceptance", AMPLE, limits, roles)
+    await own_cloud.seed(file)
+    people = [await own_cloud.minted(claims={"oid": user["object_id"]}) for user in file["users"]]
     return Team(*people)
 
 

@@ -26,16 +26,13 @@ class Team:
 
 @pytest.fixture(scope="module")
 async def team(own_cloud: Cloud, olga: Person) -> Team:
-    file = organisation(DEPARTMENT, AMPLE, [AMPLE, AMPLE, AMPLE])
+    file = organisation(DEPARTMENT, AMPLE, [AMPLE, AMPLE, AMPLE], ["DeptManager"])
     file["projects"] = [{"id": "atlas", "department_id": DEPARTMENT, "limit_micros": AMPLE}]
     file["cost_centres"] = [{"id": "cc100", "department_id": DEPARTMENT, "limit_micros": AMPLE}]
     file["users"][2]["cost_centre_id"] = "cc100"
     await own_cloud.seed(file)
     ids = [user["object_id"] for user in file["users"]]
-    people = [
-        await own_cloud.minted(claims={"oid": each, "roles": [role]})
-        for each, role in zip(ids, ["DeptManager", "StandardUser", "StandardUser"], strict=True)
-    ]
+    people = [await own_cloud.minted(claims={"oid": each}) for each in ids]
     return Team(people[0], people[1], people[2], olga, ids[1])
 
 

@@ -31,18 +31,13 @@ async def atelier(own_cloud: Cloud, ava: Person) -> list[Person]:
     one = await quote_micros(ava, order(scenario=SLOW))
     file = organisation(DEPARTMENT, 2 * AFFORDABLE * one, [AFFORDABLE * one, 100 * one])
     await own_cloud.seed(file)
-    return [
-        await own_cloud.minted(claims={"oid": user["object_id"], "roles": ["StandardUser"]})
-        for user in file["users"]
-    ]
+    return [await own_cloud.minted(claims={"oid": user["object_id"]}) for user in file["users"]]
 
 
 async def test_untouched_budget_shows_its_limit(own_cloud: Cloud) -> None:
     file = organisation("library", 3_000_000, [1_000_000])
     await own_cloud.seed(file)
-    reader = await own_cloud.minted(
-        claims={"oid": file["users"][0]["object_id"], "roles": ["StandardUser"]}
-    )
+    reader = await own_cloud.minted(claims={"oid": file["users"][0]["object_id"]})
     for scope, limit in (("department:library", 3_000_000), ("user:me", 1_000_000)):
         budget = (await reader.get(f"/budgets/{scope}")).json()
         assert budget["limit_micros"] == budget["available_micros"] == limit
@@ -155,9 +150,7 @@ async def test_refused_key_may_be_used_again_once_there_is_money(
     one = await quote_micros(ava, order(scenario=SLOW))
     file = organisation("garage", 10 * one, [3 * one // 2])
     await own_cloud.seed(file)
-    person = await own_cloud.minted(
-        claims={"oid": file["users"][0]["object_id"], "roles": ["StandardUser"]}
-    )
+    person = await own_cloud.minted(claims={"oid": file["users"][0]["object_id"]})
     running = await person.submit(order(scenario="rate_limited retry_after_s=30"))
     body, key = order(), {"Idempotency-Key": "once-there-is-money"}
     (await person.post("/generations", body, key)).problem(402, "budget_exceeded")

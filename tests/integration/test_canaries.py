@@ -84,7 +84,8 @@ async def refuse(cloud: Cloud, person: Person, words: dict[str, str]) -> None:
     assert (await person.send("POST", "/generations", data=raw, headers=headers)).status == 422
     for token in (words["token"], f"{words['token']}.e30.x"):
         assert (await cloud.with_token(token).get("/models")).status == 401
-    stranger = await cloud.minted(claims={"roles": [words["token"]], "name": words["token"]})
+    unknown = "a0000000-0000-4000-8000-00000000dead"
+    stranger = await cloud.minted(claims={"oid": unknown, "name": words["token"]})
     assert (await stranger.get("/models")).status == 403
     rows = {"items": [order(prompt=prompt), order(prompt=prompt, size="9x9")]}
     batch = (await person.post("/batches", rows)).json(202)

@@ -39,13 +39,10 @@ class Team:
 
 @pytest.fixture(scope="module")
 async def team(own_cloud: Cloud, olga: Person) -> Team:
-    file = organisation(DEPARTMENT, AMPLE, [AMPLE, 0])
+    file = organisation(DEPARTMENT, AMPLE, [AMPLE, 0], ["DeptManager"])
     await own_cloud.seed(file)
     ids = [user["object_id"] for user in file["users"]]
-    manager, member = [
-        await own_cloud.minted(claims={"oid": each, "roles": [role]})
-        for each, role in zip(ids, ["DeptManager", "StandardUser"], strict=True)
-    ]
+    manager, member = [await own_cloud.minted(claims={"oid": each}) for each in ids]
     return Team(manager, member, olga, ids[1], ids[0])
 
 

@@ -123,9 +123,9 @@ async def test_department_that_does_not_fit_is_refused_in_the_organisations_name
 ) -> None:
     scope = (await admin.get(BUDGET)).json()["scope"]
     people = await capped.documents(
-        "directory", "c.department_id = 'operations' AND c.type = 'user'"
+        "directory", "c.user.department_id = 'operations' AND c.type = 'user'"
     )
-    person = await capped.minted(claims={"oid": people[0]["object_id"], "roles": ["StandardUser"]})
+    person = await capped.minted(claims={"oid": people[0]["object_id"]})
     problem = (await person.post("/generations", order())).problem(402, "budget_exceeded")
     assert problem["scope"] == scope
     assert problem["needed_micros"] == OPERATIONS

@@ -50,11 +50,11 @@ class Released:
 @pytest.fixture(scope="module")
 async def released(own_cloud: Cloud) -> Released:
     """Prompts on every way in: single, batch, file, waiting for an approval and for a period."""
-    file = organisation("archive", AMPLE, [AMPLE, AMPLE])
+    file = organisation("archive", AMPLE, [AMPLE, AMPLE], ["DeptManager"])
     await own_cloud.seed(file)
     oids = [user["object_id"] for user in file["users"]]
-    manager = await own_cloud.minted(claims={"oid": oids[0], "roles": ["DeptManager"]})
-    person = await own_cloud.minted(claims={"oid": oids[1], "roles": ["StandardUser"]})
+    manager = await own_cloud.minted(claims={"oid": oids[0]})
+    person = await own_cloud.minted(claims={"oid": oids[1]})
     for name, overage in (("asks", "approval"), ("waits", "queue")):
         body = {"limit_micros": 0, "overage": overage}
         path, headers = f"/budgets/project:{name}", {"If-None-Match": "*"}

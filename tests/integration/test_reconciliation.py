@@ -95,9 +95,7 @@ async def founder(own_cloud: Cloud) -> Person:
     """Somebody whose department nobody else uses."""
     file = organisation(DEPARTMENT, 100_000_000, [100_000_000])
     await own_cloud.seed(file)
-    return await own_cloud.minted(
-        claims={"oid": file["users"][0]["object_id"], "roles": ["StandardUser"]}
-    )
+    return await own_cloud.minted(claims={"oid": file["users"][0]["object_id"]})
 
 
 async def test_frozen_model_is_refused_by_name_until_it_is_lifted(

@@ -11,7 +11,7 @@ from shared.domain.batch_plans import Acceptance, BatchSource
 from shared.domain.budgets import Charge
 from shared.domain.generations import GenerationRequest, request_hash
 from shared.domain.identity import Caller
-from shared.errors import BudgetExceeded, Conflict, Frozen, IdempotencyKeyReused, Rejected
+from shared.errors import BudgetExceeded, Conflict, Frozen, IdempotencyKeyReused, Invalid, Rejected
 from shared.ports import Orchestrations
 from shared.services.batch_admission import BatchOrder
 from tests.fakes.faults import Crashed
@@ -75,6 +75,14 @@ async def pursue(world: World, intent: Intent) -> None:
         world.checker.expect("402", ":" in scope, lambda: "a refusal names no scope")
     except Frozen:
         world.chaos.note("refused by a freeze")
+    except Invalid as refusal:
+        code = refusal.problem_code
+        world.chaos.note(f"refused: {code}")
+        world.checker.expect(
+            "422",
+            code in ("no_candidate", "no_valid_rows"),
+            lambda: f"a request was refused as {code}",
+        )
     except (GaveUp, IdempotencyKeyReused) as end:
         if isinstance(end, IdempotencyKeyReused):
             world.checker.broken("I7", f"the key {intent.key} was refused for the same payload")
@@ -105,8 +113,8 @@ async def _reuse(world: World, intent: Intent) -> None:
         await sent(world, lambda: submit(world, intent, other))
     except IdempotencyKeyReused:
         accepted = False
-    except Frozen:
-        return  # nothing is compared while spending is frozen
+    except (Frozen, Invalid):
+        return  # nothing is compared while spending is frozen, or nobody can serve
     world.checker.expect(
         "I7", not accepted, lambda: f"the key {intent.key} was accepted for another payload"
     )

@@ -8,6 +8,11 @@ from tests.proofs.histories import Verdict
 # Kinds that a run of a thousand histories must contain; the runner fails if one is missing.
 EXPECTED = frozenset(
     {
+        "fallback: after a billed failure",
+        "fallback: could not be paid",
+        "fallback: delivered",
+        "fallback: the hold was raised",
+        "fallback: unknown at the end",
         "end: succeeded",
         "end: refused",
         "end: failed",
@@ -68,10 +73,27 @@ def kinds_of(verdict: Verdict) -> set[str]:
     return kinds
 
 
+def _kinds_of_lines(entry: Item) -> Iterator[str]:
+    """What became of fallbacks."""
+    *earlier, last = entry["lines"]
+    if entry["raised_micros"]:
+        yield "fallback: the hold was raised"
+    if last["candidate"] and last["status"] == "succeeded":
+        yield "fallback: delivered"
+    if last["candidate"] and last["failure"] == "timeout":
+        yield "fallback: unknown at the end"
+    if last["candidate"] and any(line["amount_micros"] for line in earlier):
+        yield "fallback: after a billed failure"
+
+
 def _kinds_of_document(document: Item) -> Iterator[str]:
     kind = document["type"]
     if kind == "resolution":
         yield f"end: {document['status']}"
+        yield from _kinds_of_lines(document)
+    elif kind == "generation":
+        if (document["failure"] or {}).get("reason") == "fallback_not_affordable":
+            yield "fallback: could not be paid"
     elif kind == "case":
         yield f"case: {document['kind']}"
     elif kind == "batch":

@@ -69,14 +69,33 @@ class Endings:
         )
 
     def _check_exact(self, entry: Item) -> None:
-        """What was metered is booked to the micro; what was estimated covers the invoice."""
-        billed = self._checker.billed_aud_micros(entry["generation_id"])
-        booked = entry["amount_micros"]
+        """Each attempt has its line; what was metered is booked to the micro, at its provider, and
+        what was estimated covers the invoice."""
+        invoice = self._checker.attempts_of(entry["generation_id"])
+        lines = {line["attempt"]: line for line in entry["lines"]}
         self._expect(
-            "I4",
-            booked >= billed if entry["estimated"] else booked == billed,
-            lambda: f"{entry['id']} is booked at {booked}, the invoice says {billed}",
+            "lines",
+            entry["amount_micros"] == sum(line["amount_micros"] for line in lines.values())
+            and len(lines) == len(entry["lines"])
+            and lines.keys() >= {n for n, each in invoice.items() if each.usd_micros},
+            lambda: f"{entry['id']} has the lines {sorted(lines)}, billed were {invoice}",
         )
+        for attempt, line in lines.items():
+            found = invoice.get(attempt)
+            billed = self._checker.aud(found.usd_micros) if found else 0
+            booked = line["amount_micros"]
+            self._expect(
+                "I4",
+                booked >= billed if line["estimated"] else booked == billed,
+                lambda n=attempt, a=booked, b=billed: (
+                    f"{entry['id']} books {a} for attempt {n}, the invoice says {b}"
+                ),
+            )
+            self._expect(
+                "lines",
+                found is None or found.provider == line["provider"],
+                lambda n=attempt: f"{entry['id']} books attempt {n} at another provider",
+            )
 
     def _check_sums(
         self,

@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 from shared.domain.budget_policies import BudgetPolicy, Rollover
 from shared.domain.budgets import BudgetMode, Scope
 from shared.domain.identity import Caller
+from shared.domain.routing_policies import RoutingRules
 from shared.errors import Unavailable
 from shared.ports import DirectoryUser
-from tests.builders import caller, catalogue, request
+from tests.builders import caller, catalogue, request, routed
 from tests.fakes.clock import NOON
 from tests.fakes.directory import FakeDirectory
 from tests.fakes.faults import Crashed
@@ -56,7 +57,15 @@ REQUESTS = (
     request("flux-schnell", count=2),
     request("flux-schnell"),
     request("sdxl"),
+    # Models that may be replaced by others: of several prices, in every order of strategies.
+    routed("auto"),
+    routed("auto", strategy="quality", models=("gpt-image-2", "sdxl", "flux-schnell")),
+    routed("auto", strategy="fastest", max_price_micros=100_000),
+    routed("flux-schnell", fallback=True),
+    routed("sdxl", fallback=True, models=("sdxl", "flux-schnell", "gpt-image-2")),
 )
+UPLIFTS_PERCENT = (0, 100, 1_000)
+CONTENT_SHARE = 0.3  # histories whose rules let a refusal for content be tried elsewhere
 
 
 Watch = Callable[[World, Sequence[Intent], Sequence[Deed]], None]  # sees a history before it begins
@@ -103,6 +112,10 @@ def run_history(seed: int, watch: Watch | None = None) -> Verdict:
         random_script(chaos.random, catalogue()),
         policies,
         _clock(chance),
+        RoutingRules(
+            uplift_percent_max=chance.choice(UPLIFTS_PERCENT),
+            content_fallback=chance.random() < CONTENT_SHARE,
+        ),
     )
     if watch is not None:
         watch(world, intents, deeds)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from shared.domain.attempts import ImageOrder
 from shared.domain.budgets import CEILING_OF_WARN
@@ -14,6 +15,14 @@ from tests.fakes.providers import FakeProvider
 SHOWN_MAX = 5  # violations listed in a message; the first one is the one to look at
 
 
+@dataclass(frozen=True)
+class Billed:
+    """What one attempt stands at on an invoice."""
+
+    provider: str
+    usd_micros: int
+
+
 class Checker:
     """Collects violations, and counts how often each invariant was looked at."""
 
@@ -23,7 +32,9 @@ class Checker:
         self._container = container
         self._rate = aud_per_usd_micros
         self._billed_aud: Counter[tuple[str, str]] = Counter()  # by partition and budget
-        self._invoice: dict[str, int] = {}  # micro-USD by generation
+        self.invoice: dict[tuple[str, int], Billed] = {}  # by generation and attempt
+        self.submitted: Counter[tuple[str, int]] = Counter()  # to whichever provider
+        self.content_fallback = False  # what the rules of this world say
         self._adjusted: Counter[tuple[str, str]] = Counter()  # by partition and budget
 
     def expect(self, invariant: str, holds: bool, detail: Callable[..., str]) -> None:
@@ -67,14 +78,18 @@ class Checker:
             marker is not None and marker["owner"] == "worker",
             lambda: f"{marker_id} was sent without a marker of a worker",
         )
+        if marker is not None:
+            self._check_fallback(order, marker)
 
     def after_billing(self, provider: FakeProvider, order: ImageOrder) -> None:
         """I4 at the moment the invoice grows, and one submission per marker."""
         at = (order.generation_id, order.attempt)
-        times = provider.submitted[at]
+        self.submitted[at] += 1
+        times = self.submitted[at]
         self.expect("once", times == 1, lambda: f"attempt {at} was submitted {times} times")
         partition_key = partition_for(order.generation_id).key
-        self._bill(partition_key, order.generation_id, provider.invoice[order.generation_id])
+        self._bill(partition_key, at, Billed(provider.name, provider.billed[at]))
+        self._check_hold(partition_key, order)
         resolution = self._container.peek(partition_key, f"x:{order.generation_id}")
         if resolution is not None:
             self._check_covered(order.generation_id, resolution["amount_micros"])
@@ -82,8 +97,16 @@ class Checker:
             self._check_budget(partition_key, budget)
 
     def billed_aud_micros(self, generation_id: str) -> int:
-        """What the provider has put on its invoice for a generation, at the rate of the quote."""
-        return self._aud(self._invoice.get(generation_id, 0))
+        """What providers have put on their invoices for a generation, at the rate of the quote."""
+        return sum(
+            self.aud(billed.usd_micros)
+            for (named, _), billed in self.invoice.items()
+            if named == generation_id
+        )
+
+    def attempts_of(self, generation_id: str) -> dict[int, Billed]:
+        """What was billed for each attempt at a generation."""
+        return {n: billed for (named, n), billed in self.invoice.items() if named == generation_id}
 
     def budgets_of(self, partition_key: str, generation_id: str) -> list[Item]:
         """The budgets that a generation's hold charges, as they stand."""
@@ -93,14 +116,47 @@ class Checker:
         found = [self._container.peek(partition_key, each) for each in ids]
         return [budget for budget in found if budget is not None]
 
-    def _bill(self, partition_key: str, generation_id: str, usd_micros: int) -> None:
-        before = self.billed_aud_micros(generation_id)
-        self._invoice[generation_id] = usd_micros
-        more = self._aud(usd_micros) - before
-        for budget in self.budgets_of(partition_key, generation_id):
+    def _bill(self, partition_key: str, at: tuple[str, int], billed: "Billed") -> None:
+        before = self.invoice.get(at)
+        self.invoice[at] = billed
+        more = self.aud(billed.usd_micros) - (self.aud(before.usd_micros) if before else 0)
+        for budget in self.budgets_of(partition_key, at[0]):
             self._billed_aud[partition_key, budget["id"]] += more
 
-    def _aud(self, usd_micros: int) -> int:
+    def _check_fallback(self, order: ImageOrder, marker: Item) -> None:
+        """An attempt after others knows what those were billed, and that it may follow them."""
+        known = {line["attempt"]: line for line in marker["lines"]}
+        for attempt, billed in self.attempts_of(order.generation_id).items():
+            line = known.get(attempt)
+            booked = line["amount_micros"] if line else 0
+            self.expect(
+                "fallback",
+                attempt >= order.attempt or booked >= self.aud(billed.usd_micros),
+                lambda n=attempt: f"{marker['id']} forgets what attempt {n} was billed",
+            )
+        refused = any(line["failure"] == "content_rejected" for line in known.values())
+        self.expect(
+            "fallback",
+            self.content_fallback or not refused,
+            lambda: f"{marker['id']} shops around after a refusal for content",
+        )
+
+    def _check_hold(self, partition_key: str, order: ImageOrder) -> None:
+        """What is billed for the open rows of a hold is covered by that very hold."""
+        operation_id = operation_of(order.generation_id)
+        hold = self._container.peek(partition_key, f"h:{operation_id}")
+        own = {name for name, _ in self.invoice if operation_of(name) == operation_id}
+        still = {n for n in own if self._container.peek(partition_key, f"x:{n}") is None}
+        billed = sum(map(self.billed_aud_micros, still))
+        remaining = hold["remaining_micros"] if hold else 0
+        self.expect(
+            "I4",
+            billed <= remaining,
+            lambda: f"h:{operation_id} holds {remaining}, its open rows were billed {billed}",
+        )
+
+    def aud(self, usd_micros: int) -> int:
+        """Micro-AUD at the rate of the quotes, rounded up."""
         return -(-usd_micros * self._rate // 1_000_000)
 
     def _check_counters(self, document: Item, names: tuple[str, ...]) -> None:

@@ -87,7 +87,7 @@ class LimitChecker:
             for policy in self._container.partitions.get(key, {}).values():
                 budget_id = policy["id"].replace("policy:", "budget:", 1)
                 budget = self._container.peek(partition_key, budget_id)
-                if policy["type"] == "policy" and budget is not None and not policy["pending"]:
+                if policy["type"] == "policy" and budget is not None:
                     self._expect(
                         "policy",
                         budget["policy_revision"] == policy["revision"],

@@ -1,42 +1,40 @@
 """The seeded bugs on which the checker is on trial: each must be caught."""
 
-from tests.proofs.mutants import Change, Mutant
+from tests.proofs.fallback_mutants import FALLING
+from tests.proofs.mutants import mutant
 
 _LEDGER = "shared.domain.ledger"
 _ADAPTER = "shared.adapters.cosmos_ledger"
 _POLICIES = "shared.adapters.cosmos_budget_policies"
 _ATTEMPTS = "shared.services.attempts:Attempts"
-
-
-def _mutant(name: str, *changes: tuple[str, str, str]) -> Mutant:
-    return Mutant(name, tuple(Change(*change) for change in changes))
+_FALLBACKS = "shared.domain.fallbacks"
 
 
 RESERVING = (
-    _mutant(
+    mutant(
         "the predicate asks whether the limit is reached, without the amount",
-        (f"{_LEDGER}:reserve_operations", ", constant=amount)", ")"),
+        (f"{_LEDGER}:reserving", ", constant=amount)", ")"),
     ),
-    _mutant(
+    mutant(
         "the predicate is left out for one scope",
         (
-            f"{_LEDGER}:reserve_operations",
+            f"{_LEDGER}:reserving",
             '(_incr("reserved_micros", amount),), fits)',
             '(_incr("reserved_micros", amount),), fits if scope.kind == "department" else None)',
         ),
     ),
-    _mutant(
+    mutant(
         "the predicate looks at the highest ceiling there ever was",
         (
-            f"{_LEDGER}:reserve_operations",
+            f"{_LEDGER}:reserving",
             'Sum(("ceiling_micros",))',
             'Sum(("high_micros",))',
         ),
     ),
-    _mutant(
+    mutant(
         "read, check, write: the decision is made from a read",
         (
-            f"{_LEDGER}:reserve_operations",
+            f"{_LEDGER}:reserving",
             '(_incr("reserved_micros", amount),), fits)',
             '(_incr("reserved_micros", amount),))',
         ),
@@ -50,7 +48,7 @@ RESERVING = (
             "    try:\n        answers = await commit",
         ),
     ),
-    _mutant(
+    mutant(
         "the hold is written before its money is set aside",
         (
             f"{_ADAPTER}:CosmosLedger.reserve",
@@ -62,7 +60,7 @@ RESERVING = (
         ),
         (f"{_ADAPTER}:CosmosLedger.reserve", "refusal.index - 1", "refusal.index"),
     ),
-    _mutant(
+    mutant(
         "a repeated request is not compared with the first one",
         (
             f"{_ADAPTER}:CosmosLedger._same_request",
@@ -70,7 +68,7 @@ RESERVING = (
             'standing["request_hash"] is None',
         ),
     ),
-    _mutant(
+    mutant(
         "every sending of a request gets an id of its own",
         (
             "shared.services.admission:Admission.operation_id",
@@ -78,7 +76,7 @@ RESERVING = (
             "self.clock.new_id()",
         ),
     ),
-    _mutant(
+    mutant(
         "a key from before the end of the month is not looked for",
         (
             "shared.services.admission:Admission.operation_id",
@@ -86,7 +84,7 @@ RESERVING = (
             "if not key and age",
         ),
     ),
-    _mutant(
+    mutant(
         "opening a period writes its budgets anew",
         (
             f"{_POLICIES}:CosmosBudgetPolicies.open",
@@ -95,7 +93,7 @@ RESERVING = (
             "        await commit(",
         ),
     ),
-    _mutant(
+    mutant(
         "the audit event is left out of the transaction",
         (
             f"{_LEDGER}:reserve_operations",
@@ -105,24 +103,24 @@ RESERVING = (
     ),
 )
 CALLING = (
-    _mutant(
+    mutant(
         "the provider is called before the marker is written",
         (
             f"{_ATTEMPTS}.run",
             "        try:\n            standing = await",
-            "        outcome = await self.providers[item.provider].generate(\n"
+            "        outcome = await self.providers[asked.provider].generate(\n"
             "            order, self._recorder(marker)\n"
             "        )\n"
             "        try:\n            standing = await",
         ),
         (
             f"{_ATTEMPTS}.run",
-            "outcome = await self.providers[item.provider].generate("
+            "outcome = await self.providers[asked.provider].generate("
             "order, self._recorder(standing))\n",
             "pass\n",
         ),
     ),
-    _mutant(
+    mutant(
         "leave to call is given to whoever asks",
         (
             f"{_ADAPTER}:CosmosLedger.begin_attempt",
@@ -130,32 +128,32 @@ CALLING = (
             "if await create_once(await self._container(), marker_document(marker)) or True:",
         ),
     ),
-    _mutant(
+    mutant(
         "a paid call is tried again after a time-out",
         (
             f"{_ATTEMPTS}._conclude",
-            "return self._unknown(item, marker, outcome.reason, outcome.job_id)",
-            "return self._unknown(item, marker, outcome.reason).model_copy(\n"
+            "return unknown(marker, outcome.reason, outcome.job_id)",
+            "return unknown(marker, outcome.reason).model_copy(\n"
             '            update={"ending": "retry", "retry_after_s": 1.0}\n        )',
         ),
     ),
-    _mutant(
+    mutant(
         "a failure that was billed is tried again",
         (
-            f"{_ATTEMPTS}._not_delivered",
-            "outcome.failure in RETRYABLE and usd_micros == 0 and",
-            "outcome.failure in RETRYABLE and",
+            f"{_FALLBACKS}:continued",
+            "if report.failure in RETRYABLE and report.usd_micros == 0:",
+            "if report.failure in RETRYABLE:",
         ),
     ),
-    _mutant(
+    mutant(
         "the sweep does not look at a worker's marker",
         (
             f"{_ATTEMPTS}.stop",
-            "found = await self.evidence(item, standing)",
-            "found = self._canceled(item, attempt)",
+            "found = await self.evidence(item, standing, course)",
+            "found = canceled(item.generation_id, attempt, course)",
         ),
     ),
-    _mutant(
+    mutant(
         "a cancel does not look at a worker's marker",
         (
             f"{_ATTEMPTS}.cancel",
@@ -165,7 +163,7 @@ CALLING = (
     ),
 )
 SETTLING = (
-    _mutant(
+    mutant(
         "an unknown outcome is refunded",
         (
             "shared.services.settlements:Settlements.settle",
@@ -177,23 +175,23 @@ SETTLING = (
             '        if report.ending == "unknown":',
         ),
     ),
-    _mutant(
+    mutant(
         "past the horizon an unknown outcome is released",
         (
             "shared.domain.settlements:expired_report",
-            "usd_micros=item.quote.usd_micros",
+            "usd_micros=item.quote_of(unknown.candidate).usd_micros",
             "usd_micros=0",
         ),
     ),
-    _mutant(
+    mutant(
         "the quote is booked, not what it cost",
         (
-            "shared.domain.settlements:_cost",
-            "amount_micros=min(actual, held)",
-            "amount_micros=held",
+            f"{_FALLBACKS}:line_of",
+            "amount_micros=min(quote.settled_micros(report.usd_micros), quote.amount_micros)",
+            "amount_micros=quote.amount_micros",
         ),
     ),
-    _mutant(
+    mutant(
         "the exchange is rounded down",
         (
             "shared.domain.money:aud_micros",
@@ -201,16 +199,16 @@ SETTLING = (
             "product // MICROS_PER_UNIT",
         ),
     ),
-    _mutant(
+    mutant(
         "a resolution is written over the one that stands",
         (
             "shared.adapters.cosmos:_sdk_operation",
-            'return ("create", (operation.document,), {})',
+            'return ("create", (stamped(operation.document),), {})',
             'verb = "upsert" if operation.document["type"] == "resolution" else "create"\n'
-            "        return (verb, (operation.document,), {})",
+            "        return (verb, (stamped(operation.document),), {})",
         ),
     ),
-    _mutant(
+    mutant(
         "a resolution that stands is left out, its amounts are not",
         (
             f"{_ADAPTER}:CosmosLedger.resolve",
@@ -220,11 +218,11 @@ SETTLING = (
             "                return",
         ),
     ),
-    _mutant(
+    mutant(
         "a release leaves out the last scope",
         (f"{_LEDGER}:resolve_operations", "for scope in scopes\n", "for scope in scopes[:-1]\n"),
     ),
-    _mutant(
+    mutant(
         "what remains of a hold is not counted down",
         (
             f"{_LEDGER}:resolve_operations",
@@ -232,7 +230,7 @@ SETTLING = (
             '(_incr("open_rows", -len(resolutions)),),',
         ),
     ),
-    _mutant(
+    mutant(
         "a late unknown report is written over an end",
         (
             f"{_LEDGER}:unknown_operations",
@@ -240,7 +238,7 @@ SETTLING = (
             "None",
         ),
     ),
-    _mutant(
+    mutant(
         "a picture that was paid but not kept is not booked",
         (
             f"{_ATTEMPTS}._keep",
@@ -248,7 +246,7 @@ SETTLING = (
             'update={"usd_micros": 0, "ending": "ended", "failure": Failure.CUSTODY,',
         ),
     ),
-    _mutant(
+    mutant(
         "the sweep forgets the period before",
         (
             "shared.services.calendars:Calendars.open_partitions",
@@ -256,7 +254,7 @@ SETTLING = (
             "self._partitions(1)",
         ),
     ),
-    _mutant(
+    mutant(
         "events are dropped from the outbox before they are copied",
         (
             "shared.services.audit_relay:AuditRelay._copy",
@@ -269,7 +267,7 @@ SETTLING = (
 )
 _BUDGET_POLICIES = "shared.domain.budget_policies"
 CHANGING = (
-    _mutant(
+    mutant(
         "a correction is booked again under an id of its own",
         (
             "shared.domain.adjustments:_document",
@@ -277,7 +275,7 @@ CHANGING = (
             "adjustment_document_id(adjustment.adjustment_id + adjustment.booked_at),",
         ),
     ),
-    _mutant(
+    mutant(
         "a correction upwards is not held against the ceiling",
         (
             "shared.domain.adjustments:adjust_operations",
@@ -285,7 +283,7 @@ CHANGING = (
             'allowed = at_least({"spent_micros": 0})',
         ),
     ),
-    _mutant(
+    mutant(
         "a grant does not raise the highest ceiling",
         (
             "shared.domain.limit_changes:raise_limit",
@@ -293,7 +291,7 @@ CHANGING = (
             '{"ceiling_micros": raised}',
         ),
     ),
-    _mutant(
+    mutant(
         "a policy that lowers a limit forgets how high it was",
         (
             f"{_BUDGET_POLICIES}:apply_operation",
@@ -301,7 +299,7 @@ CHANGING = (
             "ceiling_micros",
         ),
     ),
-    _mutant(
+    mutant(
         "a policy is applied over a grant that came in between",
         (
             f"{_BUDGET_POLICIES}:apply_operation",
@@ -309,11 +307,11 @@ CHANGING = (
             "covered",
         ),
     ),
-    _mutant(
+    mutant(
         "what rolls over is taken by every opening",
         (f"{_POLICIES}:CosmosBudgetPolicies.carry_over", "Create(entry),", ""),
     ),
-    _mutant(
+    mutant(
         "admission does not ask whether spending is frozen",
         (
             "shared.services.admission:Admission.reserve",
@@ -321,15 +319,15 @@ CHANGING = (
             "None",
         ),
     ),
-    _mutant(
+    mutant(
         "attempts go on while spending is frozen",
         (
             f"{_ATTEMPTS}._paused",
-            'return postponed(item.generation_id, attempt, wait_s, "frozen")',
+            'return postponed(generation_id, attempt, wait_s, "frozen", course)',
             "return None",
         ),
     ),
-    _mutant(
+    mutant(
         "a view of the freezes is kept for minutes",
         (
             "shared.services.freezes:FreezeWatch.current",
@@ -342,7 +340,7 @@ CHANGING = (
             "if self._age(tenant_id) > 60 * STALE_MAX:",
         ),
     ),
-    _mutant(
+    mutant(
         "the sweep raises no alert that was missed",
         (
             "shared.services.alerts:Alerts._catch_up",
@@ -352,7 +350,7 @@ CHANGING = (
     ),
 )
 OF_ALERTS = (
-    _mutant(
+    mutant(
         "an alert is created by everybody who sees it",
         (
             "shared.adapters.cosmos_alerts:CosmosAlerts.raise_once",
@@ -368,4 +366,4 @@ OF_ALERTS = (
         ),
     ),
 )
-MUTANTS = (*RESERVING, *CALLING, *SETTLING, *CHANGING)
+MUTANTS = (*RESERVING, *CALLING, *FALLING, *SETTLING, *CHANGING)

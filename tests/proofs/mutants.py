@@ -32,11 +32,16 @@ class Mutant:
     changes: tuple[Change, ...]
 
 
+def mutant(name: str, *changes: tuple[str, str, str]) -> Mutant:
+    """A bug as it stands in a catalogue."""
+    return Mutant(name, tuple(Change(*change) for change in changes))
+
+
 @contextmanager
-def installed(mutant: Mutant) -> Iterator[None]:
+def installed(bug: Mutant) -> Iterator[None]:
     """The shipped code with this bug in it, until the block is left."""
     by_target: dict[str, list[Change]] = {}
-    for change in mutant.changes:
+    for change in bug.changes:
         by_target.setdefault(change.target, []).append(change)
     changed = [(_function(target), changes) for target, changes in by_target.items()]
     codes = [(function, _mutated(function, changes)) for function, changes in changed]

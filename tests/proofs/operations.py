@@ -5,13 +5,15 @@ import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from shared.domain.attempts import ImageOrder, Unknown
+from shared.domain.attempts import Failure, ImageOrder, Unknown
 from shared.domain.budget_policies import BudgetPolicy
 from shared.domain.budgets import Scope
 from shared.domain.generations import GenerationRequest
+from shared.domain.routing_policies import RoutingRules
+from shared.domain.routing_wishes import UPLIFT_PERCENT_MAX
 from shared.errors import Unavailable
 from shared.ports import DirectoryUser
-from tests.builders import caller, catalogue, request
+from tests.builders import caller, catalogue, request, routed
 from tests.fakes.directory import FakeDirectory
 from tests.fakes.faults import Crashed
 from tests.fakes.orchestrations import FakeOrchestrations
@@ -23,12 +25,13 @@ from tests.proofs.clients import Intent, cancel, pursue, sent, submit
 from tests.proofs.crash_points import FAULTS_MAX, Operation, Plan, Played
 from tests.proofs.histories import AMPLE_MICROS, judged, settle_down
 from tests.proofs.managers import ADMIN, Deed, adjustment, carry_out, freeze, grant, policy_change
-from tests.proofs.provider_scripts import Script, steady_script
+from tests.proofs.provider_scripts import Script, failing_script, steady_script
 from tests.proofs.waiting_histories import played
 from tests.proofs.waiting_stories import SETTINGS
 from tests.proofs.world import TIMES, World
 
 Act = Callable[[World], Awaitable[None]]
+SHORT_MICROS = 100_000  # enough for the first choice, too little for what may follow it
 TRIES_MAX = 8  # of a timer's work under at most three faults
 BY_TOKEN = request("gpt-image-2", quality="low")
 BY_JOB = request("sdxl")  # has a job id, so that a crash can be resumed
@@ -38,11 +41,23 @@ def _intent(*requests: GenerationRequest) -> Intent:
     return Intent(caller(), "key-1", requests, batch=len(requests) > 1, starts_at_s=0.0)
 
 
+FALLING = _intent(routed("gpt-image-2", fallback=True, models=("gpt-image-2", "sdxl")))
+FALLING_BATCH = _intent(*FALLING.requests, BY_JOB)
 SINGLE, RESUMABLE, BATCH = _intent(BY_TOKEN), _intent(BY_JOB), _intent(BY_TOKEN, BY_JOB)
 
 
 def busy_first() -> Script:
     return steady_script(catalogue(), 1)
+
+
+def billed_for_nothing() -> Script:
+    """The first model bills all that was quoted and fails; the next one costs more."""
+    return failing_script(catalogue(), Failure.MALFORMED, billed=True)
+
+
+def busy_elsewhere() -> Script:
+    """The first model fails at no cost; the next one costs more."""
+    return failing_script(catalogue(), Failure.TRANSIENT, billed=False)
 
 
 def never_answers() -> Script:
@@ -170,22 +185,25 @@ def _in_world(
     *prepare: Act,
     script: Callable[[], Script] = lambda: steady_script(catalogue(), 0),
     faults_max: int = FAULTS_MAX,
+    limit_micros: int = AMPLE_MICROS,
 ) -> Operation:
     """An operation on trial: faults happen in `act` only, and the sweeps heal what they leave."""
 
     def play(plan: Plan) -> Played:
         chaos = Chaos(0, rate=0.0, planned=dict(plan))
-        world = _world(chaos, script())
+        world = _world(chaos, script(), limit_micros)
         verdict = judged(0, world, _history(world, act, prepare))
         return Played(verdict.violations, chaos, world.checker.checks)
 
     return Operation(name, play, faults_max)
 
 
-def _world(chaos: Chaos, script: Script) -> World:
+def _world(chaos: Chaos, script: Script, limit_micros: int) -> World:
     people = {each.key: DirectoryUser("marketing") for each in (caller(), ADMIN)}
-    policies = [("marketing", BudgetPolicy(s, AMPLE_MICROS)) for s in caller().charge().scopes()]
-    return World(chaos, FakeDirectory(people, ["marketing"]), catalogue(), script, policies)
+    policies = [("marketing", BudgetPolicy(s, limit_micros)) for s in caller().charge().scopes()]
+    directory = FakeDirectory(people, ["marketing"])
+    rules = RoutingRules(uplift_percent_max=UPLIFT_PERCENT_MAX)
+    return World(chaos, directory, catalogue(), script, policies, rules=rules)
 
 
 async def _history(world: World, act: Act, prepare: Sequence[Act]) -> int:
@@ -239,6 +257,31 @@ OPERATIONS: Mapping[str, Operation] = {
         _in_world("single generation", _pursued(SINGLE), _opened),
         _in_world("single generation with a job", _pursued(RESUMABLE), _opened),
         _in_world("second attempt", _pursued(SINGLE), _opened, script=busy_first, faults_max=2),
+        _in_world(
+            "fallback after a billed failure",
+            _pursued(FALLING),
+            _opened,
+            script=billed_for_nothing,
+            faults_max=2,
+        ),
+        _in_world(
+            "fallback at no cost", _pursued(FALLING), _opened, script=busy_elsewhere, faults_max=2
+        ),
+        _in_world(
+            "fallback that cannot be paid",
+            _pursued(FALLING),
+            _opened,
+            script=billed_for_nothing,
+            faults_max=2,
+            limit_micros=SHORT_MICROS,
+        ),
+        _in_world(
+            "fallback of a row",
+            _started(FALLING_BATCH),
+            _admitted(FALLING_BATCH),
+            script=billed_for_nothing,
+            faults_max=1,
+        ),
         _in_world("batch, all of it", _pursued(BATCH), _opened, faults_max=2),
         _in_world("batch, admission", _admitted(BATCH), _opened),
         _in_world("batch, its rows", _started(BATCH), _admitted(BATCH), faults_max=2),

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from shared.domain.attempts import AttemptReport
+from shared.domain.attempts import AttemptReport, Course
 from shared.domain.ids import row_generation_id
 from shared.errors import Unavailable
 from tests.fakes.faults import NOT_DONE, Crashed, Fault
@@ -124,14 +124,15 @@ class SimulatedOrchestrations:
         """Attempt after attempt until one has ended, as the orchestrator does."""
         world = self._world
         item = await self._activity("find", lambda: world.work.find(generation_id))
-        attempt, again = 1, 0
+        attempt, again, course = 1, 0, Course()
         while not stopping and again <= AGAIN_MAX:
-            run = partial(world.attempts.run, item, attempt)
+            run = partial(world.attempts.run, item, attempt, course)
             report = await self._activity(f"attempt {attempt}", run)
-            if report.ending not in ("retry", "again"):
+            if report.ending not in ("retry", "fallback", "again"):
                 return report
-            attempt += report.ending == "retry"
+            attempt += report.ending != "again"
             again += report.ending == "again"
+            course = report.next or course
             await asyncio.sleep(report.retry_after_s or 0)
         return await self._activity("stop", lambda: world.attempts.stop(item, "canceller"))
 

@@ -54,6 +54,21 @@ def random_script(chance: random.Random, catalogue: PriceCatalogue) -> Script:
     return script
 
 
+def failing_script(catalogue: PriceCatalogue, failure: Failure, *, billed: bool) -> Script:
+    """A provider whose first attempt ends in a failure, billed in full or not at all; then it
+    delivers and bills all that was quoted."""
+    steady = steady_script(catalogue, 0)
+
+    def script(order: ImageOrder) -> Work:
+        if order.attempt > 1:
+            return steady(order)
+        if not billed:
+            return _free(failure)
+        return _billed(failure, Billed.MAXIMUM, steady(order).usd_micros)
+
+    return script
+
+
 def steady_script(catalogue: PriceCatalogue, busy_attempts: int) -> Script:
     """A provider that is busy for so many attempts, then delivers and bills all that was quoted."""
 

@@ -177,7 +177,7 @@ class WithoutPending(AuditSequencer):
 class WithoutIndex(AuditSequencer):
     """Broken: it takes whatever the feed brings."""
 
-    async def _unlogged(self, page: FeedPage) -> list[LogEntry]:
+    async def _unlogged(self, page: FeedPage, state: LogState) -> list[LogEntry]:
         return [entry_of(record, self.text_key) for record in page.records]
 
 

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.domain.attempts import Billed, Usage
+from shared.domain.capabilities import AUTO
 from shared.domain.generations import GenerationRequest, resolve_request
-from shared.domain.models import AUTO, MODELS
+from shared.domain.models import MODELS
 from shared.domain.prices import (
     INPUT_TOKENS_OVERHEAD,
     INPUT_TOKENS_PER_REFERENCE,
@@ -26,7 +27,7 @@ VERSIONS = [
 ]
 # Lone surrogates cannot be sent and control characters are refused; all else can be in a prompt.
 PROMPTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=200)
-QUALITIES = ("low", "medium", "high")
+QUALITIES = ("low", "medium", "high", "xhigh", "max")
 REQUESTED = [
     (prices, row) for prices in VERSIONS for row in prices.rows if row.unit in ("image", "second")
 ]

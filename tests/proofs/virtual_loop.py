@@ -21,8 +21,8 @@ _running: "VirtualLoop | None" = None
 
 
 def now_s() -> float:
-    """The time of the loop that runs, in seconds since its start."""
-    return _running.time() if _running else asyncio.get_running_loop().time()
+    """The time of the loop that runs, in seconds since its start; 0 while a world is made."""
+    return _running.time() if _running else 0.0
 
 
 async def pause(delay_s: float) -> None:

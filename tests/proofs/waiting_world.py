@@ -200,11 +200,18 @@ class WaitingWorld(World):
             attempts=self.attempts,
             settlements=self.settlements,
             catalogues=catalogues(),
+            routing=self.routing,
             clock=self.clock,
             overage=self.overage,
         )
         admission = BatchAdmission(
-            self.admission, self.records, planning, catalogues(), self.clock, self.overage
+            admission=self.admission,
+            records=self.records,
+            planning=planning,
+            catalogues=catalogues(),
+            routing=self.routing,
+            clock=self.clock,
+            overage=self.overage,
         )
         self.batches = Batches(
             admission=admission,

@@ -13,6 +13,7 @@ from shared.domain.budget_policies import BudgetPolicy
 from shared.domain.freezes import freeze_partition
 from shared.domain.ids import Partition
 from shared.domain.prices import PriceCatalogue
+from shared.domain.routing_policies import RoutingRules
 from shared.services.admission import Admission
 from shared.services.alerts import Alerts
 from shared.services.attempts import Attempts
@@ -29,6 +30,8 @@ from shared.services.generations import Generations
 from shared.services.grants import Grants
 from shared.services.ledger_sweep import LedgerSweep, SweepTimes
 from shared.services.provider_gate import GateLimit, ProviderGate
+from shared.services.routing import Routing
+from shared.services.routing_policies import RoutingWatch
 from shared.services.settlements import Settlements
 from shared.services.work import WorkItems
 from tests.builders import TENANT, catalogues
@@ -60,6 +63,16 @@ TIMES = SweepTimes(
 )
 _UNDER_WAY = ("queued", "running", "indeterminate")
 GATE = GateLimit(concurrent_max=4, starts_per_minute=600)
+
+
+class GivenRules(RoutingWatch):
+    """Routing rules that never change."""
+
+    def __init__(self, rules: RoutingRules) -> None:
+        self._rules = rules
+
+    async def rules(self, tenant_id: str, department_id: str) -> RoutingRules:
+        return self._rules
 
 
 @dataclass(frozen=True)
@@ -113,6 +126,7 @@ class World:
     script: Script
     policies: Sequence[tuple[str, BudgetPolicy]]
     clock: VirtualClock = field(default_factory=VirtualClock)
+    rules: RoutingRules = field(default_factory=RoutingRules)
 
     def __post_init__(self) -> None:
         self.connection = FakeConnection(self.chaos)
@@ -146,6 +160,13 @@ class World:
             end_user_salt="salt",
             freezes=self.freezes,
         )
+        self.routing = Routing(
+            catalogues(),
+            configured=frozenset(self.providers),
+            policies=GivenRules(self.rules),
+            freezes=self.freezes.watch,
+        )
+        self.checker.content_fallback = self.rules.content_fallback
         self._use_cases()
         for watcher in _watchers:
             watcher(self)
@@ -169,11 +190,14 @@ class World:
             attempts=self.attempts,
             settlements=self.settlements,
             catalogues=catalogues(),
+            routing=self.routing,
             clock=self.clock,
         )
         planning = BatchPlanning(self.files)
         self.batches = Batches(
-            admission=BatchAdmission(admission, self.records, planning, catalogues(), self.clock),
+            admission=BatchAdmission(
+                admission, self.records, planning, catalogues(), self.routing, self.clock
+            ),
             ledger=self.ledger,
             records=self.records,
             files=self.files,

@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.domain.parked_work import Move, moved_id, parked
-from shared.errors import BudgetExceeded, Unavailable
+from shared.domain.settlements import resolution_for
+from shared.domain.work import read_work_item
+from shared.errors import BudgetExceeded, Conflict, Unavailable
 from shared.services.overage import Wanted
 from tests import builders
 from tests.fakes.clock import NOON
@@ -197,3 +199,69 @@ async def test_manager_decides_until_the_period_ends() -> None:
     approval = await bench.approval(operation_id)
     assert (approval.status, approval.expires_at) == ("approved", MIDNIGHT.isoformat())
     assert MANAGER.key in {vote.approver for vote in await bench.store.votes(operation_id)}
+
+
+# --- evidence -------------------------------------------------------------------------------------
+
+
+async def test_the_last_event_of_approved_work_binds_its_approvals() -> None:
+    bench = WaitingBench()
+    await bench.open()
+    operation_id = await bench.approved(bench.single())
+    await bench.approvals.conclude(operation_id)
+    record = await bench.records.generation(operation_id)
+    assert record is not None
+    (vote,) = bench.documents(lambda d: d["type"] == "vote")
+    (event,) = bench.events("approval.approved.1")
+    assert list(record["approvals"]) == [vote["mark"]]
+    assert vote["mark"].startswith(f"{event['event_id']}=")
+    work = read_work_item(record)
+    end = resolution_for(work, builders.report(work), builders.CLOSED_AT)
+    assert end.event.details["approvals"] == vote["mark"]
+
+
+async def test_work_is_not_carried_out_while_a_vote_cannot_be_read() -> None:
+    bench = WaitingBench()
+    await bench.open()
+    operation_id = await bench.approved(bench.single())
+    (vote,) = bench.documents(lambda d: d["type"] == "vote")
+    partition = bench.connection.container("ledger").partitions[builders.PARTITION.key]
+    del partition[vote["id"]]
+    with pytest.raises(Unavailable):
+        await bench.approvals.conclude(operation_id)
+    assert (await bench.approval(operation_id)).status == "approved"
+    partition[vote["id"]] = vote
+    assert (await bench.approvals.conclude(operation_id)).status == "concluded"
+
+
+async def test_a_vote_of_a_version_without_marks_binds_nothing() -> None:
+    bench = WaitingBench()
+    await bench.open()
+    operation_id = await bench.approved(bench.single())
+    (vote,) = bench.documents(lambda d: d["type"] == "vote")
+    del vote["mark"]
+    await bench.approvals.conclude(operation_id)
+    record = await bench.records.generation(operation_id)
+    assert record is not None and record["approvals"] is None
+    work = read_work_item(record)
+    end = resolution_for(work, builders.report(work), builders.CLOSED_AT)
+    assert end.event.details["approvals"] is None
+
+
+async def test_votes_on_what_is_decided_leave_no_event_however_often_they_come() -> None:
+    bench = WaitingBench()
+    await bench.open()
+    operation_id = await bench.approved(bench.single())
+    for caller in (ASKER, MANAGER):
+        for _ in range(3):
+            with pytest.raises(Conflict) as refused:
+                await bench.approvals.decide(
+                    caller,
+                    operation_id,
+                    "approve",
+                    "",
+                    correlation_id="c-3",
+                    orchestrations=bench.orchestrations,
+                )
+            assert refused.value.problem_code == "already_decided"
+    assert bench.events("approval.denied") == []

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from shared.adapters.cosmos_ledger import CosmosLedger
+from shared.domain.attempt_markers import MarkerOwner
 from shared.domain.attempts import (
     Billed,
     Delivered,
@@ -14,9 +15,10 @@ from shared.domain.attempts import (
     Unknown,
     Usage,
 )
-from shared.domain.ledger import ATTEMPTS_MAX, MarkerOwner
+from shared.domain.fallbacks import RETRY_AFTER_S_MAX
+from shared.domain.ledger import ATTEMPTS_MAX
 from shared.domain.price_catalogues import PriceVersion
-from shared.services.attempts import RETRY_AFTER_S_MAX, STORE_RETRY_S, Attempts
+from shared.services.attempts import STORE_RETRY_S, Attempts
 from shared.services.provider_gate import GateLimit, ProviderGate
 from tests.builders import catalogue, catalogues, item, marker, request
 from tests.fakes.clock import NOON, FakeClock
@@ -240,7 +242,7 @@ async def test_run_at_a_closed_gate_is_asked_again_later() -> None:
     bench = Bench(limit=GateLimit(concurrent_max=1, starts_per_minute=1))
     await bench.run(1)
     report = await bench.run(2)
-    assert (report.ending, report.reason) == ("again", "provider_gate")
+    assert (report.ending, report.reason) == ("again", "provider_limit")
     assert report.retry_after_s == pytest.approx(60.0)
 
 

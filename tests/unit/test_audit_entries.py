@@ -1,20 +1,31 @@
 """Log entries: canonical, without text of people, and something for every document."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import rfc8785
 
-from shared.domain.audit_entries import AuditRecord, entry_of
+from shared.domain.attempts import Failure
+from shared.domain.audit_entries import KEY_BYTES, PARTITION_CHARS_MAX, AuditRecord, entry_of
+from shared.domain.audit_events import EVENT_BYTES_MAX, outbox_document
+from shared.domain.audit_reasons import is_reason_code
 from shared.domain.log_tiles import ENTRY_BYTES_MAX
+from shared.domain.settlements import OUTCOME_UNKNOWN
+from shared.errors import Conflict, InvariantBroken, PolicyDenied, Unavailable
 from tests import builders
+from tools.eig_verify.entries import read_entry
 
 KEY = b"a key"
 
 
 def event(**changes: Any) -> dict[str, Any]:
     return {**builders.event("object-1").as_json(), **changes}
+
+
+def with_reason(reason: str) -> dict[str, Any]:
+    return replace(builders.event("object-1"), reason=reason).as_json()
 
 
 def logged(document: Any, document_id: str | None = None, key: bytes = KEY) -> dict[str, Any]:
@@ -27,7 +38,9 @@ def logged(document: Any, document_id: str | None = None, key: bytes = KEY) -> d
 
 def test_entry_has_the_fields_of_every_event() -> None:
     details = {"price_version": "2026-11", "policy_version": "7", "amount_micros": 5}
-    assert logged(event(details=details)) == {
+    entry = logged(event(details=details))
+    assert set(entry.pop("correlation")) == {"hmac_sha256"}
+    assert entry == {
         "v": 1,
         "partition": "design|202611",
         "id": "object-1:generation.admitted",
@@ -40,7 +53,6 @@ def test_entry_has_the_fields_of_every_event() -> None:
         "reason": None,
         "policy_version": "7",
         "price_version": "2026-11",
-        "correlation": "c-1",
         "details": {"amount_micros": 5},
     }
 
@@ -68,6 +80,7 @@ def test_codes_and_figures_stay_as_they_are(name: str, value: Any) -> None:
     [
         ("reason", "overdue"),
         ("after_reason", "Eve asked for it"),
+        ("after.comment", "Eve"),
         ("comment", "yes"),
         ("title", "A lighthouse at dawn"),
         ("address", "eve@example.com"),
@@ -85,9 +98,37 @@ def test_what_people_typed_is_a_keyed_hash(name: str, value: Any) -> None:
     assert logged(other)["details"][name] != shown  # equal texts are not seen to be equal
 
 
-def test_reason_stays_only_if_it_is_a_code() -> None:
-    assert logged(event(reason="budget_exceeded"))["reason"] == "budget_exceeded"
-    assert set(logged(event(reason="zu teuer für Eve"))["reason"]) == {"hmac_sha256"}
+@pytest.mark.parametrize("code", ["budget_exceeded", "content_rejected", "http_410", "due"])
+def test_reason_that_is_a_code_of_ours_stays(code: str) -> None:
+    assert logged(with_reason(code))["reason"] == code
+
+
+@pytest.mark.parametrize("typed", ["zu teuer für Eve", "eve", "fired", "eve.smith", "http_eve", ""])
+def test_reason_that_somebody_typed_is_a_keyed_hash_be_it_one_word(typed: str) -> None:
+    assert set(logged(with_reason(typed))["reason"]) == {"hmac_sha256"}
+    assert set(logged({**with_reason(typed), "reason_is_code": 1})["reason"]) == {"hmac_sha256"}
+
+
+def test_every_code_of_the_error_tree_and_of_providers_is_listed() -> None:
+    codes = {*Failure, OUTCOME_UNKNOWN, PolicyDenied.code, Unavailable.code, Conflict.code}
+    assert {code for code in codes if is_reason_code(code)} == codes
+
+
+def test_an_entry_follows_from_its_event_although_codes_were_added_since() -> None:
+    before = event(reason="a_code_of_tomorrow")  # written when nobody knew it
+    assert set(logged(before)["reason"]) == {"hmac_sha256"}
+    since = {**before, "reason_is_code": True}
+    assert logged(since)["reason"] == "a_code_of_tomorrow"
+    older = {name: value for name, value in with_reason("due").items() if name != "reason_is_code"}
+    assert set(logged(older)["reason"]) == {"hmac_sha256"}
+
+
+def test_correlation_id_of_a_caller_is_hashed_alike_within_a_request() -> None:
+    first = logged(event(correlation_id="eve.smith.0412345678"))
+    assert "eve" not in json.dumps(first)
+    other = event(correlation_id="eve.smith.0412345678", event_id="object-2:generation.admitted")
+    assert logged(other)["correlation"] == first["correlation"]
+    assert logged(event(correlation_id="c-2"))["correlation"] != first["correlation"]
 
 
 @pytest.mark.parametrize(
@@ -102,6 +143,11 @@ def test_reason_stays_only_if_it_is_a_code() -> None:
         event(details=[]),
         event(details={"amount_micros": 2**53}),
         event(actor="\ud800"),
+        event(actor="a\0b"),
+        event(outcome="perhaps"),
+        event(reason=["due"]),
+        event(details={"\U0001f600": 1, "\ue000": 2}),
+        event(details={"": 1}),
     ],
 )
 def test_what_is_no_event_is_logged_by_its_hash(document: Any) -> None:
@@ -110,10 +156,66 @@ def test_what_is_no_event_is_logged_by_its_hash(document: Any) -> None:
     assert len(entry["details"]["sha256"]) == 64
 
 
-def test_details_that_are_too_long_are_logged_by_their_hash() -> None:
-    details = {f"number_{n}": "x" * 60 for n in range(2_000)}
-    content = entry_of(
-        AuditRecord("p", "object-1:generation.admitted", event(details=details)), KEY
-    )
-    assert len(content.content) <= ENTRY_BYTES_MAX
-    assert set(json.loads(content.content)["details"]) == {"sha256"}
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"details": {f"number_{n}": "x" * 60 for n in range(2_000)}},
+        {"actor": "x" * 70_000},
+        {"object_id": "x" * 2_000_000},
+    ],
+)
+def test_an_event_that_is_too_long_for_the_log_is_logged_by_its_hash(
+    changes: dict[str, Any],
+) -> None:
+    record = AuditRecord("p", "object-1:generation.admitted", event(**changes))
+    entry = entry_of(record, KEY)
+    assert len(entry.content) <= ENTRY_BYTES_MAX and not entry.is_readable
+    assert json.loads(entry.content)["action"] == "audit.unreadable"
+
+
+@pytest.mark.parametrize("partition", ["\ud800", "a\0b", "x" * 5_000, ""])
+@pytest.mark.parametrize("document_id", ["\ud800", "\0", "x" * 5_000, ""])
+def test_hostile_ids_and_partitions_have_an_entry_that_every_reader_takes(
+    partition: str, document_id: str
+) -> None:
+    entry = entry_of(AuditRecord(partition, document_id, event()), KEY)
+    assert len(entry.content) < 3_000 and len(entry.key) == KEY_BYTES
+    assert read_entry(entry.content, "here")["action"] == "audit.unreadable"
+
+
+def test_two_partitions_never_share_a_key() -> None:
+    one = entry_of(AuditRecord("a\0b", "c", event(event_id="c")), KEY)
+    other = entry_of(AuditRecord("a", "b\0c", event(event_id="b\0c")), KEY)
+    assert one.key != other.key
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"object_id": "x" * 1_000},
+        {"object_id": "a\nb"},
+        {"object_id": "a/b"},
+        {"object_id": "\ud800"},
+        {"actor": "\ud800"},
+        {"reason": "x" * 60_000},
+        {"details": {"Name": 1}},
+        {"details": {"amount_micros": 2**53}},
+        {"details": {f"number_{n}": n for n in range(65)}},
+    ],
+)
+def test_an_event_that_no_log_could_take_is_refused_where_it_is_written(
+    changes: dict[str, Any],
+) -> None:
+    hostile = replace(builders.event("object-1"), **changes)
+    with pytest.raises(InvariantBroken):
+        outbox_document(builders.PARTITION, hostile)
+
+
+def test_the_largest_event_that_may_be_written_has_an_entry_of_its_own() -> None:
+    details = {f"number_{n}": "ü" for n in range(63)}
+    standing = replace(builders.event("x" * 900), details=details)
+    room = EVENT_BYTES_MAX - len(json.dumps(standing.as_json(), ensure_ascii=False).encode()) - 12
+    largest = replace(standing, details={**details, "more": "x" * room}).as_json()
+    assert len(json.dumps(largest, ensure_ascii=False).encode()) == EVENT_BYTES_MAX
+    entry = entry_of(AuditRecord("p" * PARTITION_CHARS_MAX, largest["event_id"], largest), KEY)
+    assert entry.is_readable

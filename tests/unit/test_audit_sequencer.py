@@ -1,15 +1,29 @@
 """The sequencer: what it takes, what it notes, and when it refuses to sign."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from shared.domain.audit_entries import AuditRecord
+from shared.domain.audit_entries import AuditRecord, as_logged, entry_of
+from shared.domain.log_index import MARK_BYTES, Place, bucket_name, read_bucket, with_places
 from shared.domain.sequencing import LogState, read_state, state_json
+from shared.domain.signed_notes import Checkpoint, read_checkpoint, read_note
 from shared.errors import InvariantBroken
 from shared.services.audit_sequencer import STATE
-from tests.fakes.audit_log_files import FakeLogStores
-from tests.proofs.audit_log_world import check_derived, entries_of, newest, records, sequencer
+from tests import builders
+from tests.fakes.audit_log_files import FakeLogStores, FakeNoteSigner
+from tests.proofs.audit_log_world import (
+    LOG_KEY,
+    ORIGIN,
+    TEXT_KEY,
+    check_derived,
+    entries_of,
+    newest,
+    records,
+    sequencer,
+)
+from tools.eig_verify.entries import read_entry
 
 
 async def grown(size: int) -> FakeLogStores:
@@ -128,3 +142,122 @@ async def test_state_reads_back_and_another_version_is_refused() -> None:
     with pytest.raises(InvariantBroken):
         read_state(other)
     assert read_state(state_json(LogState())) == LogState()
+
+
+def forged_place(stores: FakeLogStores, record: AuditRecord, index: int, mark: bytes) -> str:
+    """Writes a place into the index for an event; returns the bucket's name."""
+    entry = entry_of(record, TEXT_KEY)
+    name = bucket_name(entry.partition_key, entry.key)
+    version, content = stores.values.get(name, (0, b""))
+    forged = with_places(content, {entry.key: Place(index, mark)})
+    stores.values[name] = (version + 1, forged)
+    return name
+
+
+@pytest.mark.parametrize("index", [0, 2, 4, 5, 10**6])
+async def test_a_false_place_in_the_index_hides_no_event(index: int) -> None:
+    """Somebody who can write the index says that an event is in the log before it comes."""
+    stores = await grown(5)
+    (hidden,) = records(5, 6)
+    forged_place(stores, hidden, index, as_logged(entry_of(hidden, TEXT_KEY))[:MARK_BYTES])
+    stores.records.append(hidden)
+    assert await sequencer(stores).run() == 1
+    check_derived(stores)
+    stores.records.append(hidden)  # the place was put right
+    assert await sequencer(stores).run() == 0
+
+
+async def test_a_false_mark_in_the_index_makes_no_altered_event() -> None:
+    stores = await grown(5)
+    forged_place(stores, stores.records[2], 2, b"x" * MARK_BYTES)
+    stores.records.append(stores.records[2])
+    assert await sequencer(stores).run() == 0
+    assert newest(stores).size == 5
+
+
+@pytest.mark.parametrize("garbage", [b"x", b"x" * 41, b"x" * 1_000])
+async def test_a_spoilt_bucket_stops_nothing(garbage: bytes) -> None:
+    stores = await grown(3)
+    for name in [name for name in stores.values if name.startswith("index/")]:
+        version, content = stores.values[name]
+        stores.values[name] = (version, content + garbage)
+    stores.records += records(3, 300)
+    await sequencer(stores).run()
+    check_derived(stores)
+    for record in records(3, 300)[::37]:
+        entry = entry_of(record, TEXT_KEY)
+        held = stores.values[bucket_name(entry.partition_key, entry.key)][1]
+        assert read_bucket(held)[entry.key].mark == as_logged(entry)[:MARK_BYTES]
+
+
+ANY = builders.event("x").as_json()
+
+
+@pytest.mark.parametrize(
+    ("partition", "document_id", "event"),
+    [
+        ("p", "long", {**ANY, "event_id": "long", "actor": "x" * 70_000}),
+        ("p", "x" * 70_000, None),
+        ("\ud800", "\ud800", {"event_id": "\ud800"}),
+        ("a\0b", "c", {**ANY, "event_id": "c"}),
+        (
+            "p",
+            "names",
+            {**ANY, "event_id": "names", "details": {"\n": 1}},
+        ),
+    ],
+)
+async def test_a_hostile_document_is_logged_by_its_hash_and_stops_nothing(
+    partition: str, document_id: str, event: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    stores = await grown(2)
+    stores.records += [AuditRecord(partition, document_id, event), *records(2, 4)]
+    assert await sequencer(stores).run() == 3
+    entry = json.loads(entries_of(stores)[2])
+    assert (entry["action"], entry["outcome"]) == ("audit.unreadable", "failure")
+    assert "logged by its hash" in caplog.text
+    folder_entries = [read_entry(each, "here")["action"] for each in entries_of(stores)]
+    assert folder_entries[3:] == ["generation.admitted"] * 2
+
+
+async def test_checkpoints_of_strangers_are_passed_over() -> None:
+    stores = await grown(2)
+    stranger = FakeNoteSigner(ORIGIN, seed=9)
+    text = Checkpoint(ORIGIN, 10**9, b"x" * 32).text
+    stores.notes[10**9] = f"{text}\n{stranger.key.line(await stranger.sign(text.encode()))}"
+    stores.notes[10**10] = "nonsense"
+    stores.records += records(2, 5)
+    assert await sequencer(stores).run() == 3
+    note = await stores.newest(LOG_KEY.key)
+    assert note is not None and read_checkpoint(read_note(note)).size == 5
+
+
+async def test_the_log_is_derived_again_with_the_same_key_of_texts_and_with_no_other() -> None:
+    """What docs/audit_log.md claims of a change of the salt."""
+    stores = await grown(300)
+    for record in stores.records:
+        record.event["reason"] = "typed by somebody"
+    stores.values.clear()
+    stores.contents.clear()
+    stores.notes.clear()
+    await sequencer(stores).run()
+    genuine = newest(stores)
+    stores.values.clear()
+    stores.contents.clear()
+    await sequencer(stores).run()
+    assert newest(stores) == genuine
+    changed = replace(sequencer(stores), text_key=b"another salt")
+    # It goes on with what is new, and proves what it has.
+    stores.records += records(300, 310)
+    assert await changed.run() == 10
+    assert newest(stores).size == 310
+    # An old event that comes again cannot be compared any more, and is noted as altered.
+    stores.records.append(stores.records[0])
+    assert await changed.run() == 1
+    assert json.loads(entries_of(stores)[310])["action"] == "audit.altered"
+    # Derived from nothing it is another log, which is not signed.
+    stores.values.clear()
+    stores.contents.clear()
+    with pytest.raises(InvariantBroken):
+        await changed.run()
+    assert newest(stores).size == 311

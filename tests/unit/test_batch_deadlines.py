@@ -52,9 +52,9 @@ def test_only_rows_of_models_with_a_batch_deployment_wait(
 ) -> None:
     text = "model,prompt,deadline\ngpt-image-2,A quay,24h\nsdxl,A pier,24h\ngpt-image-2,A bay,\n"
     planning = BatchPlanning(FakeBatchFiles(), batched_models=models)
-    catalogue = builders.catalogue()
+    around = builders.surroundings()
     planned = [
-        planning._with_deadline(planned_row(row, catalogue), row) for row in parsed(text, "csv")
+        planning._with_deadline(planned_row(row, around), row) for row in parsed(text, "csv")
     ]
     assert [row.row for row in planned if row.deadline] == waiting
     assert totals_of(planned).deadline_rows == len(waiting)

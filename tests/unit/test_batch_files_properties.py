@@ -52,7 +52,7 @@ def written(items: list[GenerationRequest], file_format: FileFormat) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, COLUMNS, restval="")
     writer.writeheader()
-    writer.writerows(item.model_dump() for item in items)
+    writer.writerows(item.model_dump(exclude={"routing"}) for item in items)
     return text.getvalue().encode()
 
 

@@ -12,7 +12,7 @@ from shared.domain.batch_quotes import (
     rows_that_fit,
 )
 from shared.errors import FieldFault
-from tests.builders import catalogue, request
+from tests.builders import catalogue, request, surroundings
 
 
 def priced(
@@ -68,14 +68,14 @@ def test_errors_list_faults_and_rows_left_out_in_file_order() -> None:
 
 def test_planned_row_keeps_its_price_or_its_faults() -> None:
     wanted = request("flux-schnell")
-    row = planned_row(BatchRow(7, 8, "seven", wanted, ()), catalogue())
+    row = planned_row(BatchRow(7, 8, "seven", wanted, ()), surroundings())
     assert row.quote is not None
     assert row.quote.amount_micros == catalogue().quote(wanted).amount_micros
     remembered = priced_row(row)
     assert remembered is not None
     assert (remembered.row, remembered.line, remembered.model) == (7, 8, "flux-schnell")
     assert over_budget_row(remembered) == over_budget_row(row)
-    faulty = planned_row(fault(2), catalogue())
+    faulty = planned_row(fault(2), surroundings())
     assert priced_row(faulty) is None
     assert [each.field for each in faulty.faults] == ["/size"]
 
@@ -93,7 +93,7 @@ def test_fitting_is_the_longest_prefix_that_the_money_covers(
     if accepted < len(amounts):
         assert prices.totals(accepted + 1).amount_micros > available
     rows = [
-        planned_row(BatchRow(n, n, f"row-{n}", request("sdxl"), ()), catalogue())
+        planned_row(BatchRow(n, n, f"row-{n}", request("sdxl"), ()), surroundings())
         for n in range(1, len(amounts) + 1)
     ]
     each = catalogue().quote(request("sdxl")).amount_micros

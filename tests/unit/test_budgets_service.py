@@ -112,6 +112,18 @@ async def test_writer_that_died_is_made_up_for_however_late(world: World) -> Non
     assert await world.policies.pending("marketing") == []
 
 
+async def test_change_of_a_period_that_has_ended_meanwhile_is_made_up_for(world: World) -> None:
+    plant(world, "none")
+    assert (await world.opened("202611")).limit_micros == LIMIT
+    changed_at = (MIDNIGHT - timedelta(seconds=10)).isoformat()
+    revised = BudgetPolicy(ATLAS, 5 * LIMIT, revision=2, changed_at=changed_at)
+    await world.policies.put("marketing", revised, builders.event("atlas", "budget.changed.2"))
+    world.clock.set(MIDNIGHT + timedelta(minutes=5))
+    await world.budgets.apply_pending("marketing")
+    found = await world.ledger.budget(Partition("marketing", "202611"), ATLAS)
+    assert found is not None and found.limit_micros == 5 * LIMIT
+
+
 async def test_key_that_goes_on_in_the_next_period_shuts_the_old_door(world: World) -> None:
     world.clock.set(MIDNIGHT - timedelta(seconds=10))
     old = await world.admission.operation_id(builders.caller(), "batch", "key-1")

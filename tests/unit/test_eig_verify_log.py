@@ -176,3 +176,98 @@ def test_the_command_says_what_holds_and_what_does_not(
     assert capsys.readouterr().err == "FAULT at tile/0/001: it is missing\n"
     assert main(["log", str(folder), "--log-key", "nonsense"]) == 1
     assert main([*given, "--earlier", str(folder / "nothing")]) == 2
+
+
+@pytest.mark.parametrize("depth", DEPTHS[:2])
+def test_of_several_faults_the_first_is_reported(folder: Path, depth: str) -> None:
+    """Also across bundles, and whatever was done first."""
+    places = [(0, 0), (3, 255), (300, 999), (700, 701), (511, 512)]
+    for first, second in places:
+        forged = list(forged_logs.entries())
+        for at in (second, first):
+            forged[at] = edited(forged[at], ("actor",))
+        fault = fault_of(forge(export(folder), forged, depth))
+        if depth == "entries":
+            bundle = next(n for n in (0, 1, 2, 3) if first < (n + 1) * 256)
+            name = f"tile/entries/00{bundle}" + (".p/232" if bundle == 3 else "")
+            assert fault.place == f"{name}, entry {first - 256 * bundle} (index {first})"
+
+
+FIRST_FAULTS = {
+    "delete": TARGET,
+    "delete the first": 0,
+    "reorder neighbours": TARGET,
+    "reorder across bundles": 0,
+    "insert": TARGET,
+    "replace one by another": TARGET,
+}
+
+
+@pytest.mark.parametrize("name", FIRST_FAULTS)
+def test_the_first_entry_that_is_another_is_reported(folder: Path, name: str) -> None:
+    """Bundles were made anew, all hashes stayed: the place is where the forger began."""
+    forged = FORGERIES[name](list(forged_logs.entries()))
+    genuine = len(forged_logs.entries())
+    fault = fault_of(forge(folder, ([*forged, b""])[:genuine], "entries"))
+    at = FIRST_FAULTS[name]
+    assert fault.place == f"tile/entries/00{at // 256}, entry {at % 256} (index {at})"
+
+
+@pytest.mark.parametrize("path", FIELDS, ids=".".join)
+def test_a_field_that_is_edited_and_signed_again_lacks_witness_and_past(
+    folder: Path, path: tuple[str, ...]
+) -> None:
+    """The log's own key helps nobody: the witness has not signed, earlier checkpoints differ."""
+    earlier = (folder / "checkpoint").read_text()
+    forged = list(forged_logs.entries())
+    forged[TARGET] = edited(forged[TARGET], path)
+    forge(folder, forged, DEPTHS[-1])
+    assert fault_of(folder).what.startswith("the witness ")
+    fault = fault_of(folder, [earlier], witness=False)
+    assert fault.place == "earlier checkpoint 1" or f"(index {TARGET})" in fault.place
+
+
+def test_a_signature_of_the_witness_on_another_log_is_found(folder: Path) -> None:
+    """The witness's line from the genuine checkpoint under one of the log's own for a fork."""
+    genuine = (folder / "checkpoint").read_text()
+    line = next(
+        each for each in genuine.split("\n") if each.startswith(f"\u2014 {WITNESS_KEY.key.name}")
+    )
+    forged = FORGERIES["reorder neighbours"](list(forged_logs.entries()))
+    forge(folder, forged, DEPTHS[-1])
+    note = (folder / "checkpoint").read_text()
+    (folder / "checkpoint").write_text(f"{note}{line}\n")
+    assert fault_of(folder).what == "the signature of the witness is wrong"
+
+
+def test_one_key_for_log_and_witness_is_refused(folder: Path) -> None:
+    key = read_key(forged_logs.keys()[0])
+    with pytest.raises(Fault, match="the log's own"):
+        verify_log(folder, key, key)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        b'{"v":true}',
+        b'{"action":"x","actor":"x","details":{"a":NaN},"id":"x","object":"x","outcome":"success"'
+        b',"partition":"x","v":1}',
+        b"[" * 60_000,
+        b'{"v":1}',
+        b"\xff",
+        b"",
+    ],
+)
+def test_an_entry_that_is_no_event_is_found(folder: Path, entry: bytes) -> None:
+    forged = [*forged_logs.entries()[:300], entry]
+    fault = fault_of(forge(folder, forged, DEPTHS[-1]), witness=False)
+    assert "(index 300)" in fault.place
+
+
+def test_the_rest_of_another_log_behind_a_genuine_start_is_found(folder: Path) -> None:
+    forged = [
+        *forged_logs.entries()[:512],
+        *(edited(e, ("id",)) for e in forged_logs.entries()[512:]),
+    ]
+    for depth in DEPTHS:
+        fault_of(forge(export(folder), forged, depth))

@@ -14,7 +14,7 @@ from shared.services.budgets import Budgets
 from shared.services.calendars import Calendars
 from shared.services.estimates import Estimates
 from shared.services.freezes import FreezeWatch
-from tests.builders import TENANT, caller, catalogue, catalogues, event, request
+from tests.builders import TENANT, caller, catalogue, catalogues, event, request, routing
 from tests.fakes.budget_policies import FakeBudgetPolicies
 from tests.fakes.clock import NOON, FakeClock
 from tests.fakes.cosmos_container import FakeConnection
@@ -43,7 +43,7 @@ class Bench:
         budgets = Budgets(ledger, policies, directory, calendars, periods, clock)
         self.freezes = FakeFreezes(connection)
         watch = FreezeWatch(self.freezes, clock)
-        self.estimates = Estimates(catalogues(), budgets, watch, clock)
+        self.estimates = Estimates(catalogues(), routing(), budgets, watch, clock)
 
 
 def wishes(*models: str) -> list[GenerationRequest]:

@@ -1,7 +1,6 @@
 """Receipts: what they say follows from the log, and every changed field is found offline."""
 
 import copy
-import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,94 +9,29 @@ from typing import Any
 
 import pytest
 
-from shared.domain.attempts import StoredImage
 from shared.domain.audit_entries import AuditRecord
 from shared.domain.identity import Role
-from shared.domain.ledger import Document, partition_for
 from shared.domain.settlements import resolution_for
+from shared.domain.signed_notes import Checkpoint
 from shared.errors import Conflict, InvariantBroken, NotFound, PolicyDenied
-from shared.services.audit_log import AuditLogReader
 from shared.services.audit_witness import WITNESSED
-from shared.services.evidence import Evidence
 from tests import builders
-from tests.fakes.audit_log_files import FakeLogStores
-from tests.proofs.audit_log_world import LOG_KEY, WITNESS_KEY, records, sequencer, witness
+from tests.fakes.audit_log_files import FakeLogStores, FakeNoteSigner
+from tests.proofs.audit_log_world import LOG_KEY, WITNESS_KEY, records, sequencer
+from tests.unit.evidence_world import (
+    AUDITOR,
+    OWNER,
+    PICTURES,
+    WORK,
+    approved,
+    check,
+    closed,
+    receipt,
+    service,
+    world,
+)
 from tools.eig_verify.__main__ import main
 from tools.eig_verify.faults import Fault
-from tools.eig_verify.notes import read_key
-from tools.eig_verify.receipt import verify_receipt
-
-SALT = "5a" * 16
-PICTURES = (b"picture one", b"picture two")
-OWNER = builders.caller()
-AUDITOR = builders.caller(9, role=Role.ORG_ADMIN)
-WORK = builders.item()
-
-
-class OneRecord:
-    """The records of a ledger with one generation."""
-
-    def __init__(self, record: Document) -> None:
-        self.record = record
-
-    async def generation(self, generation_id: str) -> Document | None:
-        return self.record if generation_id == WORK.generation_id else None
-
-
-def closed() -> tuple[Document, AuditRecord]:
-    """The record and the last event of a generation that brought two pictures."""
-    images = tuple(
-        StoredImage(
-            index=index,
-            sha256=hashlib.sha256(content).hexdigest(),
-            size_bytes=len(content),
-            content_type="image/png",
-            width=1,
-            height=1,
-        )
-        for index, content in enumerate(PICTURES)
-    )
-    report = builders.report(WORK, images=images, request_id="req-1", job_id="job-1")
-    resolution = resolution_for(WORK, report, builders.CLOSED_AT, SALT)
-    return resolution.record, logged(resolution.event.as_json())
-
-
-def logged(event: dict[str, Any]) -> AuditRecord:
-    return AuditRecord(partition_for(WORK.generation_id).key, event["event_id"], event)
-
-
-def approved() -> AuditRecord:
-    event = builders.event(WORK.generation_id, "approval.approved.1").as_json()
-    return logged({**event, "actor": "tenant.approver", "actor_role": "DeptManager"})
-
-
-def service(stores: FakeLogStores, seen: FakeLogStores, record: Document) -> Evidence:
-    log = AuditLogReader(stores, stores, stores, stores, seen, LOG_KEY, WITNESS_KEY)
-    return Evidence(OneRecord(record), stores, log)  # type: ignore[arg-type]
-
-
-async def world(
-    before: int = 300, after: int = 20
-) -> tuple[FakeLogStores, FakeLogStores, Evidence]:
-    """A log with the generation's events somewhere in it, sequenced and witnessed."""
-    record, end = closed()
-    start = logged(builders.event(WORK.generation_id).as_json())
-    found = [*records(0, before), start, approved(), end, *records(before, before + after)]
-    stores, seen = FakeLogStores(records=found), FakeLogStores()
-    await sequencer(stores).run()
-    await witness(seen).look(stores, stores)
-    return stores, seen, service(stores, seen, record)
-
-
-async def receipt() -> dict[str, Any]:
-    _, _, evidence = await world()
-    view = await evidence.receipt(OWNER, WORK.generation_id)
-    document: dict[str, Any] = json.loads(view.model_dump_json())
-    return document
-
-
-def check(document: dict[str, Any], **more: Any) -> None:
-    verify_receipt(document, read_key(LOG_KEY.key.text), read_key(WITNESS_KEY.key.text), **more)
 
 
 async def test_receipt_binds_pictures_prompt_cost_and_approver(tmp_path: Path) -> None:
@@ -105,9 +39,13 @@ async def test_receipt_binds_pictures_prompt_cost_and_approver(tmp_path: Path) -
     assert [e["action"] for e in map(json.loads, (x["entry"] for x in document["events"]))] == [
         "generation.admitted",
         "approval.approved.1",
+        "approval.approved.2",
         "generation.closed",
     ]
-    assert document["approvers"][0]["actor"] == "tenant.approver"
+    assert [each["actor"] for each in document["approvers"]] == [
+        "tenant.approver-1",
+        "tenant.approver-2",
+    ]
     assert (document["provider_request_id"], document["provider_job_id"]) == ("req-1", "job-1")
     assert WORK.request.prompt not in json.dumps(document)
     pictures = []
@@ -131,15 +69,11 @@ def leaves_of(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...
         yield path
 
 
-# Facts that no event of the log carries: they help a person, and prove nothing.
-UNPROVEN = {"size_bytes", "content_type", "algorithm", "salt", "currency", "index"}
-
-
 async def test_every_changed_field_of_a_receipt_is_found() -> None:
     document = await receipt()
     check(document)
     for path in leaves_of(document):
-        if path[-1] in UNPROVEN and path[0] != "events":
+        if path == ("prompt", "salt"):  # with the prompt alone; see below
             continue
         changed = copy.deepcopy(document)
         holder = changed
@@ -160,7 +94,7 @@ async def test_every_part_that_is_left_out_is_found() -> None:
     for name in set(document) - {"events"}:
         with pytest.raises(Fault):
             check({key: value for key, value in document.items() if key != name})
-    for number in (1, 2):  # the approval, and the end
+    for number in (1, 2, 3):  # both approvals, and the end
         events = [e for at, e in enumerate(document["events"]) if at != number]
         with pytest.raises(Fault):
             check({**document, "events": events})
@@ -173,7 +107,7 @@ async def test_the_command_checks_a_receipt(
     file.write_text(json.dumps(await receipt()))
     keys = ["--log-key", LOG_KEY.key.text, "--witness-key", WITNESS_KEY.key.text]
     assert main(["receipt", str(file), *keys]) == 0
-    assert f"The receipt of {WORK.generation_id} holds: 3 events" in capsys.readouterr().out
+    assert f"The receipt of {WORK.generation_id} holds: 4 events" in capsys.readouterr().out
     file.write_text("[]")
     assert main(["receipt", str(file), *keys]) == 1
     file.write_text("{")
@@ -197,11 +131,13 @@ async def test_receipt_waits_for_the_end_and_for_the_log() -> None:
     assert refused.value.problem_code == "not_ended"
     evidence = service(stores, FakeLogStores(), record)
     await sequencer(stores).run()
-    for more in ([], [end]):  # not copied yet, copied and not sequenced yet
-        stores.records += more
+    for more in ([], [end], approved()):  # not copied, not sequenced, without what the end binds
+        if more != [end]:
+            await sequencer(stores).run()
         with pytest.raises(Conflict) as refused:
             await evidence.receipt(OWNER, WORK.generation_id)
         assert refused.value.problem_code == "not_in_log_yet"
+        stores.records += more
     await sequencer(stores).run()
     await evidence.receipt(OWNER, WORK.generation_id)
 
@@ -236,7 +172,7 @@ async def test_the_log_is_for_auditors() -> None:
 
 async def test_a_changed_file_is_never_handed_out_as_a_proof() -> None:
     stores, _, evidence = await world()
-    name = "tile/entries/001.p/67"
+    name = "tile/entries/001.p/68"
     stores.contents[name] = stores.contents[name].replace(b"success", b"failure")
     with pytest.raises(InvariantBroken):
         await evidence.receipt(OWNER, WORK.generation_id)
@@ -259,3 +195,64 @@ def test_work_of_older_versions_binds_no_prompt() -> None:
     assert resolution.record["prompt_salt"] is None
     assert resolution.event.details["prompt_commitment"] is None
     assert replace(WORK).record()["prompt_salt"] is None
+
+
+async def test_an_event_that_was_deleted_after_it_was_logged_is_answered_from_the_log() -> None:
+    stores, _, evidence = await world()
+    event_id = f"{WORK.generation_id}:generation.closed"
+    before = await evidence.log.entries(AUDITOR, event_id, None)
+    stores.records.clear()
+    assert await evidence.log.entries(AUDITOR, event_id, None) == before
+    await evidence.receipt(OWNER, WORK.generation_id)
+    other = "object-00007:generation.admitted"  # its id does not name its partition
+    with pytest.raises(NotFound):
+        await evidence.log.entries(AUDITOR, other, None)
+    found = await evidence.log.entries(AUDITOR, other, "design|202611")
+    assert json.loads(found.entry)["id"] == other
+
+
+async def test_an_event_that_is_in_cosmos_alone_is_not_in_the_log_yet() -> None:
+    stores, _, evidence = await world()
+    stores.records += records(900, 901)
+    with pytest.raises(Conflict) as refused:
+        await evidence.log.entries(AUDITOR, stores.records[-1].document_id, None)
+    assert refused.value.problem_code == "not_in_log_yet"
+
+
+async def test_denials_after_the_end_push_no_approval_out_of_the_receipt() -> None:
+    stores, _, evidence = await world()
+    denied = [
+        builders.event(WORK.generation_id, f"approval.denied.{number}") for number in range(300)
+    ]
+    partition_key = stores.records[300].partition_key
+    stores.records += [AuditRecord(partition_key, e.event_id, e.as_json()) for e in denied]
+    await sequencer(stores).run()
+    view = await evidence.receipt(OWNER, WORK.generation_id)
+    assert len(view.events) == 4 and len(view.approvers) == 2
+
+
+async def test_a_forged_register_of_the_witness_is_passed_over() -> None:
+    _, seen, evidence = await world()
+    stranger = FakeNoteSigner(LOG_KEY.key.name, seed=9)
+    text = Checkpoint(LOG_KEY.key.name, 10**9, b"x" * 32).text
+    note = f"{text}\n{stranger.key.line(await stranger.sign(text.encode()))}"
+    version, _ = seen.values[WITNESSED]
+    seen.values[WITNESSED] = (version, json.dumps({"note": note}).encode())
+    view = await evidence.receipt(OWNER, WORK.generation_id)
+    assert WITNESS_KEY.key.name not in view.checkpoint
+
+
+async def test_before_the_first_checkpoint_everything_is_not_in_the_log_yet() -> None:
+    record, end = closed()
+    stores = FakeLogStores(records=[end, *approved()])
+    evidence = service(stores, FakeLogStores(), record)
+    for _ in range(2):
+        for call in (
+            evidence.receipt(OWNER, WORK.generation_id),
+            evidence.log.entries(AUDITOR, end.document_id, None),
+        ):
+            with pytest.raises(Conflict) as refused:
+                await call
+            assert refused.value.problem_code == "not_in_log_yet"
+        await sequencer(stores).run()
+        stores.notes.clear()  # it died before it signed

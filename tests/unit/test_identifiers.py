@@ -6,8 +6,9 @@ from collections import Counter
 import pytest
 
 from shared.domain.identifiers import Finding, Span, merged, without_overlaps
-from shared.domain.identifiers_scan import find_identifiers, speaks_of_health
+from shared.domain.identifiers_scan import find_identifiers
 from shared.domain.identifiers_text import plain_texts, with_digits
+from shared.domain.identifiers_words import speaks_of_health
 from tests.privacy_prompts import CHECKSUMMED, MAKERS, WRITINGS, harmless, samples
 
 SEED = 20261122
@@ -71,7 +72,7 @@ def test_harmless_prompts_are_left_alone() -> None:
         ("123 456 782 is my tax file number", [("au_tfn", "123 456 782")]),
         ("population 123,456,782", []),
         ("price $123456782", []),
-        ("order A123456782Z", []),
+        ("order A123456782Z", [("au_tfn", "123456782")]),
         ("Medicare 2123 45670 1/2", [("au_medicare", "2123 45670 1/2")]),
         ("ACN 004 085 616", [("au_acn", "004 085 616")]),
         ("ABN 51824753556", [("au_abn", "51824753556")]),
@@ -155,10 +156,23 @@ def test_a_text_on_health_is_told_from_a_picture_of_a_hospital() -> None:
     assert speaks_of_health("ward 7", {"health_information": ("ward",)})
 
 
-def test_the_stronger_of_two_claims_has_the_characters() -> None:
-    spans = [Span("au_acn", 0, 9, 1), Span("au_tfn", 0, 9, 1), Span("phone", 5, 12, 5)]
-    assert [span.category for span in without_overlaps(spans)] == ["phone"]
-    assert [span.category for span in without_overlaps(spans[:2])] == ["au_tfn"]
+def test_a_claim_of_digits_alone_yields_to_what_explains_them() -> None:
+    bare, longer, named = (
+        Span("au_tfn", 4, 13, 1),
+        Span("phone", 0, 13, 1),
+        Span("au_abn", 4, 15, 4),
+    )
+    assert without_overlaps([bare, longer]) == [longer]
+    assert without_overlaps([bare, named]) == [named]
+    email = Span("email", 0, 25, 5)  # says nothing about the digits of its name
+    assert without_overlaps([bare, email]) == [email, bare]
+
+
+def test_claims_of_equal_weight_stand_beside_each_other() -> None:
+    alike = [Span("au_tfn", 0, 9, 1), Span("au_acn", 0, 9, 1)]
+    assert without_overlaps(alike) == alike
+    both_named = [Span("au_abn", 0, 11, 4), Span("au_tfn", 2, 11, 4)]
+    assert without_overlaps(both_named) == both_named
 
 
 def test_findings_that_touch_are_one_and_keep_the_local_word() -> None:

@@ -5,10 +5,11 @@ from shared.domain.identity import (
     ROLE_BY_CLAIM,
     Caller,
     Ownership,
+    Permission,
     Principal,
     Role,
-    may_see,
-    require_sight,
+    may,
+    require,
 )
 from shared.errors import NotFound
 
@@ -32,7 +33,7 @@ def test_key_is_tenant_and_object_id() -> None:
 
 @pytest.mark.parametrize("role", list(Role))
 def test_owner_sees_their_own_whatever_the_role(role: Role) -> None:
-    assert may_see(caller(role, oid="owner"), OWNER)
+    assert may(caller(role, oid="owner"), Permission.GENERATIONS_READ, OWNER)
 
 
 @pytest.mark.parametrize(
@@ -48,16 +49,19 @@ def test_owner_sees_their_own_whatever_the_role(role: Role) -> None:
 def test_reach_over_what_others_own_grows_with_the_role(
     role: Role, same_department: bool, other_department: bool
 ) -> None:
-    assert may_see(caller(role), OWNER) is same_department
-    assert may_see(caller(role, department="design"), OWNER) is other_department
+    assert may(caller(role), Permission.GENERATIONS_READ, OWNER) is same_department
+    assert (
+        may(caller(role, department="design"), Permission.GENERATIONS_READ, OWNER)
+        is other_department
+    )
 
 
 @pytest.mark.parametrize("role", list(Role))
 def test_nobody_sees_another_tenant(role: Role) -> None:
-    assert not may_see(caller(role, tenant="t-2", oid="owner"), OWNER)
+    assert not may(caller(role, tenant="t-2", oid="owner"), Permission.GENERATIONS_READ, OWNER)
 
 
 def test_out_of_sight_answers_as_if_it_did_not_exist() -> None:
     with pytest.raises(NotFound, match="no such generation"):
-        require_sight(caller(Role.STANDARD_USER), OWNER, "generation")
-    require_sight(caller(Role.DEPT_MANAGER), OWNER, "generation")
+        require(caller(Role.STANDARD_USER), Permission.GENERATIONS_READ, OWNER, "generation")
+    require(caller(Role.DEPT_MANAGER), Permission.GENERATIONS_READ, OWNER, "generation")

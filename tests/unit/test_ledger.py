@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 
+from shared.domain.attempt_markers import marker_document, read_marker
 from shared.domain.attempts import Failure
 from shared.domain.generations import GenerationRequest
 from shared.domain.ids import row_generation_id
@@ -11,10 +12,8 @@ from shared.domain.ledger import (
     RESOLVE_ROWS_MAX,
     Create,
     Patch,
-    marker_document,
     partition_for,
     read_hold,
-    read_marker,
     reserve_operations,
     resolve_groups,
     resolve_operations,
@@ -92,7 +91,7 @@ def test_resolve_begins_with_the_entries_and_moves_held_to_spent() -> None:
     operations = resolve_operations(
         WORK.operation_id, SCOPES, [resolution(WORK, usd_micros=300)], {}
     )
-    first, held, department, user, record, event = operations
+    first, held, department, user, record, rest, event = operations
     assert isinstance(first, Create) and first.document["id"] == f"x:{WORK.generation_id}"
     assert isinstance(held, Patch) and held.item_id == f"h:{WORK.generation_id}"
     assert {step["path"]: step["value"] for step in held.operations} == {
@@ -148,7 +147,7 @@ def test_the_largest_resolve_stays_inside_the_limits_of_the_store() -> None:
     ends = []
     for each in rows(BATCH, [100] * RESOLVE_ROWS_MAX):
         dear = replace(each, request=wanted, item_id="i" * 64)
-        ends.append(resolution_for(dear, expired_report(dear, 1), CLOSED_AT))
+        ends.append(resolution_for(dear, expired_report(dear, report(dear, "unknown")), CLOSED_AT))
     operations = resolve_operations(BATCH, SCOPES, ends, {})
     assert len(operations) <= OPERATIONS_MAX
     size_bytes = 0

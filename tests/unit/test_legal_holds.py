@@ -54,6 +54,20 @@ async def test_sweep_tags_what_a_dead_worker_decided() -> None:
     assert await world.legal_holds().sweep() == 0
 
 
+async def test_sweep_asserts_a_hold_whose_tag_a_late_writer_has_undone() -> None:
+    world = World()
+    await world.legal_holds().set(OLGA, IMAGE, "Matter 1", "c-1")
+    blob = world.storage.blobs[NAME]
+    world.storage.blobs[NAME] = replace(blob, tags={"retention": "one-year", HOLD_TAG: "none"})
+    holds = world.legal_holds()
+    assert await holds.sweep() == 0  # nothing was decided
+    assert hold_of(world) == "legal"
+    await holds.release(OLGA, IMAGE, "closed", "c-2")
+    for _ in range(3):  # whichever page it is at
+        await holds.sweep()
+    assert hold_of(world) == "none"
+
+
 async def test_late_writer_cannot_undo_a_later_decision() -> None:
     world = World()
     await world.legal_holds().set(OLGA, IMAGE, "Matter 1", "c-1")

@@ -132,3 +132,45 @@ def test_equal_trees_are_consistent_without_a_proof() -> None:
     assert merkle.verify_consistency(5, 5, root, root, [])
     assert not merkle.verify_consistency(5, 5, root, LEAVES[0], [])
     assert not merkle.verify_consistency(5, 5, root, root, [root])
+
+
+def test_the_usual_names_are_there() -> None:
+    assert merkle.root is merkle.root_from_leaves
+    assert merkle.leaf_hash(b"") == hashlib.sha256(b"\x00").digest()
+    assert merkle.node_hash(LEAVES[0], LEAVES[1]) == merkle.root(LEAVES[:2])
+
+
+def test_a_tree_of_nothing_proves_nothing() -> None:
+    for index in (0, 1):
+        assert not merkle.verify_inclusion(LEAVES[0], index, 0, [], merkle.EMPTY_ROOT)
+    assert not merkle.verify_consistency(0, 0, merkle.EMPTY_ROOT, merkle.EMPTY_ROOT, [])
+    assert not merkle.verify_consistency(0, 1, merkle.EMPTY_ROOT, LEAVES[0], [])
+    assert not merkle.verify_consistency(0, 1, merkle.EMPTY_ROOT, LEAVES[0], [LEAVES[0]])
+
+
+def test_a_tree_of_one_is_its_leaf() -> None:
+    assert merkle.root(LEAVES[:1]) == LEAVES[0]
+    assert merkle.inclusion_proof(LEAVES[:1], 0) == []
+    assert merkle.verify_inclusion(LEAVES[0], 0, 1, [], LEAVES[0])
+    assert not merkle.verify_inclusion(LEAVES[0], 0, 1, [LEAVES[1]], LEAVES[0])
+    assert not merkle.verify_inclusion(LEAVES[0], 1, 1, [], LEAVES[0])
+    assert merkle.verify_consistency(1, 1, LEAVES[0], LEAVES[0], [])
+    assert merkle.verify_consistency(1, 2, LEAVES[0], merkle.root(LEAVES[:2]), [LEAVES[1]])
+    assert not merkle.verify_consistency(1, 2, LEAVES[0], merkle.root(LEAVES[:2]), [])
+
+
+def test_hashes_of_another_length_prove_nothing() -> None:
+    """Two that together are as long as two hashes would make the same node."""
+    one, other = LEAVES[:2]
+    root = merkle.root(LEAVES[:2])
+    longer, shorter = one + other[:1], other[1:]
+    assert merkle.node_hash(longer, shorter) == root
+    assert not merkle.verify_inclusion(longer, 0, 2, [shorter], root)
+    assert not merkle.verify_inclusion(one, 0, 2, [other + b"\0"], root)
+    assert not merkle.verify_inclusion(one, 0, 1, [], one[:-1])
+    assert not merkle.verify_consistency(1, 2, longer, root, [shorter])
+    before = merkle.root(LEAVES[:3])
+    proof = merkle.consistency_proof(LEAVES[:5], 3)
+    after = merkle.root(LEAVES[:5])
+    assert merkle.verify_consistency(3, 5, before, after, proof)
+    assert not merkle.verify_consistency(3, 5, before, after, [proof[0] + b"\0", *proof[1:]])

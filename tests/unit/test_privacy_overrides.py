@@ -65,8 +65,8 @@ async def test_health_waits_for_a_second_person_of_rank() -> None:
     for other, error in ((MANAGER, PolicyDenied), (PERSON, PolicyDenied), (STRANGER, NotFound)):
         with pytest.raises(error):
             await world.overrides.approve(other, view.id, "c-1")
-    approved = await world.overrides.approve(DEPUTY, view.id, "c-1")
-    assert (approved.status, approved.approved_by) == ("active", DEPUTY.principal.object_id)
+    approved = await world.overrides.approve(ADMIN, view.id, "c-1")
+    assert (approved.status, approved.approved_by) == ("active", ADMIN.principal.object_id)
     with pytest.raises(Conflict):
         await world.overrides.approve(ADMIN, view.id, "c-1")
     assert await world.actions() == [
@@ -84,6 +84,17 @@ async def test_who_profits_from_it_is_no_second_person() -> None:
     with pytest.raises(PolicyDenied) as refused:
         await world.overrides.approve(DEPUTY, view.id, "c-1")
     assert refused.value.problem_code == "second_person_needed"
+
+
+async def test_who_is_of_the_department_profits_from_an_override_for_all_of_it() -> None:
+    world = World()
+    view = await world.overrides.create(MANAGER, ORDER, "c-1")
+    with pytest.raises(PolicyDenied) as refused:
+        await world.overrides.approve(DEPUTY, view.id, "c-1")
+    assert refused.value.problem_code == "second_person_needed"
+    for_one = replace(ORDER, object_id=PERSON.principal.object_id)
+    view = await world.overrides.create(MANAGER, for_one, "c-1")
+    assert (await world.overrides.approve(DEPUTY, view.id, "c-1")).status == "active"
 
 
 @pytest.mark.parametrize("ends_at", [NOON, NOON + OVERRIDE_TIME_MAX + timedelta(seconds=1)])

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
+from shared.domain.attempt_markers import AttemptMarker
 from shared.domain.attempts import Billed, Failure, NotDelivered, Unknown
 from shared.domain.ids import row_generation_id
-from shared.domain.ledger import AttemptMarker
 from shared.domain.provider_batches import ProviderBatch, batched_marker, provider_batch_key
 from shared.errors import Unavailable
 from shared.services import provider_batches

@@ -6,14 +6,45 @@ from datetime import timedelta
 
 import pytest
 
-from shared.domain.budgets import Scope
+from shared.adapters.cosmos_ledger import CosmosLedger
+from shared.domain.adjustments import Adjustment
+from shared.domain.budgets import Budget, Scope
 from shared.domain.freezes import Freeze, Target
 from shared.domain.rehydrations import read_rehydration, rehydration_document
 from shared.errors import BudgetExceeded, Conflict, EigError, Frozen, NotFound, Unavailable
+from shared.ports import Ledger
 from tests import builders
 from tests.builders import DEPARTMENT
 from tests.fakes.faults import Crashed, Fault
 from tests.unit.storage_world import AVA, IMAGE, NAME, OLGA, NthCall, World
+
+
+class Asked(CosmosLedger):
+    """A ledger that nobody reaches any more when something is to be charged."""
+
+    def __init__(self, real: Ledger) -> None:
+        self._real = real
+
+    async def adjust(self, adjustment: Adjustment) -> tuple[Budget, ...] | None:
+        raise Unavailable("The ledger does not answer.")
+
+
+class Refused(CosmosLedger):
+    """A ledger whose budget is short for this worker; with `books`, another one is let through."""
+
+    def __init__(self, real: Ledger, *, books: bool) -> None:
+        self._real, self._books = real, books
+        self.seen: Adjustment | None = None
+
+    async def adjust(self, adjustment: Adjustment) -> tuple[Budget, ...] | None:
+        self.seen = adjustment
+        if self._books:
+            assert await self._real.adjust(adjustment) is not None
+        raise BudgetExceeded("The department budget does not cover this request.")
+
+    async def give_up(self, adjustment: Adjustment, given_up_at: str) -> bool:
+        return await self._real.give_up(adjustment, given_up_at)
+
 
 CALLS_MAX = 60  # far more than one request and its sweeps make
 
@@ -119,6 +150,53 @@ async def test_frozen_department_starts_nothing_and_leaves_an_event() -> None:
         await world.rehydrations().ask(AVA, IMAGE, "standard", "c-1")
     assert world.documents(lambda d: d["type"] == "rehydration") == []
     assert len(world.actions("rehydration.denied")) == 1
+
+
+async def test_what_was_asked_before_a_freeze_is_not_charged_while_it_stands() -> None:
+    world = World()
+    rehydrations = world.rehydrations()
+    wanted = Asked(rehydrations.ledger)
+    with pytest.raises(Unavailable):  # it is recorded; then the worker dies
+        await replace(rehydrations, ledger=wanted).ask(AVA, IMAGE, "standard", "c-1")
+    target = Target("global")
+    freeze = Freeze(target, "audit", "t.o", world.clock.now().isoformat(), change_id="x")
+    event = builders.event(target.document_id, "freeze.set.1")
+    assert await world.freezes.put(AVA.tenant_id, freeze, event)
+    world.clock.advance(120)
+    assert await world.rehydrations().sweep() == 0
+    with pytest.raises(Frozen):
+        await world.rehydrations().ask(AVA, IMAGE, "standard", "c-2")
+    assert await world.spent() == 0 and world.storage.started == []
+    lifted = replace(freeze, lifted=True, revision=2, change_id="y")
+    event = builders.event(target.document_id, "freeze.lifted.2")
+    assert await world.freezes.put(AVA.tenant_id, lifted, event)
+    assert await world.rehydrations().sweep() == 1
+    assert await world.spent() > 0 and len(world.storage.started) == 1
+
+
+async def test_what_another_worker_has_charged_is_not_refused_and_charged_again() -> None:
+    world = World()
+    rehydrations = world.rehydrations()
+    view = await replace(rehydrations, ledger=Refused(rehydrations.ledger, books=True)).ask(
+        AVA, IMAGE, "standard", "c-1"
+    )
+    assert (view.status, view.number) == ("pending", 1)
+    assert await world.spent() == view.amount_micros
+    assert world.actions("rehydration.refused") == []
+
+
+async def test_what_was_refused_is_not_charged_by_a_worker_that_comes_late() -> None:
+    world = World()
+    rehydrations = world.rehydrations()
+    ledger = Refused(rehydrations.ledger, books=False)
+    with pytest.raises(BudgetExceeded):
+        await replace(rehydrations, ledger=ledger).ask(AVA, IMAGE, "standard", "c-1")
+    assert ledger.seen is not None
+    with pytest.raises(Conflict):  # it read the record before it was refused
+        await world.ledger.adjust(ledger.seen)
+    again = await world.rehydrations().ask(AVA, IMAGE, "standard", "c-2")
+    assert (again.status, again.number) == ("pending", 2)
+    assert await world.spent() == again.amount_micros
 
 
 async def test_readable_picture_and_stranger_are_refused() -> None:

@@ -55,7 +55,7 @@ def test_cost_above_the_hold_is_booked_up_to_it_and_opens_a_case() -> None:
 
 
 def test_an_unknown_outcome_past_the_horizon_is_booked_at_the_maximum() -> None:
-    resolution = resolution_for(WORK, expired_report(WORK, attempt=2), CLOSED_AT)
+    resolution = resolution_for(WORK, expired_report(WORK, report(WORK, "unknown", attempt=2)), CLOSED_AT)
     assert resolution.cost.amount_micros == 1_000
     assert resolution.cost.estimated is True
     assert (resolution.status, resolution.attempt) == ("failed", 2)
@@ -69,7 +69,7 @@ def test_an_unknown_record_waits_with_its_attempt_and_job() -> None:
     assert record["failure"]["code"] == "outcome_unknown"
     assert record["provider_refs"]["job_id"] == "job-1"
     event = unknown_event(WORK, unknown, CLOSED_AT)
-    assert event.details == {"attempt": 2, "held_micros": 1_000}
+    assert event.details == {"attempt": 2, "model": WORK.request.model, "held_micros": 1_000}
 
 
 def test_a_single_generation_has_a_record_and_a_row_has_none_yet() -> None:

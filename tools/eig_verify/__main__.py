@@ -7,15 +7,16 @@
 KEY is `name+id+base64`, or a file with that line; ask for it once, and not whoever sends the
 evidence. FOLDER is what `python -m shared.export_audit_log` writes. NOTE is a checkpoint kept from
 before. REQUEST is a JSON file with `prompt` and `negative_prompt`. The exit code is 0 if all holds,
-1 with the first fault otherwise, 2 if something could not be read.
+1 with the first fault otherwise, 2 if something could not be read. A receipt's statements that
+nothing proves are named, each on a line that begins with UNVERIFIED.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from .documents import read_document
 from .faults import Fault
 from .log import verify_log
 from .notes import Key, read_key
@@ -79,15 +80,16 @@ def _log(parsed: argparse.Namespace, log: Key, witness: Key | None) -> str:
 
 
 def _receipt(parsed: argparse.Namespace, log: Key, witness: Key | None) -> str:
-    document = json.loads(parsed.file.read_text("utf-8"))
-    if not isinstance(document, dict):
-        raise Fault("receipt", "it is no JSON object")
-    prompt = json.loads(parsed.prompt.read_text("utf-8")) if parsed.prompt else None
+    document = read_document(parsed.file.read_text("utf-8"), "receipt")
+    prompt = None
+    if parsed.prompt:
+        prompt = read_document(parsed.prompt.read_text("utf-8"), "prompt")
     found = verify_receipt(document, log, witness, parsed.image, prompt)
-    return (
+    said = (
         f"The receipt of {found.generation_id} holds: {found.events} events in a log of"
         f" {found.checkpoint.size}, {found.images} pictures, {len(parsed.image)} of them compared."
     )
+    return "\n".join([said, *(f"UNVERIFIED {each}" for each in found.unverified)])
 
 
 if __name__ == "__main__":

@@ -13,10 +13,10 @@ OUTCOMES = ("success", "denied", "failure")
 def read_entry(content: bytes, place: str) -> dict[str, Any]:
     """An entry's event; Fault if it is not the canonical form of one."""
     try:
-        event = json.loads(content)
-    except ValueError:
+        event = json.loads(content, parse_float=_refused, parse_constant=_refused)
+    except (ValueError, RecursionError):
         raise Fault(place, "it is no JSON") from None
-    if not isinstance(event, dict) or event.get("v") != VERSION:
+    if not isinstance(event, dict) or canonical(event.get("v")) != canonical(VERSION):
         raise Fault(place, "it is no event of a version that this program knows")
     if canonical(event) != content:
         raise Fault(place, "it is not in canonical form (RFC 8785)")
@@ -25,6 +25,10 @@ def read_entry(content: bytes, place: str) -> dict[str, Any]:
     if event["outcome"] not in OUTCOMES or not isinstance(event.get("details"), dict):
         raise Fault(place, "its outcome or its details are malformed")
     return event
+
+
+def _refused(number: str) -> Any:
+    raise ValueError(f"{number} is no whole number")
 
 
 def canonical(value: Any) -> bytes:

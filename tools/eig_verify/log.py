@@ -6,7 +6,7 @@ from pathlib import Path
 
 from .entries import read_entry
 from .faults import Fault
-from .notes import HASH_BYTES, Checkpoint, Key, read_checkpoint
+from .notes import HASH_BYTES, Checkpoint, Key, read_checkpoint, require_two
 from .tree import leaf_hash, root_of
 
 WIDTH = 256  # hashes in a tile, entries in a bundle
@@ -26,6 +26,7 @@ def verify_log(
     folder: Path, log: Key, witness: Key | None = None, earlier: list[str] | None = None
 ) -> Verified:
     """Check a log and that it grew out of earlier checkpoints; raises the first Fault."""
+    require_two(log, witness)
     note = _read(folder, CHECKPOINT).decode(errors="replace")
     checkpoint = read_checkpoint(note, CHECKPOINT, log, witness)
     leaves = _leaves(folder, checkpoint.size)

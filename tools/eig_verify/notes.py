@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from dataclasses import dataclass
 
@@ -14,6 +14,7 @@ HASH_BYTES = 32
 PROOF_HEADER = "c2sp.org/tlog-proof@v1"
 PROOF_HASHES_MAX = 63  # the height of the largest tree whose size is written down
 _DASH = "\u2014 "
+_NAME = re.compile(r"[^\s+]{1,255}")
 _SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
 _INDEX = re.compile(r"index (0|[1-9][0-9]{0,18})")
 
@@ -35,9 +36,17 @@ def read_key(text: str) -> Key:
     point = ecdsa.read_public_key(content[1:])
     if content[:1] != ECDSA_TYPE or point is None:
         raise Fault(f"key {name}", "it is no ECDSA key on the curve P-256")
+    if _NAME.fullmatch(name) is None:
+        raise Fault("a key", "it has no name")
     if hashlib.sha256(content[1:]).hexdigest()[:8] != key_id:
         raise Fault(f"key {name}", "it does not fit its id")
     return Key(name, bytes.fromhex(key_id), point)
+
+
+def require_two(log: Key, witness: Key | None) -> None:
+    """Fault if one hand could have written both signatures."""
+    if witness is not None and (witness.point == log.point or witness.name == log.name):
+        raise Fault(f"key {witness.name}", "the witness's key is the log's own")
 
 
 @dataclass(frozen=True)
@@ -100,19 +109,22 @@ def read_proof(text: str, place: str) -> Proof:
     lines = head.split("\n")
     if not separator or lines[0] != PROOF_HEADER:
         raise Fault(place, "it is no tlog-proof@v1")
-    at = 2 if len(lines) > 1 and lines[1].startswith("extra ") else 1
-    index = _INDEX.fullmatch(lines[at]) if len(lines) > at else None
+    # The format's optional line of extra data is refused: nothing would prove it.
+    index = _INDEX.fullmatch(lines[1]) if len(lines) > 1 else None
     if index is None:
         raise Fault(place, "the proof has no index")
-    hashes = [decoded(line, place) for line in lines[at + 1 :]]
+    hashes = [decoded(line, place) for line in lines[2:]]
     if len(hashes) > PROOF_HASHES_MAX or any(len(each) != HASH_BYTES for each in hashes):
         raise Fault(place, "the proof's hashes are malformed")
     return Proof(int(index[1]), hashes, note)
 
 
 def decoded(text: str, place: str) -> bytes:
-    """The bytes of base64; Fault if it is none."""
+    """The bytes of base64; Fault if it is none, or not the one way to write these bytes."""
     try:
-        return b64decode(text, validate=True)
+        content = b64decode(text, validate=True)
     except (Base64Error, ValueError):
         raise Fault(place, "something in it is not base64") from None
+    if b64encode(content).decode() != text:
+        raise Fault(place, "something in it is base64 of a second form")
+    return content

@@ -1,8 +1,10 @@
-"""Azure OpenAI images (`gpt-image-*`): one synchronous, paid request over `/openai/v1/`."""
+"""Azure OpenAI images (`gpt-image-*`): one synchronous, paid request, by either of two routes."""
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 from shared.adapters.providers.azure_openai_answers import (
     outcome_of_answer,
@@ -21,12 +23,31 @@ from shared.domain.attempts import (
     Unknown,
 )
 from shared.ports import JobRecorder
+from shared.ports.secrets import Secret
 
 if TYPE_CHECKING:
     import openai
 
 ANSWER_BYTES_MAX: Final = 256 * 1024 * 1024  # ten pictures of 19 MB as base64; real ones are 1-5 MB
 READ_BYTES: Final = 256 * 1024
+KEY_REFUSED: Final = "http_401"
+
+
+@dataclass(frozen=True)
+class DeploymentRoute:
+    """The older route: `base_url` ends in `/openai/deployments/`, the version is a dated one."""
+
+    base_url: str
+    api_version: str
+
+
+@dataclass(frozen=True)
+class _Addressed:
+    """One request, ready to be sent."""
+
+    client: "openai.AsyncOpenAI"
+    body: dict[str, Any]
+    headers: "dict[str, str | openai.Omit]"
 
 
 class AzureOpenAIProvider:
@@ -35,11 +56,21 @@ class AzureOpenAIProvider:
     name = "azure_openai"
 
     def __init__(
-        self, base_url: str, api_key: str | None, token_scope: str, timeout_s: float
+        self,
+        base_url: str,
+        api_key: Secret | None,
+        token_scope: str,
+        timeout_s: float,
+        *,
+        deployment_route: "DeploymentRoute | None" = None,
     ) -> None:
-        """`base_url` ends in `/openai/v1/`; `timeout_s` bounds one whole request."""
+        """`base_url` ends in `/openai/v1/`; `timeout_s` bounds one whole request.
+
+        With `deployment_route` images are asked for there instead.
+        """
         self._connection = AzureOpenAIConnection(base_url, api_key, token_scope, timeout_s)
         self._timeout_s = timeout_s
+        self._deployment_route = deployment_route
 
     async def aclose(self) -> None:
         """Close the connections; the next request opens new ones."""
@@ -51,7 +82,7 @@ class AzureOpenAIProvider:
             return refused
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await self._submit(self._connection.client(), order)
+                return await self._submit_signed(order)
         except TimeoutError:
             return Unknown("no_answer_in_time")
         except asyncio.CancelledError:
@@ -62,15 +93,40 @@ class AzureOpenAIProvider:
         """There are no jobs to ask about: the outcome stays unknown."""
         return Unknown("provider_has_no_jobs", job_id)
 
-    async def _submit(self, client: "openai.AsyncOpenAI", order: ImageOrder) -> ProviderOutcome:
+    async def _submit_signed(self, order: ImageOrder) -> ProviderOutcome:
+        """One request; a key that was refused is replaced once, because a 401 did no work."""
+        used = await self._connection.key_in_use()
+        outcome = await self._submit(await self._addressed(order), order.count)
+        refused = isinstance(outcome, NotDelivered) and outcome.reason == KEY_REFUSED
+        if not refused or not await self._connection.has_newer_key(used):
+            return outcome
+        return await self._submit(await self._addressed(order), order.count)
+
+    async def _addressed(self, order: ImageOrder) -> "_Addressed":
+        """Where the request goes; the body names the deployment, or the address does."""
+        body = request_body(order, order.provider_model)
+        client = self._connection.client()
+        headers: dict[str, str | openai.Omit] = {
+            "x-ms-client-request-id": f"{order.generation_id}:{order.attempt}"
+        }
+        route = self._deployment_route
+        if route is None:
+            return _Addressed(client, body, headers)
+        del body["model"]  # the service refuses it there
+        client = client.with_options(
+            base_url=f"{route.base_url}{quote(order.provider_model, safe='')}/",
+            default_query={"api-version": route.api_version},
+        )
+        return _Addressed(client, body, headers | await self._connection.deployment_headers())
+
+    async def _submit(self, addressed: "_Addressed", count: int) -> ProviderOutcome:
         import anyio
         import httpx2
         import openai
 
         try:
-            async with client.images.with_streaming_response.generate(
-                **request_body(order, order.provider_model),
-                extra_headers={"x-ms-client-request-id": f"{order.generation_id}:{order.attempt}"},
+            async with addressed.client.images.with_streaming_response.generate(
+                **addressed.body, extra_headers=addressed.headers
             ) as answer:
                 request_id = request_id_of(answer.headers)
                 document = load_json(await _read_capped(answer.iter_bytes(READ_BYTES)))
@@ -81,7 +137,7 @@ class AzureOpenAIProvider:
             return _outcome_of_lost_connection(error.__cause__)
         except (httpx2.HTTPError, anyio.EndOfStream, OSError):  # the last two from inside TLS
             return Unknown("answer_cut_off")
-        return await outcome_of_answer(document, order.count, request_id)
+        return await outcome_of_answer(document, count, request_id)
 
 
 async def _read_capped(chunks: AsyncIterator[bytes]) -> bytes:

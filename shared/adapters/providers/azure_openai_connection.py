@@ -9,7 +9,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
+from shared.adapters.providers.failures import no_credential
 from shared.domain.attempts import Billed, Failure, NotDelivered
+from shared.errors import EigError
+from shared.ports.secrets import Secret
 
 if TYPE_CHECKING:
     import openai
@@ -23,7 +26,7 @@ class AzureOpenAIConnection:
     """A lazily made client; with no key it authenticates by managed identity."""
 
     def __init__(
-        self, base_url: str, api_key: str | None, token_scope: str, timeout_s: float
+        self, base_url: str, api_key: Secret | None, token_scope: str, timeout_s: float
     ) -> None:
         """`base_url` ends in `/openai/v1/`; `timeout_s` bounds each silence of the service."""
         self._base_url = base_url
@@ -45,8 +48,12 @@ class AzureOpenAIConnection:
             await credential.close()
 
     async def sign_in(self) -> NotDelivered | None:
-        """Fetch (or reuse) the access token first: a failure here is never an unknown outcome."""
+        """Fetch (or reuse) the credential first: a failure here is never an unknown outcome."""
         if self._api_key is not None:
+            try:
+                await self._api_key.value()
+            except EigError as error:
+                return no_credential(error)
             return None
         from azure.core.exceptions import AzureError, ClientAuthenticationError
 
@@ -59,6 +66,19 @@ class AzureOpenAIConnection:
             return NotDelivered(Failure.TRANSIENT, Billed.NOTHING, "identity_unavailable")
         return None
 
+    async def key_in_use(self) -> str | None:
+        """The key that the next request is signed with; None if it is a token."""
+        return None if self._api_key is None else await self._api_key.value()
+
+    async def has_newer_key(self, refused: str | None) -> bool:
+        """Whether a key that was refused is worth another try, with another value."""
+        if self._api_key is None or refused is None:
+            return False
+        try:
+            return await self._api_key.renewed(refused) is not None
+        except EigError:
+            return False
+
     def _ready_token_source(self) -> Callable[[], Awaitable[str]]:
         if self._token_source is None:
             from azure.identity.aio import DefaultAzureCredential, get_bearer_token_provider
@@ -67,6 +87,17 @@ class AzureOpenAIConnection:
             self._token_source = get_bearer_token_provider(self._credential, self._token_scope)
         return self._token_source
 
+    async def deployment_headers(self) -> "dict[str, str | openai.Omit]":
+        """What signs a request on a deployment's own address.
+
+        There a key has a header of its own; `Authorization` is for tokens of Entra ID alone.
+        """
+        import openai
+
+        if self._api_key is None:
+            return {}
+        return {"api-key": await self._api_key.value(), "Authorization": openai.Omit()}
+
     def client(self) -> "openai.AsyncOpenAI":
         if self._client is None:
             import httpx2
@@ -74,7 +105,7 @@ class AzureOpenAIConnection:
 
             self._client = openai.AsyncOpenAI(
                 base_url=self._base_url,
-                api_key=self._api_key or self._ready_token_source(),
+                api_key=self._api_key.value if self._api_key else self._ready_token_source(),
                 max_retries=0,
                 http_client=httpx2.AsyncClient(
                     # No idle connections: one that the peer is just closing would turn a request

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
-from shared.domain.attempts import Failure
+from shared.domain.attempts import Billed, Failure, NotDelivered
+from shared.errors import EigError, Unavailable
 
 RETRY_AFTER_S_MAX: Final = 3_600.0  # a longer wait is no rate limit; the caller gives up before
 CATEGORIES_MAX: Final = 16  # more than any provider has
@@ -49,6 +50,13 @@ def failure_of_status(status: int) -> Failure:
     if status == 429:
         return Failure.RATE_LIMITED
     return Failure.TRANSIENT if status >= 500 else Failure.INVALID_REQUEST
+
+
+def no_credential(error: EigError) -> NotDelivered:
+    """The end of a request that was never sent, because its credential cannot be read."""
+    if isinstance(error, Unavailable):
+        return NotDelivered(Failure.TRANSIENT, Billed.NOTHING, "credential_unavailable")
+    return NotDelivered(Failure.AUTH_OR_CONFIG, Billed.NOTHING, "credential_missing")
 
 
 def is_definite(status: int, body: object) -> bool:

@@ -8,6 +8,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, urlsplit
 
+from shared.adapters.public_resolver import (
+    Lookup,
+    UnsafeAddress,
+    checked_resolver,
+    system_lookup,
+)
 from shared.domain.images import sniff_image
 
 if TYPE_CHECKING:
@@ -15,6 +21,7 @@ if TYPE_CHECKING:
 
 IMAGE_BYTES_MAX: Final = 50 * 1024 * 1024  # ten times the largest picture the models make
 SLICE_BYTES: Final = 256 * 1024  # a picture is handed on in pieces of this size
+CONNECT_TIMEOUT_S: Final = 10.0  # a TLS handshake across the world takes less than one second
 URL_CHARS_MAX: Final = 4_096  # signed addresses stay below 2 000
 LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _HTTPS_PORT: Final = 443
@@ -98,21 +105,33 @@ async def read_capped(response: "aiohttp.ClientResponse", bytes_max: int) -> byt
 
 
 async def download_picture(
-    session: "aiohttp.ClientSession", url: str, hosts: Set[str], timeout_s: float
+    url: str, hosts: Set[str], timeout_s: float, lookup: Lookup = system_lookup
 ) -> bytes | Miss:
-    """The picture at `url`; follows no redirect and sends no credentials."""
+    """The picture at `url`; follows no redirect, sends no credentials, enters no private network.
+
+    Connections are not shared with calls of the provider, whose name may lead to a private
+    endpoint: a listed name whose address is not public is followed only if it is listed with its
+    port.
+    """
     import aiohttp
 
     if not is_allowed_address(url, hosts):
         return Miss.UNUSABLE
-    timeout = aiohttp.ClientTimeout(total=timeout_s)
+    resolver = checked_resolver(lambda host, port: f"{host}:{port}" in hosts, lookup)
+    connector = aiohttp.TCPConnector(resolver=resolver, use_dns_cache=False, force_close=True)
+    timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_TIMEOUT_S)
     try:
-        async with session.get(url, allow_redirects=False, timeout=timeout) as response:
+        async with (
+            aiohttp.ClientSession(
+                connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()
+            ) as session,
+            session.get(url, allow_redirects=False) as response,
+        ):
             if response.status != 200:
                 return _miss_of_status(response.status)
             data = await read_capped(response, IMAGE_BYTES_MAX)
-    except (aiohttp.ClientError, TimeoutError):
-        return Miss.UNREACHABLE
+    except (aiohttp.ClientError, TimeoutError) as error:
+        return Miss.UNUSABLE if isinstance(error.__cause__, UnsafeAddress) else Miss.UNREACHABLE
     if data is None or sniff_image(data) is None:
         return Miss.UNUSABLE
     return data

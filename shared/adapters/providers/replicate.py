@@ -1,4 +1,4 @@
-"""Replicate (SDXL, FLUX): submit a prediction once, poll it, copy the pictures at once.
+"""Replicate: submit a prediction once, follow it, copy the pictures at once.
 
 Spoken over plain HTTP: the official client cannot parse two documented answers (the status
 `aborted` and a null `version`). Outputs are deleted one hour after completion.
@@ -6,19 +6,11 @@ Spoken over plain HTTP: the official client cannot parse two documented answers 
 # aiohttp takes 140 ms to import: only a worker that calls it pays.
 
 import asyncio
-import re
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from shared.adapters.providers.failures import (
-    failure_of_status,
-    is_checker_refusal,
-    is_definite,
-    load_json,
-    parse_retry_after_s,
-)
+from shared.adapters.providers.failures import load_json, no_credential, parse_retry_after_s
 from shared.adapters.providers.fetching import (
     Miss,
     download_picture,
@@ -26,6 +18,21 @@ from shared.adapters.providers.fetching import (
     picture_from_data_uri,
     read_capped,
 )
+from shared.adapters.providers.replicate_answers import (
+    ENDINGS,
+    INLINE,
+    JOB_ID,
+    SUCCEEDED,
+    Ended,
+    Prediction,
+    failed_run,
+    inline_outputs,
+    job_id_of,
+    refused_submission,
+    submission,
+    text_of,
+)
+from shared.adapters.providers.sessions import ProviderSessions
 from shared.domain.attempts import (
     Billed,
     Delivered,
@@ -35,30 +42,37 @@ from shared.domain.attempts import (
     ProviderImage,
     ProviderOutcome,
     Unknown,
-    Usage,
 )
 from shared.errors import EigError
 from shared.ports import JobRecorder
+from shared.ports.job_signals import JobSignals
+from shared.ports.secrets import Secret
 
-if TYPE_CHECKING:
-    import aiohttp
-
-CONNECT_TIMEOUT_S: Final = 10.0  # a TLS handshake across the world takes less than one second
-REQUEST_TIMEOUT_S: Final = 30.0  # Replicate answers a create or a poll in well under a second
 DOWNLOAD_TIMEOUT_S: Final = 60.0  # a picture is 1-5 MB
 FOLLOW_GRACE_S: Final = 60.0  # past the run's own deadline: its last poll and its downloads
-KEEPALIVE_S: Final = 4.0  # shorter than any server's idle limit: see _ready_session
 PREDICTION_BYTES_MAX: Final = 64 * 1024 * 1024  # four pictures as data URIs; usually 3 KB
 UNREADABLE_POLLS_MAX: Final = 3  # in a row: then the service has a fault that waiting cannot mend
-PREDICT_TIME_S_MAX: Final = Decimal(86_400)  # runs are cut off after 30 minutes; more is damage
+# Between polls of a run whose end a webhook tells: often enough for one that is lost.
+WEBHOOK_POLL_S: Final = 15.0
+SIGNAL_TIMEOUT_S: Final = 2.0  # of one look at the store; a poll takes its place
 
-_JOB_ID: Final = re.compile(r"[A-Za-z0-9]{1,64}")
-_SEED_IN_LOGS: Final = re.compile(r"Using seed: (\d{1,10})\b")
-_OUT_OF_MEMORY: Final = re.compile(r"out of memory", re.IGNORECASE)
-_TERMINAL: Final = frozenset({"succeeded", "failed", "canceled", "aborted"})
-_OUTPUT_FORMATS: Final = {"jpeg": "jpg", "png": "png", "webp": "webp"}
+Answered = tuple[int, Mapping[str, str], object]  # status, headers, JSON body or None
 
-Prediction = Mapping[str, Any]
+
+@dataclass(frozen=True)
+class ReplicateWebhooks:
+    """Where Replicate tells that a run has ended, and where that is then to be read."""
+
+    url: str
+    signals: JobSignals
+
+
+@dataclass(frozen=True)
+class _Submitted:
+    """An accepted run, as far as the answer to its submission shows it."""
+
+    job_id: str
+    prediction: Prediction
 
 
 class ReplicateProvider:
@@ -71,20 +85,31 @@ class ReplicateProvider:
     name = "replicate"
 
     def __init__(
-        self, base_url: str, api_token: str, output_hosts: frozenset[str], poll_interval_s: float
+        self,
+        base_url: str,
+        api_token: Secret,
+        output_hosts: frozenset[str],
+        poll_interval_s: float,
+        *,
+        wait_s: int = 0,
+        webhooks: ReplicateWebhooks | None = None,
     ) -> None:
-        """`base_url` ends in `/v1`; `output_hosts` are the only hosts pictures are fetched from."""
+        """`base_url` ends in `/v1`; `output_hosts` are the only hosts pictures are fetched from.
+
+        With `wait_s` (1 to 60) a submission is answered with the pictures if they are ready by
+        then; until its answer the run has no id that we know, so a crash meanwhile loses it.
+        """
         self._base_url = base_url.rstrip("/")
-        self._headers = {"Authorization": f"Bearer {api_token}"}
+        self._token = api_token
         self._output_hosts: Set[str] = output_hosts
         self._poll_interval_s = poll_interval_s
-        self._sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
+        self._wait_s = wait_s
+        self._webhooks = webhooks
+        self._sessions = ProviderSessions(wait_s)
 
     async def aclose(self) -> None:
         """Close the connections of the running loop; the next request opens new ones."""
-        session = self._sessions.pop(asyncio.get_running_loop(), None)
-        if session is not None:
-            await session.close()
+        await self._sessions.aclose()
 
     async def generate(self, order: ImageOrder, record_job: JobRecorder) -> ProviderOutcome:
         """Submit one prediction, record its id, and follow it to its end."""
@@ -93,77 +118,95 @@ class ReplicateProvider:
         except asyncio.CancelledError:
             # The request may be billed, and only an Unknown says so to whoever keeps the books.
             return Unknown("cancelled_in_flight")
-        if not isinstance(submitted, str):
+        if not isinstance(submitted, _Submitted):
             return submitted
         try:
-            await record_job(submitted)
+            await record_job(submitted.job_id)
         except (EigError, asyncio.CancelledError):
-            return Unknown("job_not_recorded", submitted)
-        return await self.resume(order, submitted)
+            return Unknown("job_not_recorded", submitted.job_id)
+        return await self._follow_to_end(order, submitted)
 
     async def resume(self, order: ImageOrder, job_id: str) -> ProviderOutcome:
         """Poll a prediction until it ends and fetch its pictures; never submits."""
-        if _JOB_ID.fullmatch(job_id) is None:  # it becomes part of an address
+        if JOB_ID.fullmatch(job_id) is None:  # it becomes part of an address
             return Unknown("malformed_job_id", job_id)
+        return await self._follow_to_end(order, _Submitted(job_id, {}))
+
+    async def _follow_to_end(self, order: ImageOrder, submitted: _Submitted) -> ProviderOutcome:
+        job_id = submitted.job_id
         try:
             async with asyncio.timeout(order.run_seconds_max + FOLLOW_GRACE_S):
-                prediction = await self._follow(job_id)
+                prediction = await self._ended(order, submitted)
                 if isinstance(prediction, Unknown):
                     return prediction
-                return await self._outcome(_Ended(order, job_id, prediction))
+                return await self._outcome(Ended(order, job_id, prediction))
         except TimeoutError:
             return Unknown("not_finished_in_time", job_id)
         except asyncio.CancelledError:
             return Unknown("cancelled_in_flight", job_id)
 
-    def _ready_session(self) -> "aiohttp.ClientSession":
-        loop = asyncio.get_running_loop()
-        session = self._sessions.get(loop)
-        if session is None:
-            import aiohttp
+    async def _ended(self, order: ImageOrder, submitted: _Submitted) -> Prediction | Unknown:
+        """The prediction at its end. Pictures inside the first answer are the end of the work.
 
-            # A connection that the peer is just closing would turn a request that was never read
-            # into an unknown outcome: polls share connections, older ones are not used again.
-            session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(keepalive_timeout=KEEPALIVE_S),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(
-                    total=REQUEST_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S
-                ),
-            )
-            self._sessions[loop] = session
-        return session
+        Such an answer does not state the run's time yet; where that is the price, it is asked for.
+        """
+        first = submitted.prediction
+        if first.get("status") in ENDINGS:
+            return first
+        inline = inline_outputs(first)
+        if inline and Ended(order, submitted.job_id, first).per_picture:
+            return {**first, "status": SUCCEEDED}
+        ended = await self._follow(submitted.job_id)
+        if not inline:
+            return ended
+        known = {} if isinstance(ended, Unknown) else ended
+        return {**first, **known, "status": SUCCEEDED, "output": inline, "data_removed": False}
 
-    async def _submit(self, order: ImageOrder) -> str | NotDelivered | Unknown:
-        """Send the one paid request and return the job id."""
+    async def _submit(self, order: ImageOrder) -> _Submitted | NotDelivered | Unknown:
+        """Send the one paid request."""
         import aiohttp
 
-        path, body = _submission(order)
-        headers = {**self._headers, "Cancel-After": f"{order.run_seconds_max}s"}
+        path, body = submission(order)
+        if self._webhooks is not None:
+            body |= {"webhook": self._webhooks.url, "webhook_events_filter": ["completed"]}
+        headers = {"Cancel-After": f"{order.run_seconds_max}s"}
+        if self._wait_s:
+            headers["Prefer"] = f"wait={self._wait_s}"
         try:
-            async with self._ready_session().post(
-                self._base_url + path, json=body, headers=headers, allow_redirects=False
-            ) as response:
-                answer = load_json(await read_capped(response, PREDICTION_BYTES_MAX) or b"")
-                status, answer_headers = response.status, response.headers
+            status, answer_headers, answer = await self._send("POST", path, headers, body)
+        except EigError as error:
+            return no_credential(error)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
             return NotDelivered(Failure.TRANSIENT, Billed.NOTHING, "never_sent")
         except TimeoutError:
             return Unknown("no_answer_in_time")
         except aiohttp.ClientError:
             return Unknown("connection_lost")
-        if 200 <= status < 300:
-            return _job_id(answer)
-        return _refused_submission(status, answer_headers, answer)
+        if not 200 <= status < 300:
+            return refused_submission(status, answer_headers, answer)
+        job_id = job_id_of(answer)
+        if isinstance(job_id, NotDelivered) or not isinstance(answer, Mapping):
+            return job_id if isinstance(job_id, NotDelivered) else Unknown("malformed_answer")
+        return _Submitted(job_id, answer)
 
     async def _follow(self, job_id: str) -> Prediction | Unknown:
         """Poll until the prediction has ended; the caller sets the deadline."""
+        if self._webhooks is None:
+            return await self._poll_to_end(job_id)
+        signals = self._webhooks.signals
+        await _or_none(signals.expect(job_id))
+        try:
+            return await self._poll_to_end(job_id)
+        finally:
+            await _or_none(signals.forget(job_id))
+
+    async def _poll_to_end(self, job_id: str) -> Prediction | Unknown:
         unreadable = 0
         while True:
             status, answer, wait_s = await self._poll(job_id)
             if status == 200 and isinstance(answer, Mapping):
                 unreadable = 0
-                if answer.get("status") in _TERMINAL:
+                if answer.get("status") in ENDINGS:
                     return answer
             elif status == 200:
                 unreadable += 1
@@ -171,25 +214,57 @@ class ReplicateProvider:
                     return Unknown("unreadable_prediction", job_id)
             elif status is not None and status < 500 and status != 429:
                 return Unknown(f"poll_http_{status}", job_id)
-            await asyncio.sleep(max(wait_s, self._poll_interval_s))
+            await self._pause(job_id, max(wait_s, self._poll_interval_s))
+
+    async def _pause(self, job_id: str, pause_s: float) -> None:
+        """Wait before the next poll: until a webhook tells the end, or as long as without any."""
+        await asyncio.sleep(pause_s)
+        if self._webhooks is None:
+            return
+        clock = asyncio.get_running_loop()
+        until_s = clock.time() + WEBHOOK_POLL_S - pause_s
+        while not await _or_none(self._webhooks.signals.is_told(job_id)):
+            await asyncio.sleep(self._poll_interval_s)
+            if clock.time() >= until_s:
+                return
 
     async def _poll(self, job_id: str) -> tuple[int | None, object, float]:
         """One look: (HTTP status, or None if none came; body; seconds to wait at least)."""
         import aiohttp
 
         try:
-            async with self._ready_session().get(
-                f"{self._base_url}/predictions/{job_id}",
-                headers=self._headers,
-                allow_redirects=False,
-            ) as response:
-                answer = load_json(await read_capped(response, PREDICTION_BYTES_MAX) or b"")
-                wait_s = parse_retry_after_s(response.headers, _text(answer, "detail"))
-                return response.status, answer, wait_s or 0.0
-        except (aiohttp.ClientError, TimeoutError):
+            status, headers, answer = await self._send("GET", f"/predictions/{job_id}", {})
+        except (aiohttp.ClientError, TimeoutError, EigError):
             return None, None, 0.0
+        return status, answer, parse_retry_after_s(headers, text_of(answer, "detail")) or 0.0
 
-    async def _outcome(self, ended: "_Ended") -> ProviderOutcome:
+    async def _send(
+        self, method: str, path: str, headers: Mapping[str, str], body: dict[str, Any] | None = None
+    ) -> Answered:
+        """One request; a token that was refused is replaced once, because a 401 did no work."""
+        used = await self._token.value()
+        answered = await self._send_with(used, method, path, headers, body)
+        newer = await self._token.renewed(used) if answered[0] == 401 else None
+        if newer is None:
+            return answered
+        return await self._send_with(newer, method, path, headers, body)
+
+    async def _send_with(
+        self,
+        token: str,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: dict[str, Any] | None,
+    ) -> Answered:
+        signed = {**headers, "Authorization": f"Bearer {token}"}
+        async with self._sessions.ready().request(
+            method, self._base_url + path, json=body, headers=signed, allow_redirects=False
+        ) as response:
+            content = await read_capped(response, PREDICTION_BYTES_MAX) or b""
+            return response.status, response.headers, load_json(content)
+
+    async def _outcome(self, ended: Ended) -> ProviderOutcome:
         """Turn an ended prediction into an outcome, fetching the pictures of a success."""
         status = ended.prediction["status"]
         if status == "aborted":  # the deadline passed before a machine was free: free of charge
@@ -197,7 +272,7 @@ class ReplicateProvider:
         if status == "canceled":
             return ended.without_picture(Failure.CANCELED, "canceled")
         if status == "failed":
-            return _failed(ended)
+            return failed_run(ended)
         if ended.prediction.get("data_removed") is True:
             # It made pictures, nobody knows how many: as many as were ordered.
             return ended.without_picture(
@@ -205,7 +280,7 @@ class ReplicateProvider:
             )
         return await self._deliver(ended)
 
-    async def _deliver(self, ended: "_Ended") -> ProviderOutcome:
+    async def _deliver(self, ended: Ended) -> ProviderOutcome:
         addresses = ended.addresses()
         results = [await self._fetch(address) for address in addresses]
         pictures = [result for result in results if isinstance(result, bytes)]
@@ -217,119 +292,22 @@ class ReplicateProvider:
                 tuple(ProviderImage(in_slices(picture), seed) for picture in pictures),
                 ended.usage(len(addresses)),
                 job_id=ended.job_id,
+                model_version=ended.model_version(),
             )
         reason = "output_expired" if Miss.EXPIRED in results else "no_usable_picture"
         images = len(addresses) or ended.order.count
         return ended.without_picture(Failure.MALFORMED, reason, Billed.USAGE, images)
 
     async def _fetch(self, address: str) -> bytes | Miss:
-        if address.startswith("data:"):
+        if address.startswith(INLINE):
             return picture_from_data_uri(address) or Miss.UNUSABLE
-        return await download_picture(
-            self._ready_session(), address, self._output_hosts, DOWNLOAD_TIMEOUT_S
-        )
+        return await download_picture(address, self._output_hosts, DOWNLOAD_TIMEOUT_S)
 
 
-@dataclass(frozen=True)
-class _Ended:
-    """A prediction in a terminal status, and what it costs."""
-
-    order: ImageOrder
-    job_id: str
-    prediction: Prediction
-
-    @property
-    def per_picture(self) -> bool:
-        return "/" in self.order.provider_model
-
-    def addresses(self) -> list[str]:
-        """The outputs: a list, or a single one; at most as many as were ordered."""
-        output = self.prediction.get("output")
-        outputs = output if isinstance(output, list) else [output]
-        return [item for item in outputs if isinstance(item, str)][: self.order.count]
-
-    def seed(self) -> int | None:
-        """The seed that was used: from the logs, else the one we sent."""
-        match = _SEED_IN_LOGS.search(_text(self.prediction, "logs"))
-        return int(match[1]) if match else self.order.seed
-
-    def usage(self, images: int) -> Usage | None:
-        """What is billed for this run; None if a time-billed one does not state its time."""
-        seconds = self._predict_time_s()
-        if seconds is None and not self.per_picture:
-            return None
-        return Usage(seconds=seconds or Decimal(0), images=images)
-
-    def without_picture(
-        self, failure: Failure, reason: str, billed: Billed | None = None, images: int = 0
-    ) -> NotDelivered:
-        """A definite end. By default a run is billed for its time, if it is billed by time."""
-        if billed is None:
-            billed = Billed.NOTHING if self.per_picture or not self._ran() else Billed.USAGE
-        usage = self.usage(images) if billed is Billed.USAGE else None
-        if billed is Billed.USAGE and usage is None:
-            billed = Billed.MAXIMUM
-        return NotDelivered(failure, billed, reason, usage=usage, job_id=self.job_id)
-
-    def _ran(self) -> bool:
-        return bool(self.prediction.get("started_at")) or self._predict_time_s() is not None
-
-    def _predict_time_s(self) -> Decimal | None:
-        metrics = self.prediction.get("metrics")
-        value = metrics.get("predict_time") if isinstance(metrics, Mapping) else None
-        if not isinstance(value, int | float) or isinstance(value, bool):
-            return None
-        seconds = Decimal(str(value))  # by way of its digits: a float's exact value has 50 of them
-        return seconds if seconds.is_finite() and 0 <= seconds <= PREDICT_TIME_S_MAX else None
-
-
-def _submission(order: ImageOrder) -> tuple[str, dict[str, Any]]:
-    """The path and body of the create request."""
-    inputs: dict[str, Any] = {"prompt": order.prompt, "num_outputs": order.count}
-    if order.seed is not None:
-        inputs["seed"] = order.seed
-    if "/" in order.provider_model:
-        inputs["aspect_ratio"] = order.provider_size
-        inputs["output_format"] = _OUTPUT_FORMATS[order.output_format]
-        return f"/models/{order.provider_model}/predictions", {"input": inputs}
-    width, height = order.provider_size.split("x")
-    inputs |= {"width": int(width), "height": int(height)}
-    if order.negative_prompt is not None:
-        inputs["negative_prompt"] = order.negative_prompt
-    return "/predictions", {"version": order.provider_model, "input": inputs}
-
-
-def _job_id(answer: object) -> str | NotDelivered:
-    """The id in the answer to a create. Without it the run goes on, billed, out of our sight."""
-    job_id = answer.get("id") if isinstance(answer, Mapping) else None
-    if isinstance(job_id, str) and _JOB_ID.fullmatch(job_id):
-        return job_id
-    return NotDelivered(Failure.MALFORMED, Billed.MAXIMUM, "malformed_answer")
-
-
-def _refused_submission(
-    status: int, headers: Mapping[str, str], answer: object
-) -> NotDelivered | Unknown:
-    """An error answer to a create; the body is a problem document with a `detail`."""
-    if not is_definite(status, answer):
-        return Unknown("gateway_error")
-    failure = failure_of_status(status)
-    retry_after_s = None
-    if failure in (Failure.RATE_LIMITED, Failure.TRANSIENT):
-        retry_after_s = parse_retry_after_s(headers, _text(answer, "detail"))
-    return NotDelivered(failure, Billed.NOTHING, f"http_{status}", retry_after_s=retry_after_s)
-
-
-def _failed(ended: _Ended) -> NotDelivered:
-    """A failed run: refused by the model's own checker, out of memory, or crashed."""
-    text = _text(ended.prediction, "error")
-    if is_checker_refusal(text):
-        return ended.without_picture(Failure.CONTENT_REJECTED, "picture_refused")
-    if _OUT_OF_MEMORY.search(text):
-        return ended.without_picture(Failure.TRANSIENT, "out_of_memory")
-    return ended.without_picture(Failure.MALFORMED, "run_failed")
-
-
-def _text(answer: object, field: str) -> str:
-    value = answer.get(field) if isinstance(answer, Mapping) else None
-    return value if isinstance(value, str) else ""
+async def _or_none(asked: Any) -> Any:
+    """What the store of signals answers; None if it does not. Signals only save time."""
+    try:
+        async with asyncio.timeout(SIGNAL_TIMEOUT_S):
+            return await asked
+    except (EigError, TimeoutError):
+        return None

@@ -1,0 +1,29 @@
+"""What requests about departments must look like."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from functions.http_reasons import REASON_PATTERN
+from shared.domain.ids import DEPARTMENT_ID_PATTERN
+
+_Name = Annotated[str, Field(min_length=1, max_length=100, pattern=REASON_PATTERN)]
+
+
+class DepartmentChange(BaseModel):
+    """A department as a whole."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    name: _Name
+    parent: str | None = Field(
+        default=None,
+        pattern=rf"^{DEPARTMENT_ID_PATTERN}$",
+        description="the department that it is part of",
+    )
+
+
+class DepartmentRequest(DepartmentChange):
+    """A new department."""
+
+    id: str = Field(pattern=rf"^{DEPARTMENT_ID_PATTERN}$")

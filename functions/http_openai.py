@@ -1,0 +1,66 @@
+"""OpenAI's image API over HTTP, for its official clients: the same pipeline as ours."""
+
+import azure.durable_functions as df
+import azure.functions as func
+
+from functions import names
+from functions.durable_client import DurableOrchestrations
+from functions.http_openai_errors import openai_problem
+from functions.http_routes import path_of
+from functions.http_support import Call, handle, json_response
+from shared.wiring import services
+
+REPEAT_HEADER = "x-stainless-retry-count"  # how often the client has sent this request before
+bp = df.Blueprint()
+ANONYMOUS = func.AuthLevel.ANONYMOUS  # the access token is checked at our own edge
+
+
+@bp.function_name(names.OPENAI_GENERATE)
+@bp.route(route=path_of(names.OPENAI_GENERATE), methods=["POST"], auth_level=ANONYMOUS)
+@bp.durable_client_input(client_name="client")
+async def openai_generate(
+    req: func.HttpRequest, client: df.DurableOrchestrationClient
+) -> func.HttpResponse:
+    """POST /openai/v1/images/generations"""
+
+    async def act(call: Call) -> func.HttpResponse:
+        from shared.domain.openai_images import OpenAIImageRequest, governance_headers
+        from shared.services.openai_images import Asked
+
+        body = call.body(OpenAIImageRequest)
+        asked = Asked(call.idempotency_key(), _is_repeat(call), call.correlation_id)
+        endpoint = services().openai_images
+        view = await endpoint.generate(
+            call.known_caller, body, asked, DurableOrchestrations(client)
+        )
+        answer = await endpoint.answer(call.known_caller, body, view)
+        return json_response(answer, headers=governance_headers(view))
+
+    return await handle(req, act, route=names.OPENAI_GENERATE, refuse=openai_problem)
+
+
+def _is_repeat(call: Call) -> bool:
+    """Whether the client says that it has sent this before, and had no usable answer."""
+    return (call.request.headers.get(REPEAT_HEADER) or "0") != "0"
+
+
+@bp.function_name(names.OPENAI_LIST_MODELS)
+@bp.route(route=path_of(names.OPENAI_LIST_MODELS), methods=["GET"], auth_level=ANONYMOUS)
+async def openai_list_models(req: func.HttpRequest) -> func.HttpResponse:
+    """GET /openai/v1/models"""
+
+    async def act(call: Call) -> func.HttpResponse:
+        return json_response(services().openai_images.models(call.known_caller))
+
+    return await handle(req, act, route=names.OPENAI_LIST_MODELS, refuse=openai_problem)
+
+
+@bp.function_name(names.OPENAI_GET_MODEL)
+@bp.route(route=path_of(names.OPENAI_GET_MODEL), methods=["GET"], auth_level=ANONYMOUS)
+async def openai_get_model(req: func.HttpRequest) -> func.HttpResponse:
+    """GET /openai/v1/models/{id}"""
+
+    async def act(call: Call) -> func.HttpResponse:
+        return json_response(services().openai_images.model(call.known_caller, call.path("id")))
+
+    return await handle(req, act, route=names.OPENAI_GET_MODEL, refuse=openai_problem)

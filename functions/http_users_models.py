@@ -1,0 +1,118 @@
+"""What requests about people must look like."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from functions.http_models import PAGE_MAX, Query
+from functions.http_reasons import REASON_PATTERN
+from shared.domain.identity import PrincipalKind
+from shared.domain.ids import DEPARTMENT_ID_PATTERN
+from shared.domain.model_rules import NAMED_MAX, ModelRules, Word
+from shared.domain.users import Personal, Tier, UserStatus
+from shared.ports.directory import PeopleFilter
+from shared.services.users import UserOrder
+
+GUID_PATTERN = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+ROLE_PATTERN = (
+    r"^(StandardUser|PowerUser|DeptManager|OrgAdmin|SuperAdmin|custom:[a-z][a-z0-9-]{1,39})$"
+)
+NAME_CHARS_MAX = 200  # Entra allows 256 for display names; longer ones are cut there already
+SEARCH_CHARS_MAX = 200
+_Name = Annotated[str, Field(min_length=1, max_length=NAME_CHARS_MAX, pattern=REASON_PATTERN)]
+_Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,99}$")]
+_Words = Annotated[dict[_Key, Word], Field(max_length=NAMED_MAX)]
+
+
+class ModelRulesRequest(BaseModel):
+    """Which models and providers may be used; what is not named is left to farther rules."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    models: _Words = Field(default={}, examples=[{"gpt-image-2": "allow"}])
+    providers: _Words = Field(default={}, examples=[{"replicate": "deny"}])
+    otherwise: Word | None = None
+
+    def rules(self) -> ModelRules:
+        return ModelRules(dict(self.models), dict(self.providers), self.otherwise)
+
+
+class UserChange(BaseModel):
+    """An account as a whole; what is left out takes its default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    department: str = Field(pattern=rf"^{DEPARTMENT_ID_PATTERN}$", examples=["marketing"])
+    kind: PrincipalKind = "person"
+    role: str = Field(default="StandardUser", pattern=ROLE_PATTERN)
+    tier: Tier = "standard"
+    cost_centre: str | None = Field(default=None, pattern=rf"^{DEPARTMENT_ID_PATTERN}$")
+    user_name: _Name | None = Field(default=None, description="the sign-in name")
+    display_name: _Name | None = None
+    email: _Name | None = None
+    external_id: _Name | None = None
+    model_rules: ModelRulesRequest = ModelRulesRequest()
+
+    def order(self) -> UserOrder:
+        return UserOrder(
+            department_id=self.department,
+            role_id=self.role,
+            kind=self.kind,
+            tier=self.tier,
+            cost_centre_id=self.cost_centre,
+            personal=Personal(self.user_name, self.display_name, self.email),
+            external_id=self.external_id,
+            rules=self.model_rules.rules(),
+        )
+
+
+class UserRequest(UserChange):
+    """Somebody new."""
+
+    id: str = Field(
+        pattern=GUID_PATTERN, description="object id of the account at the identity provider"
+    )
+
+
+class StatusRequest(BaseModel):
+    """Let somebody in, or no longer."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    status: Literal["active", "disabled"]
+    reason: str | None = Field(default=None, max_length=200, pattern=REASON_PATTERN)
+
+
+class UsersQuery(Query):
+    """Which people are wanted."""
+
+    department: str | None = Field(default=None, pattern=rf"^{DEPARTMENT_ID_PATTERN}$")
+    role: str | None = Field(default=None, pattern=ROLE_PATTERN)
+    status: UserStatus | None = None
+    kind: PrincipalKind | None = None
+    search: str | None = Field(
+        default=None, max_length=SEARCH_CHARS_MAX, description="whole words of names and addresses"
+    )
+    continuation: str | None = Field(default=None, max_length=4_000)
+    limit: int = Field(default=50, ge=1, le=PAGE_MAX)
+
+    def wanted(self) -> PeopleFilter:
+        return PeopleFilter(
+            department_id=self.department,
+            role_id=self.role,
+            status=self.status,
+            kind=self.kind,
+            with_deleted=self.status == "deleted",
+        )
+
+
+class ChangesQuery(Query):
+    """Which page of a history."""
+
+    continuation: int | None = Field(default=None, ge=2, le=10**8)
+
+
+class ImportQuery(Query):
+    """Whether an import is tried or carried out."""
+
+    dry_run: bool = True

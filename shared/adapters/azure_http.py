@@ -1,0 +1,190 @@
+"""One POST of JSON to an Azure service, signed in by a key or by the app's identity.
+
+For services whose SDK does more than one request for one call, or that have none. No redirect is
+followed and nothing is retried, because what leaves may be billed. Only a 401, which is free, is
+answered with a newer key if there is one.
+"""
+# aiohttp and azure-identity take long to import: only a worker that calls them pays.
+
+import asyncio
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from shared.errors import Unavailable
+from shared.ports.secrets import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    import aiohttp
+    from azure.identity.aio import DefaultAzureCredential
+
+CONNECT_TIMEOUT_S: Final = 10.0  # a TLS handshake across the world takes less than one second
+SIGN_IN_TIMEOUT_S: Final = 30.0  # the managed identity endpoint is local; it may retry inside
+READ_BYTES: Final = 256 * 1024
+BEARER: Final = "Bearer "
+JSON: Final = "application/json"
+REFUSED: Final = 401
+
+
+class NeverSent(Exception):
+    """The request did not leave; `is_refusal` when trying again cannot help."""
+
+    def __init__(self, reason: str, *, is_refusal: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.is_refusal = is_refusal
+
+
+class AnswerLost(Exception):
+    """The request left and no whole answer came back."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A whole answer; `document` is None if the body is no JSON or too long."""
+
+    status: int
+    headers: Mapping[str, str]
+    document: object
+
+
+@dataclass(frozen=True)
+class AzureService:
+    """Where a service is and how it is signed in to; no key means the app's identity.
+
+    A key goes into `key_header`; as `Authorization` it is sent as a bearer token.
+    """
+
+    base_url: str
+    key: Secret | None
+    key_header: str
+    token_scope: str
+    timeout_s: float
+    answer_bytes_max: int
+    is_paid: bool = True  # then no connection is used twice
+
+
+class AzureHttp:
+    """Sends requests to one service; connections are made lazily."""
+
+    def __init__(self, service: AzureService) -> None:
+        self._service = service
+        self._session: aiohttp.ClientSession | None = None
+        self._credential: DefaultAzureCredential | None = None
+        self._token_source: Callable[[], Awaitable[str]] | None = None
+
+    async def aclose(self) -> None:
+        """Close the connections; the next request opens new ones."""
+        session, self._session = self._session, None
+        credential, self._credential = self._credential, None
+        self._token_source = None
+        if session is not None:
+            await session.close()
+        if credential is not None:
+            await credential.close()
+
+    async def post(
+        self, path: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """Send one request; raises NeverSent or AnswerLost, and CancelledError while waiting."""
+        content, key = json.dumps(body).encode(), self._service.key
+        if key is None:
+            return await self._send(path, content, {**(headers or {}), **await self._token()})
+        try:
+            used = await key.value()
+            answer = await self._send(path, content, {**(headers or {}), **self._keyed(used)})
+            newer = await key.renewed(used) if answer.status == REFUSED else None
+        except Unavailable as error:
+            raise NeverSent("credential_unavailable") from error
+        if newer is None:
+            return answer
+        return await self._send(path, content, {**(headers or {}), **self._keyed(newer)})
+
+    async def _send(self, path: str, content: bytes, headers: Mapping[str, str]) -> Answer:
+        import aiohttp
+
+        try:
+            async with self._ready_session().post(
+                self._service.base_url + path,
+                data=io.BytesIO(content),  # sent in pieces: a picture is megabytes
+                headers={**headers, "Content-Type": JSON},
+                allow_redirects=False,
+            ) as response:
+                read = await _read_capped(response, self._service.answer_bytes_max)
+                return Answer(response.status, response.headers, _parsed(read))
+        except aiohttp.InvalidURL as error:
+            raise NeverSent("malformed_address", is_refusal=True) from error
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise NeverSent("never_sent") from error
+        except TimeoutError as error:
+            raise AnswerLost("no_answer_in_time") from error
+        except aiohttp.ClientError as error:
+            raise AnswerLost("connection_lost") from error
+
+    def _ready_session(self) -> "aiohttp.ClientSession":
+        if self._session is None:
+            import aiohttp
+
+            # A connection that the peer is just closing would turn a request that was never
+            # read into an unknown outcome: those that are paid for get one of their own.
+            connector = aiohttp.TCPConnector(force_close=self._service.is_paid)
+            self._session = aiohttp.ClientSession(
+                connector=connector,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(
+                    total=self._service.timeout_s, sock_connect=CONNECT_TIMEOUT_S
+                ),
+            )
+        return self._session
+
+    def _keyed(self, key: str) -> dict[str, str]:
+        prefix = BEARER if self._service.key_header == "Authorization" else ""
+        return {self._service.key_header: prefix + key}
+
+    async def _token(self) -> dict[str, str]:
+        """The identity's token; fetched first, so that its failure is never an unknown end."""
+        from azure.core.exceptions import AzureError, ClientAuthenticationError
+
+        try:
+            async with asyncio.timeout(SIGN_IN_TIMEOUT_S):
+                return {"Authorization": BEARER + await self._ready_token_source()()}
+        except ClientAuthenticationError as error:  # also: no credential is configured
+            raise NeverSent("no_access_token", is_refusal=True) from error
+        except (AzureError, TimeoutError) as error:
+            raise NeverSent("identity_unavailable") from error
+
+    def _ready_token_source(self) -> "Callable[[], Awaitable[str]]":
+        if self._token_source is None:
+            from azure.identity.aio import DefaultAzureCredential, get_bearer_token_provider
+
+            self._credential = DefaultAzureCredential()
+            self._token_source = get_bearer_token_provider(
+                self._credential, self._service.token_scope
+            )
+        return self._token_source
+
+
+async def _read_capped(response: "aiohttp.ClientResponse", bytes_max: int) -> bytes:
+    """The body, or nothing (empty) if it is longer than `bytes_max`."""
+    body = bytearray()
+    async for chunk in response.content.iter_chunked(READ_BYTES):
+        body += chunk
+        if len(body) > bytes_max:
+            return b""
+    return bytes(body)
+
+
+def _parsed(body: bytes) -> object:
+    try:
+        parsed: object = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return parsed

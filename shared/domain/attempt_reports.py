@@ -1,0 +1,65 @@
+"""Reports of attempts that brought no answer of a provider: postponed, stopped, unknown."""
+
+from typing import Final
+
+from shared.domain.attempt_markers import AttemptMarker
+from shared.domain.attempts import AttemptLine, AttemptReport, Course, Failure
+
+NO_COURSE: Final = Course()
+
+
+def lines_before(marker: AttemptMarker) -> tuple[AttemptLine, ...]:
+    """What the attempts before a worker's marker were booked at."""
+    return tuple(AttemptLine.model_validate(line) for line in marker.lines)
+
+
+def course_of(marker: AttemptMarker) -> Course:
+    """How far a generation had come when a marker was made."""
+    return Course(
+        candidate=marker.candidate, lines=lines_before(marker), held_micros=marker.held_micros
+    )
+
+
+def canceled(generation_id: str, attempt: int, course: Course) -> AttemptReport:
+    """The report of an attempt that somebody stopped before it began."""
+    return AttemptReport(
+        generation_id=generation_id,
+        attempt=attempt,
+        candidate=course.candidate,
+        lines=course.lines,
+        held_micros=course.held_micros,
+        ending="canceled",
+        failure=Failure.CANCELED,
+        reason="stopped before the provider was called",
+    )
+
+
+def unknown(marker: AttemptMarker, reason: str, job_id: str | None = None) -> AttemptReport:
+    """The report of an attempt that was begun and of whose end nobody knows."""
+    return AttemptReport(
+        generation_id=marker.generation_id,
+        attempt=marker.attempt,
+        candidate=marker.candidate,
+        lines=lines_before(marker),
+        held_micros=marker.held_micros,
+        ending="unknown",
+        reason=reason,
+        job_id=job_id or marker.job_id,
+    )
+
+
+def postponed(
+    generation_id: str, attempt: int, wait_s: float, reason: str, course: Course = NO_COURSE
+) -> AttemptReport:
+    """The report of an attempt that was not begun, or whose marker protects it: ask later."""
+    return AttemptReport(
+        generation_id=generation_id,
+        attempt=attempt,
+        candidate=course.candidate,
+        lines=course.lines,
+        held_micros=course.held_micros,
+        ending="again",
+        reason=reason,
+        retry_after_s=wait_s,
+        next=course,
+    )

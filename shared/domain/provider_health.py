@@ -1,0 +1,254 @@
+"""The health of a provider as all workers see it: a circuit breaker and how long calls take.
+
+    closed      calls go through; failures are counted
+    open        no call goes through until a time that the provider named or that grows by itself
+    half_open   that time has come: one call of all workers goes through as a probe and decides
+
+A rate limit with a time (`Retry-After`) holds calls back until then and says nothing about health.
+A refusal of a prompt is an answer like any other. What a provider does to the whole account (it is
+blocked, or its quota is gone) opens the breaker at once, for it would meet every request alike and
+is nobody's fault who asks.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from statistics import median_low
+from typing import Any, Final, Literal
+
+from shared.domain.attempts import Delivered, Failure, NotDelivered, ProviderOutcome
+from shared.domain.ids import Partition
+
+US_PER_S: Final = 1_000_000
+CONSECUTIVE_MAX: Final = 5  # failures in a row over all workers
+WINDOW_US: Final = 60 * US_PER_S
+WINDOW_CALLS_MIN: Final = 20  # fewer calls say little about a share
+FAILED_PERCENT_MAX: Final = 50
+OPEN_US_MAX: Final = 600 * US_PER_S  # between two probes, however often they fail
+BLOCKED_FACTOR: Final = 4  # who is blocked is asked four times as rarely
+PROBE_US_MAX: Final = 300 * US_PER_S  # longer than any call; then a lost probe is forgotten
+PROBE_LOOK_US: Final = 5 * US_PER_S  # until somebody else asks how the probe ended
+HELD_US_MAX: Final = 300 * US_PER_S  # the most that a rate limit holds everybody back
+LATENCIES_KEPT: Final = 16
+SCHEMA_VERSION: Final = 1
+HEALTH_PARTITION: Final = Partition("providers", "health")  # no department and no period
+
+HealthState = Literal["closed", "open", "half_open"]
+Verdict = Literal["works", "fails", "blocks", "limits", "nothing"]
+_ACCOUNT_WIDE: Final = frozenset({Failure.PROVIDER_BLOCKED, Failure.QUOTA_EXHAUSTED})
+_NOT_THE_PROVIDER: Final = frozenset({Failure.CANCELED, Failure.CUSTODY})
+_ANSWERS: Final = frozenset({Failure.CONTENT_REJECTED, Failure.INVALID_REQUEST})
+
+
+@dataclass(frozen=True)
+class ProviderHealth:
+    """What others need to know of a provider's health. `until` is ISO 8601, in UTC."""
+
+    provider: str
+    state: HealthState = "closed"
+    until: str | None = None
+    latency_s: float | None = None  # the median of recent deliveries; None: nobody knows yet
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What one worker saw of a provider since it last told; `streak` counts its last failures."""
+
+    calls: int = 0
+    failures: int = 0
+    streak: int = 0
+    latencies_ms: tuple[int, ...] = ()
+    blocked: str | None = None
+    held_us: int = 0  # a rate limit asked to wait so long
+    reason: str = ""
+
+    def with_outcome(
+        self, verdict: Verdict, outcome: ProviderOutcome | None, latency_s: float | None
+    ) -> "Sample":
+        """The sample with one more call in it."""
+        if verdict == "nothing":
+            return self
+        reason = _reason(outcome)
+        if verdict == "limits":
+            wait_s = getattr(outcome, "retry_after_s", None) or 0
+            held_us = max(self.held_us, min(int(wait_s * US_PER_S), HELD_US_MAX))
+            return replace(self, calls=self.calls + 1, held_us=held_us)
+        if verdict == "blocks":
+            calls, failures = self.calls + 1, self.failures + 1
+            return replace(self, calls=calls, failures=failures, blocked=reason)
+        if verdict == "fails":
+            return replace(
+                self,
+                calls=self.calls + 1,
+                failures=self.failures + 1,
+                streak=self.streak + 1,
+                reason=reason,
+            )
+        latencies = self.latencies_ms
+        if latency_s is not None and isinstance(outcome, Delivered):
+            latencies = (*latencies, round(latency_s * 1_000))[-LATENCIES_KEPT:]
+        return replace(self, calls=self.calls + 1, streak=0, latencies_ms=latencies)
+
+
+@dataclass(frozen=True)
+class Breaker:
+    """A provider's health as it is stored; times in microseconds since 1970."""
+
+    provider: str
+    revision: int = 0  # 0: not stored yet
+    is_open: bool = False
+    until_us: int = 0  # of an open breaker: then a probe may go
+    reason: str = ""
+    opened: int = 0  # times in a row; each time it stays open twice as long
+    since_us: int = 0
+    held_until_us: int = 0
+    probe_id: str = ""
+    probe_until_us: int = 0
+    streak: int = 0
+    window_us: int = 0  # when the window began
+    calls: int = 0
+    failures: int = 0
+    latencies_ms: tuple[int, ...] = ()
+    change_id: str = ""
+
+    def state(self, now_us: int) -> HealthState:
+        if not self.is_open:
+            return "open" if now_us < self.held_until_us else "closed"
+        return "open" if now_us < self.until_us else "half_open"
+
+    def closed_for_us(self, now_us: int) -> int | None:
+        """How long no call at all may go through; None when one may, if only as a probe."""
+        if self.is_open and self.probe_until_us > now_us:
+            return min(PROBE_LOOK_US, self.probe_until_us - now_us)
+        until_us = max(self.until_us if self.is_open else 0, self.held_until_us)
+        return until_us - now_us if until_us > now_us else None
+
+    def next_change_us(self, now_us: int) -> int | None:
+        """When its state may change by itself; None if it will not."""
+        closed_us = self.closed_for_us(now_us)
+        return None if closed_us is None else now_us + closed_us
+
+    @property
+    def latency_s(self) -> float | None:
+        return median_low(self.latencies_ms) / 1_000 if self.latencies_ms else None
+
+
+def verdict_of(outcome: ProviderOutcome | None) -> Verdict:
+    """What the end of a call says about the provider."""
+    if outcome is None:
+        return "nothing"
+    if isinstance(outcome, Delivered):
+        return "works"
+    if not isinstance(outcome, NotDelivered):
+        return "fails"  # no definite answer
+    if outcome.failure in _ACCOUNT_WIDE:
+        return "blocks"
+    if outcome.failure == Failure.RATE_LIMITED:
+        return "limits"
+    if outcome.failure in _NOT_THE_PROVIDER:
+        return "nothing"
+    return "works" if outcome.failure in _ANSWERS else "fails"
+
+
+def merged(breaker: Breaker, sample: Sample, now_us: int, open_us: int) -> Breaker:
+    """The breaker after what a worker saw; `open_us` is how long it opens the first time."""
+    fresh = now_us - breaker.window_us < WINDOW_US
+    seen = replace(
+        breaker,
+        window_us=breaker.window_us if fresh else now_us,
+        calls=(breaker.calls if fresh else 0) + sample.calls,
+        failures=(breaker.failures if fresh else 0) + sample.failures,
+        streak=sample.streak if _has_success(sample) else breaker.streak + sample.streak,
+        latencies_ms=(*breaker.latencies_ms, *sample.latencies_ms)[-LATENCIES_KEPT:],
+        held_until_us=max(breaker.held_until_us, now_us + sample.held_us if sample.held_us else 0),
+    )
+    if seen.is_open:
+        return seen  # only the probe closes it or prolongs it
+    if sample.blocked is not None:
+        return _opened(seen, sample.blocked, BLOCKED_FACTOR * open_us, now_us)
+    failing = seen.calls >= WINDOW_CALLS_MIN and (
+        seen.failures * 100 >= seen.calls * FAILED_PERCENT_MAX
+    )
+    if sample.failures and (seen.streak >= CONSECUTIVE_MAX or failing):
+        return _opened(seen, sample.reason, open_us, now_us)
+    return seen
+
+
+def probing(breaker: Breaker, probe_id: str, now_us: int) -> Breaker:
+    """The breaker with a probe under way; only from `half_open` and while no other probe is."""
+    return replace(breaker, probe_id=probe_id, probe_until_us=now_us + PROBE_US_MAX)
+
+
+def probed(
+    breaker: Breaker, verdict: Verdict, outcome: ProviderOutcome | None, now_us: int, open_us: int
+) -> Breaker:
+    """The breaker after its probe ended: closed, open again for longer, or free for another."""
+    ended = replace(breaker, probe_id="", probe_until_us=0)
+    if verdict in ("works", "limits"):  # it answers
+        return replace(
+            ended,
+            is_open=False,
+            until_us=0,
+            reason="",
+            opened=0,
+            since_us=now_us,
+            streak=0,
+            window_us=now_us,
+            calls=0,
+            failures=0,
+        )
+    if verdict == "nothing":
+        return ended
+    first_us = open_us * (BLOCKED_FACTOR if verdict == "blocks" else 1)
+    return _opened(ended, _reason(outcome), first_us, now_us)
+
+
+def health_of(breaker: Breaker, now_us: int, iso: str | None) -> ProviderHealth:
+    """What is told of a breaker; `iso` is when its state may change."""
+    state = breaker.state(now_us)
+    reason = breaker.reason if breaker.is_open else "rate_limited" if state == "open" else None
+    return ProviderHealth(breaker.provider, state, iso, breaker.latency_s, reason)
+
+
+def _opened(breaker: Breaker, reason: str, first_us: int, now_us: int) -> Breaker:
+    open_us = min(first_us << min(breaker.opened, 10), OPEN_US_MAX)
+    return replace(
+        breaker,
+        is_open=True,
+        until_us=now_us + open_us,
+        reason=reason,
+        opened=breaker.opened + 1,
+        since_us=breaker.since_us if breaker.is_open else now_us,
+    )
+
+
+def _has_success(sample: Sample) -> bool:
+    return sample.calls > sample.failures
+
+
+def _reason(outcome: ProviderOutcome | None) -> str:
+    if isinstance(outcome, NotDelivered):
+        return str(outcome.failure)
+    return "no_answer"
+
+
+_KEYS: Final = ("provider", "revision")  # beside the fields, where a write compares them
+_FIELDS: Final = tuple(name for name in Breaker.__dataclass_fields__ if name not in _KEYS)
+
+
+def document_id_of(provider: str) -> str:
+    return f"health:{provider}"
+
+
+def breaker_fields(breaker: Breaker) -> dict[str, Any]:
+    """What is stored of a breaker, without its name and its revision."""
+    fields = {name: getattr(breaker, name) for name in _FIELDS}
+    return fields | {"latencies_ms": list(breaker.latencies_ms)}
+
+
+def read_breaker(document: Mapping[str, Any]) -> Breaker:
+    """A breaker as it was stored; a field that is newer than the document has its default."""
+    stored = document["health"]
+    fields = {name: stored[name] for name in _FIELDS if name in stored}
+    fields["latencies_ms"] = tuple(stored["latencies_ms"])
+    return Breaker(provider=document["provider"], revision=document["revision"], **fields)

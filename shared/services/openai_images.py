@@ -1,0 +1,159 @@
+"""OpenAI's image endpoint in front of the governed pipeline: nothing is decided here."""
+
+import asyncio
+import base64
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from shared.domain.identity import Caller
+from shared.domain.models import MODELS
+from shared.domain.openai_images import (
+    OpenAIImage,
+    OpenAIImageRequest,
+    OpenAIImageResponse,
+    OpenAIModel,
+    OpenAIModelList,
+    usage_view,
+)
+from shared.domain.views import TERMINAL, GenerationView
+from shared.errors import Conflict, EigError, NotFound, PayloadTooLarge, Rejected, Unavailable
+from shared.ports import Clock, Orchestrations
+from shared.services.estimates import Estimates
+from shared.services.generations import Generations
+from shared.services.images import Images
+
+WAIT_S_MAX = 200  # the platform ends an HTTP answer at 230 s
+REPEAT_AFTER_S = 2  # a repeat under the same key waits for the same generation
+REPEATED_WITHIN = timedelta(minutes=15)  # the clients give up after 10 minutes and two repeats
+IMAGES_BYTES_MAX = 64 * 1024 * 1024  # of one answer: it is built in memory, a third larger
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How a request came in: under which key, and whether its client sent it before."""
+
+    key: str | None
+    is_repeat: bool
+    correlation_id: str
+
+
+@dataclass(frozen=True)
+class OpenAIImages:
+    """Speaks OpenAI's terms to a client and ours to the pipeline."""
+
+    generations: Generations
+    images: Images
+    estimates: Estimates
+    clock: Clock
+
+    async def generate(
+        self,
+        caller: Caller,
+        body: OpenAIImageRequest,
+        asked: Asked,
+        orchestrations: Orchestrations,
+    ) -> GenerationView:
+        """Submit and wait; raises what stands between the client and its pictures.
+
+        A client that repeats itself without a key, because an answer was lost, is given what it
+        asked for the first time: nothing is paid twice.
+        """
+        request, charge = body.request(), caller.charge(body.project, body.cost_centre)
+        view = None
+        if asked.is_repeat and asked.key is None:
+            since = self.clock.now() - REPEATED_WITHIN
+            view = await self.generations.earlier(caller, request, charge, since)
+        if view is None:
+            view = await self.generations.submit(
+                caller,
+                request,
+                charge,
+                key=asked.key,
+                correlation_id=asked.correlation_id,
+                orchestrations=orchestrations,
+            )
+        view = await self.generations.wait(caller, view.id, WAIT_S_MAX)
+        _check_delivered(view)
+        return view
+
+    async def answer(
+        self, caller: Caller, body: OpenAIImageRequest, view: GenerationView
+    ) -> OpenAIImageResponse:
+        """The pictures of a generation that has succeeded."""
+        total = sum(image.size_bytes for image in view.images)
+        if body.response_format == "url":
+            links = [await self.images.link(caller, image.id) for image in view.images]
+            data = [OpenAIImage(url=url) for url, _ in links]
+        elif total > IMAGES_BYTES_MAX:
+            raise PayloadTooLarge(
+                'The pictures are too large for one answer; ask with response_format "url".'
+            )
+        else:
+            data = await asyncio.gather(*(self._encoded(caller, image.id) for image in view.images))
+        return OpenAIImageResponse(
+            created=_seconds(view.created_at),
+            data=tuple(data),
+            output_format=view.request.output_format,
+            quality=view.request.quality,
+            size=view.request.size,
+            usage=usage_view(view.usage),
+        )
+
+    async def _encoded(self, caller: Caller, image_id: str) -> OpenAIImage:
+        content = await self.images.content(caller, image_id)
+        picture = b"".join([chunk async for chunk in content.chunks])
+        return OpenAIImage(b64_json=base64.b64encode(picture).decode())
+
+    def models(self, caller: Caller) -> OpenAIModelList:
+        """What this caller may ask for by name."""
+        offered = [each.model for each in self.estimates.models().items]
+        return OpenAIModelList(
+            data=tuple(
+                OpenAIModel(id=model, created=self._priced_since(model), owned_by=provider)
+                for model in offered
+                if (provider := MODELS[model].provider)
+                and caller.model_refusal(model, provider) is None
+            )
+        )
+
+    def model(self, caller: Caller, name: str) -> OpenAIModel:
+        for each in self.models(caller).data:
+            if each.id == name:
+                return each
+        raise NotFound("There is no such model.", code="unknown_model")
+
+    def _priced_since(self, model: str) -> int:
+        versions = self.estimates.catalogues.prices
+        first = next(v for v in versions if any(row.model == model for row in v.rows))
+        return _seconds(f"{first.as_of}T00:00:00+00:00")
+
+
+def _check_delivered(view: GenerationView) -> None:
+    """Raise what the client has to be told instead of pictures."""
+    failure = view.failure
+    about: dict[str, object] = {"generation_id": view.id}
+    if view.status == "succeeded":
+        return
+    if view.status not in TERMINAL:
+        if view.status in ("awaiting_approval", "deferred"):
+            raise Conflict(
+                f"The budget does not cover it now; it is {view.status.replace('_', ' ')}.",
+                code=view.status,
+                extra=about,
+            )
+        raise Unavailable(
+            "The pictures are not ready yet; a repeat with the same key waits for them.",
+            code="not_ready",
+            retry_after_s=REPEAT_AFTER_S,
+            extra=about,
+        )
+    detail = (failure.detail if failure else None) or "No picture was made."
+    code = failure.code if failure else view.status
+    about |= {"categories": failure.categories if failure else ()}
+    if view.status in ("refused", "canceled"):
+        raise Rejected(detail, code=code, extra=about)
+    raise EigError(detail, code=code, extra=about)
+
+
+def _seconds(moment: str) -> int:
+    return int(datetime.fromisoformat(moment).astimezone(UTC).timestamp())

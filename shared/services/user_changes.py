@@ -1,0 +1,70 @@
+"""Writes changes of people: the one way in which a user of the directory comes and changes."""
+
+from dataclasses import dataclass, replace
+
+from shared.domain.directory import Actor
+from shared.domain.user_changes import SUPER_ADMINS_ID, UserChange, user_change
+from shared.domain.users import User, read_user, user_document_id
+from shared.errors import Conflict, PreconditionFailed, Rejected, Unavailable
+from shared.ports import Clock
+from shared.ports.directory import DirectoryStore
+
+TRIES_MAX = 4  # of a change that meets a rival's count of Super Admins
+LAST_SUPER_ADMIN = "The last Super Admin stays: name another one first."
+
+
+@dataclass(frozen=True)
+class UserChanges:
+    """Commits one revision of a person, or says which condition did not hold."""
+
+    store: DirectoryStore
+    clock: Clock
+
+    async def find(self, tenant_id: str, object_id: str) -> User | None:
+        document = await self.store.find(tenant_id, user_document_id(object_id))
+        return read_user(document) if document else None
+
+    async def write(
+        self, before: User | None, after: User, actor: Actor, reason: str | None = None
+    ) -> User:
+        """The user as it stands now.
+
+        Raises PreconditionFailed if somebody was faster, Conflict if the department is closed or
+        does not exist, or if nobody would be Super Admin any more.
+        """
+        now = self.clock.now().isoformat()
+        after = replace(
+            after,
+            revision=before.revision + 1 if before else 1,
+            created_at=before.created_at if before else now,
+            changed_at=now,
+            change_id=self.clock.new_id(),
+        )
+        for _ in range(TRIES_MAX):
+            counted = await self.store.find(after.tenant_id, SUPER_ADMINS_ID) is not None
+            change = user_change(before, after, actor, reason=reason, super_admins_counted=counted)
+            refused = await self.store.commit(after.tenant_id, change.operations)
+            if refused is None:
+                return after
+            standing = await self.find(after.tenant_id, after.object_id)
+            if standing is not None and standing.change_id == after.change_id:
+                return after  # our own write, whose answer was lost and that was sent again
+            if refused != change.super_admins_at or not after.is_acting_super_admin:
+                raise _refusal(change, refused, before)
+        raise Unavailable("The Super Admins change too fast to be counted.", retry_after_s=1)
+
+
+def _refusal(change: UserChange, refused: int, before: User | None) -> Rejected:
+    if refused == change.super_admins_at:
+        return Conflict(LAST_SUPER_ADMIN, code="last_super_admin")
+    if refused == change.department_at:
+        return Conflict(
+            "The department is closed, or there is none of this id.", code="department_closed"
+        )
+    if before is None:
+        return already_exists()
+    return PreconditionFailed("It was changed since you read it; read it again.")
+
+
+def already_exists() -> Conflict:
+    return Conflict("This account is in the directory already.", code="already_exists")

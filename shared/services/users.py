@@ -1,0 +1,290 @@
+"""People and pipelines of the organisation: invite, show, change, disable, delete."""
+
+from dataclasses import dataclass, replace
+
+from shared.domain.budgets import Scope
+from shared.domain.departments import department_document_id, read_department
+from shared.domain.directory import HISTORY_PER_PAGE_MAX, Actor
+from shared.domain.identity import (
+    Caller,
+    Ownership,
+    Permission,
+    PrincipalKind,
+    Reach,
+    require,
+    require_reach,
+)
+from shared.domain.model_rules import NO_RULES, ModelRules
+from shared.domain.permissions import Role
+from shared.domain.roles import check_may_give, check_outranks
+from shared.domain.user_views import ChangeList, ChangeView, UserList, UserView
+from shared.domain.users import (
+    DEFAULT_ROLE,
+    DEFAULT_TIER,
+    NOBODY,
+    Personal,
+    Tier,
+    User,
+    UserSource,
+    UserStatus,
+    read_user,
+    user_document_id,
+)
+from shared.errors import FieldFault, Invalid, NotFound, PolicyDenied
+from shared.ports import BudgetPolicies
+from shared.ports.directory import PEOPLE_PER_PAGE_MAX, PeopleFilter
+from shared.services.directory_changes import DirectoryChanges, actor_of, check_expected
+from shared.services.personal_data import PersonalData
+from shared.services.roles import described_role, rank_of
+from shared.services.user_changes import UserChanges, already_exists
+
+NO_SUCH = "There is no such user."
+NO_DEPARTMENT = "There is no such department."
+NOT_YOURSELF = "Nobody changes their own account; ask somebody else."
+SERVICE_RANK_MAX = Role.DEPT_MANAGER  # a pipeline's secret leaks more easily than a person's
+
+
+@dataclass(frozen=True)
+class UserOrder:
+    """A person or pipeline as they shall be."""
+
+    department_id: str
+    role_id: str = DEFAULT_ROLE
+    kind: PrincipalKind = "person"
+    tier: Tier = DEFAULT_TIER
+    cost_centre_id: str | None = None
+    personal: Personal = NOBODY
+    external_id: str | None = None
+    rules: ModelRules = NO_RULES
+
+
+@dataclass(frozen=True)
+class Users:
+    """Everybody sees their own account; managers their department's, administrators everybody's."""
+
+    people: UserChanges
+    changes: DirectoryChanges
+    personal: PersonalData
+    policies: BudgetPolicies
+
+    async def list(
+        self,
+        caller: Caller,
+        wanted: PeopleFilter,
+        search: str | None,
+        continuation: str | None,
+        limit: int,
+    ) -> UserList:
+        """A page of the people the caller may see; `search` are words of names and addresses."""
+        wanted = self._narrowed(caller, wanted)
+        if search:
+            keys = self.personal.search_keys(caller.tenant_id, search)
+            wanted = replace(wanted, search_keys=keys)
+        page = await self.people.store.people(
+            caller.tenant_id, wanted, continuation, min(limit, PEOPLE_PER_PAGE_MAX)
+        )
+        users = [read_user(document) for document in page.documents]
+        known = await self.personal.opened(users)
+        shown = tuple(UserView.of(u, p) for u, p in zip(users, known, strict=True))
+        return UserList(items=shown, continuation=page.continuation)
+
+    def _narrowed(self, caller: Caller, wanted: PeopleFilter) -> PeopleFilter:
+        if caller.reach(Permission.USERS_READ) == Reach.ORGANISATION:
+            return wanted
+        require_reach(caller, Permission.USERS_READ, Reach.DEPARTMENT, "Only managers list people.")
+        if wanted.department_id not in (None, caller.department_id):
+            raise NotFound(NO_DEPARTMENT)
+        return replace(wanted, department_id=caller.department_id)
+
+    async def get(self, caller: Caller, object_id: str) -> UserView:
+        """One account; `me` is the caller's own."""
+        wanted = caller.principal.object_id if object_id == "me" else object_id
+        return await self._view(await self._visible(caller, wanted))
+
+    async def history(self, caller: Caller, object_id: str, before: int | None) -> ChangeList:
+        """The changes of an account, newest first."""
+        wanted = caller.principal.object_id if object_id == "me" else object_id
+        user = await self._visible(caller, wanted)
+        return await self.history_of(caller.tenant_id, user.document_id, before)
+
+    async def history_of(self, tenant_id: str, object_id: str, before: int | None) -> ChangeList:
+        found = await self.people.store.history(tenant_id, object_id, before, HISTORY_PER_PAGE_MAX)
+        last = found[-1]["revision"] if len(found) == HISTORY_PER_PAGE_MAX else None
+        more = str(last) if last and last > 1 else None
+        return ChangeList(items=tuple(ChangeView.of(each) for each in found), continuation=more)
+
+    async def create(
+        self,
+        caller: Caller,
+        object_id: str,
+        order: UserOrder,
+        correlation_id: str,
+        source: UserSource = "api",
+    ) -> UserView:
+        """Enter somebody who can sign in at the identity provider already, or soon will."""
+        actor = actor_of(caller, correlation_id)
+        await self.check_order(caller, None, object_id, order, actor)
+        before = await self.people.find(caller.tenant_id, object_id)
+        if before is not None and before.status != "deleted":
+            raise already_exists()
+        blank = User(caller.tenant_id, object_id, order.department_id, source=source)
+        after = await self.ordered(blank, order)
+        return await self._view(await self.people.write(before, after, actor))
+
+    async def replace(
+        self,
+        caller: Caller,
+        object_id: str,
+        order: UserOrder,
+        *,
+        expected: int | None,
+        correlation_id: str,
+    ) -> UserView:
+        """Change an account as a whole; a move takes effect for whatever is asked for next."""
+        actor = actor_of(caller, correlation_id)
+        before = await self._visible(caller, object_id)
+        await self.check_order(caller, before, object_id, order, actor)
+        check_expected(before.revision, expected)
+        if order.kind != before.kind:
+            fault = FieldFault("/kind", "it never changes")
+            raise Invalid("A person does not become a pipeline, nor the other way.", faults=[fault])
+        after = await self.ordered(before, order)
+        return await self._view(await self.people.write(before, after, actor))
+
+    async def set_status(
+        self,
+        caller: Caller,
+        object_id: str,
+        status: UserStatus,
+        reason: str | None,
+        correlation_id: str,
+    ) -> UserView:
+        """Disable, enable or delete; whoever has another status has no access from then on.
+
+        Deleting removes the personal data and keeps the object id, which records name.
+        """
+        actor = actor_of(caller, correlation_id)
+        before = await self._visible(caller, object_id)
+        await self._admit(caller, before, None, actor, object_id)
+        if before.status == status:
+            return await self._view(before)
+        after = replace(before, status=status)
+        if status == "deleted":
+            after = await self.personal.sealed(replace(after, external_id=None), NOBODY)
+        return await self._view(await self.people.write(before, after, actor, reason))
+
+    async def check_order(
+        self,
+        caller: Caller,
+        before: User | None,
+        object_id: str,
+        order: UserOrder,
+        actor: Actor | None = None,
+    ) -> None:
+        """Raise unless the caller may make this of an account; with an actor, a denial is noted."""
+        if actor is None:
+            await self._check_may_write(caller, before, order, object_id)
+        else:
+            await self._admit(caller, before, order, actor, object_id)
+        if before is None or before.department_id != order.department_id:
+            await self._check_department(caller, order.department_id)
+        rank, _ = await described_role(self.people.store, caller.tenant_id, order.role_id)
+        if order.kind == "service" and rank > SERVICE_RANK_MAX:
+            fault = FieldFault("/role", "choose a role below administrators")
+            raise Invalid("A pipeline has no administrator's role.", faults=[fault])
+        await self._check_cost_centre(order)
+
+    async def ordered(self, user: User, order: UserOrder) -> User:
+        """The user as ordered, sealed."""
+        changed = replace(
+            user,
+            kind=order.kind,
+            department_id=order.department_id,
+            role_id=order.role_id,
+            tier=order.tier,
+            cost_centre_id=order.cost_centre_id,
+            external_id=order.external_id,
+            rules=order.rules,
+        )
+        [known] = await self.personal.opened([user])
+        if known == order.personal:  # a new envelope would look like a change
+            return changed
+        return await self.personal.sealed(changed, order.personal)
+
+    async def _admit(
+        self,
+        caller: Caller,
+        before: User | None,
+        order: UserOrder | None,
+        actor: Actor,
+        object_id: str,
+    ) -> None:
+        try:
+            await self._check_may_write(caller, before, order, object_id)
+        except PolicyDenied as refusal:
+            await self.changes.note_denial(
+                caller.tenant_id, user_document_id(object_id), "user.change", actor, refusal
+            )
+            raise
+
+    async def _check_may_write(
+        self, caller: Caller, before: User | None, order: UserOrder | None, object_id: str
+    ) -> None:
+        write = Permission.USERS_WRITE
+        require_reach(caller, write, Reach.DEPARTMENT, "Your role does not change accounts.")
+        if object_id == caller.principal.object_id:
+            raise PolicyDenied(NOT_YOURSELF, code="own_account")
+        everywhere = caller.reach(write) == Reach.ORGANISATION
+        if before is not None:
+            if not everywhere and before.department_id != caller.department_id:
+                raise PolicyDenied("This person is of another department.")
+            check_outranks(
+                caller, await rank_of(self.people.store, before.tenant_id, before.role_id)
+            )
+        if order is None:
+            return
+        if before is None or before.role_id != order.role_id:
+            role = await described_role(self.people.store, caller.tenant_id, order.role_id)
+            check_may_give(caller, *role)
+        if order.tier != (before.tier if before else DEFAULT_TIER) and not everywhere:
+            raise PolicyDenied("Only administrators of the organisation change tiers.")
+        if order.rules != (before.rules if before else NO_RULES):
+            require_reach(
+                caller,
+                Permission.MODEL_RULES_WRITE,
+                Reach.ORGANISATION,
+                "Only administrators of the organisation change rules of models.",
+            )
+
+    async def _check_department(self, caller: Caller, department_id: str) -> None:
+        """Another department is not there for who may not put anybody into it."""
+        own = department_id == caller.department_id
+        everywhere = caller.reach(Permission.USERS_WRITE) == Reach.ORGANISATION
+        document = None
+        if own or everywhere:
+            name = department_document_id(department_id)
+            document = await self.people.store.find(caller.tenant_id, name)
+        if document is None or read_department(document).closed:
+            fault = FieldFault("/department", "name one that is there and open")
+            raise Invalid(NO_DEPARTMENT, faults=[fault])
+
+    async def _check_cost_centre(self, order: UserOrder) -> None:
+        if order.cost_centre_id is None:
+            return
+        scope = Scope("cost_centre", order.cost_centre_id)
+        policy = await self.policies.policy(order.department_id, scope)
+        if policy is None or policy.deleted:
+            fault = FieldFault("/cost_centre", "name one that has a budget in the department")
+            raise Invalid("The department has no such cost centre.", faults=[fault])
+
+    async def _visible(self, caller: Caller, object_id: str) -> User:
+        user = await self.people.find(caller.tenant_id, object_id)
+        if user is None or user.status == "deleted":
+            raise NotFound(NO_SUCH)
+        owner = Ownership(user.tenant_id, user.department_id, user.key)
+        require(caller, Permission.USERS_READ, owner, "user")
+        return user
+
+    async def _view(self, user: User) -> UserView:
+        [known] = await self.personal.opened([user])
+        return UserView.of(user, known)

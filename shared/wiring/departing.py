@@ -1,0 +1,46 @@
+"""What stops work at the door, whenever it gets there: freezes, and where prompts may go."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from shared.wiring.limiting import Limiting
+
+if TYPE_CHECKING:
+    from shared.ports.privacy import PrivacyStore
+    from shared.services.departures import Departures
+    from shared.services.freezes import Freezes
+    from shared.services.privacy_policies import PolicyWatch
+
+
+class Departing(Limiting):
+    """Switches and policies that hold now, also for what was admitted before."""
+
+    @cached_property
+    def freezes(self) -> "Freezes":
+        from shared.services.freezes import Freezes, FreezeWatch
+
+        return Freezes(
+            store=self.freeze_store,
+            watch=FreezeWatch(self.freeze_store, self.clock),
+            ledger=self.ledger,
+            directory=self.directory,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def privacy_store(self) -> "PrivacyStore":
+        from shared.adapters.cosmos_privacy import CosmosPrivacy
+
+        return CosmosPrivacy(self.cosmos)
+
+    @cached_property
+    def privacy_watch(self) -> "PolicyWatch":
+        from shared.services.privacy_policies import PolicyWatch
+
+        return PolicyWatch(self.privacy_store, self.clock)
+
+    @cached_property
+    def departures(self) -> "Departures":
+        from shared.services.departures import Departures
+
+        return Departures(self.freezes.watch, self.privacy_watch, self.clock)

@@ -1,0 +1,184 @@
+"""Credentials that are rotated or missing, for each provider that has one of its own."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+import pytest
+
+from shared.adapters.providers.adobe_firefly import AdobeFireflyProvider, FireflyAddresses
+from shared.adapters.providers.azure_openai import AzureOpenAIProvider, DeploymentRoute
+from shared.adapters.providers.replicate import ReplicateProvider
+from shared.domain.attempts import Billed, Delivered, Failure, ImageOrder, NotDelivered
+from shared.errors import EigError, InvariantBroken, Unavailable
+from shared.ports.secrets import Secret
+from tests.contract import firefly_server, replicate_server
+from tests.contract.image_orders import Recorder, b64, order, png
+from tests.contract.provider_bench import ClosableProvider
+from tests.contract.scripted_server import Answer, ScriptedServer, scripted_server
+from tests.fakes.secrets import FakeSecret
+
+SCOPE = "https://cognitiveservices.azure.com/.default"
+V1 = "/openai/v1/images/generations"
+BY_DEPLOYMENT = "/openai/deployments/gpt-image-2.5-flare/images/generations"
+REFUSED = Answer(401, {"error": {"code": "401", "message": "Access denied"}, "title": "no"})
+
+
+@dataclass(frozen=True)
+class Case:
+    """Where a provider shows its credential, and the answers that make a picture."""
+
+    wanted: ImageOrder
+    path: str
+    header: str
+    make: Callable[[ScriptedServer, Secret | None], ClosableProvider]
+    delivers: Callable[[ScriptedServer], Answer]
+
+    def shown(self, server: ScriptedServer) -> list[str]:
+        """The credentials that arrived, in order."""
+        seen = [each.headers[self.header] for each in server.seen if each.path == self.path]
+        return [value.removeprefix("Bearer ") for value in seen]
+
+
+def _azure(server: ScriptedServer, key: Secret | None) -> ClosableProvider:
+    return AzureOpenAIProvider(f"{server.origin}/openai/v1/", key, SCOPE, timeout_s=5)
+
+
+def _azure_by_deployment(server: ScriptedServer, key: Secret | None) -> ClosableProvider:
+    route = DeploymentRoute(f"{server.origin}/openai/deployments/", "2025-04-01-preview")
+    base_url = f"{server.origin}/openai/v1/"
+    return AzureOpenAIProvider(base_url, key, SCOPE, timeout_s=5, deployment_route=route)
+
+
+def _replicate(server: ScriptedServer, key: Secret | None) -> ClosableProvider:
+    assert key is not None
+    hosts = frozenset({server.origin.removeprefix("http://")})
+    return ReplicateProvider(f"{server.origin}/v1", key, hosts, poll_interval_s=0.01)
+
+
+def _azure_picture(_: ScriptedServer) -> Answer:
+    return Answer(body={"data": [{"b64_json": b64(png())}]})
+
+
+def _started(server: ScriptedServer) -> Answer:
+    ended = replicate_server.ended(output=[server.origin + replicate_server.PICTURE])
+    server.answers(replicate_server.POLL, Answer(body=ended))
+    server.answers(replicate_server.PICTURE, Answer(body=png()))
+    return Answer(201, replicate_server.STARTING)
+
+
+CASES = {
+    "azure": Case(order("gpt-image-2"), V1, "authorization", _azure, _azure_picture),
+    "azure by deployment": Case(
+        order("gpt-image-2.5-flare"), BY_DEPLOYMENT, "api-key", _azure_by_deployment, _azure_picture
+    ),
+    "replicate": Case(
+        order("sdxl"), replicate_server.SUBMIT, "authorization", _replicate, _started
+    ),
+}
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ScriptedServer]:
+    async with scripted_server() as server:
+        yield server
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_credential_that_was_rotated_is_read_again_once(
+    name: str, server: ScriptedServer
+) -> None:
+    case, secret = CASES[name], FakeSecret(["first", "second", "third"])
+    server.answers(case.path, REFUSED, case.delivers(server))
+    provider = case.make(server, secret)
+    outcome = await provider.generate(case.wanted, Recorder())
+    await provider.aclose()
+    assert isinstance(outcome, Delivered)
+    assert case.shown(server) == ["first", "second"]
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_credential_that_is_wrong_is_sent_once(name: str, server: ScriptedServer) -> None:
+    case = CASES[name]
+    server.answers(case.path, REFUSED)
+    provider = case.make(server, FakeSecret(["wrong"]))
+    outcome = await provider.generate(case.wanted, Recorder())
+    await provider.aclose()
+    assert isinstance(outcome, NotDelivered)
+    assert (outcome.failure, outcome.billed) == (Failure.AUTH_OR_CONFIG, Billed.NOTHING)
+    assert case.shown(server) == ["wrong"]
+
+
+@pytest.mark.parametrize(
+    ("error", "failure"),
+    [
+        (Unavailable("the vault is silent"), Failure.TRANSIENT),
+        (InvariantBroken("no such secret"), Failure.AUTH_OR_CONFIG),
+    ],
+)
+@pytest.mark.parametrize("name", CASES)
+async def test_nothing_is_sent_without_a_credential(
+    name: str, error: EigError, failure: Failure, server: ScriptedServer
+) -> None:
+    case = CASES[name]
+    provider = case.make(server, FakeSecret(error=error))
+    outcome = await provider.generate(case.wanted, Recorder())
+    await provider.aclose()
+    assert isinstance(outcome, NotDelivered)
+    assert (outcome.failure, outcome.billed) == (failure, Billed.NOTHING)
+    assert server.seen == []
+
+
+async def test_firefly_client_secret_that_was_rotated_is_read_again_once() -> None:
+    async with firefly_server.firefly_server() as server:
+        host = server.origin.removeprefix("http://")
+        addresses = FireflyAddresses(
+            server.origin,
+            server.origin,
+            frozenset({host.replace("127.0.0.1", "localhost")}),
+            frozenset({host}),
+        )
+        refused = Answer(400, {"error": "invalid_client"})
+        server.answers(firefly_server.SIGN_IN, refused, Answer(body=firefly_server.TOKEN))
+        firefly_server.looks_give(server, firefly_server.succeeded(server))
+        provider = AdobeFireflyProvider(addresses, "client", FakeSecret(), poll_interval_s=0.01)
+        outcome = await provider.generate(firefly_server.IMAGE3, Recorder())
+        await provider.aclose()
+        assert isinstance(outcome, Delivered)
+        tried = [seen.body for seen in server.seen if seen.path == firefly_server.SIGN_IN]
+        assert [b"client_secret=first" in tried[0], b"client_secret=second" in tried[1]] == [
+            True
+        ] * 2
+        assert len(tried) == 2
+
+
+async def test_deployment_route_names_the_deployment_in_the_address_only(
+    server: ScriptedServer,
+) -> None:
+    case = CASES["azure by deployment"]
+    server.answers(case.path, case.delivers(server))
+    provider = case.make(server, FakeSecret(["the-key"]))
+    assert isinstance(await provider.generate(case.wanted, Recorder()), Delivered)
+    await provider.aclose()
+    (request,) = server.seen
+    assert "model" not in request.json()
+    assert request.headers["api-key"] == "the-key"
+    assert "authorization" not in request.headers
+    assert request.headers["x-ms-client-request-id"].endswith(":1")
+
+
+async def test_deployment_route_takes_the_managed_identity(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "ManagedIdentityCredential")
+    monkeypatch.setenv("IDENTITY_ENDPOINT", f"{server.origin}/identity")
+    monkeypatch.setenv("IDENTITY_HEADER", "secret")
+    token = {"access_token": "entra-token", "expires_on": "4102444800", "resource": "r"}
+    server.answers("/identity", Answer(body={**token, "token_type": "Bearer"}))
+    case = CASES["azure by deployment"]
+    server.answers(case.path, case.delivers(server))
+    provider = case.make(server, None)
+    assert isinstance(await provider.generate(case.wanted, Recorder()), Delivered)
+    await provider.aclose()
+    paid = server.seen[-1]
+    assert paid.headers["authorization"] == "Bearer entra-token"
+    assert "api-key" not in paid.headers

@@ -1,0 +1,137 @@
+"""Events that were deleted from Cosmos DB after they were logged are found, noted and alerted."""
+
+import json
+import logging
+from unittest.mock import patch
+
+import pytest
+
+from shared.domain.audit_entries import AuditRecord
+from shared.domain.audit_events import AuditEvent
+from shared.domain.ids import Partition
+from shared.errors import InvariantBroken, Unavailable
+from shared.services import audit_deletions
+from shared.services.audit_deletions import AuditDeletions, DeletionReport, deletions_partition
+from tests.fakes.audit_log_files import FakeLogStores
+from tests.fakes.clock import FakeClock
+from tests.proofs.audit_log_world import LOG_KEY, records, sequencer
+
+TENANT = "tenant-1"
+
+
+class Outbox:
+    """The ledger, as far as notes need it; the same id is kept once."""
+
+    def __init__(self) -> None:
+        self.noted: dict[str, AuditEvent] = {}
+
+    async def note_event(self, partition: Partition, event: AuditEvent) -> None:
+        assert partition == deletions_partition(TENANT)
+        self.noted.setdefault(event.event_id, event)
+
+
+def check(stores: FakeLogStores, outbox: Outbox) -> AuditDeletions:
+    return AuditDeletions(
+        feed=stores,
+        files=stores,
+        registers=stores,
+        checkpoints=stores,
+        signer=LOG_KEY,
+        ledger=outbox,  # type: ignore[arg-type]
+        clock=FakeClock(),
+        tenant_id=TENANT,
+    )
+
+
+async def grown(size: int) -> FakeLogStores:
+    stores = FakeLogStores(records=records(0, size))
+    await sequencer(stores).run()
+    return stores
+
+
+async def test_a_log_whose_events_all_stand_has_nothing_to_tell() -> None:
+    for size in (0, 1, 256, 600):
+        outbox = Outbox()
+        report = await check(await grown(size), outbox).run()
+        assert report == DeletionReport(size, 0, whole=True)
+        assert outbox.noted == {}
+
+
+async def test_an_empty_store_has_no_log_to_compare() -> None:
+    assert await check(FakeLogStores(), Outbox()).run() == DeletionReport(0, 0, whole=True)
+
+
+async def test_deleted_events_are_noted_once_and_alerted_in_every_round(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    stores, outbox = await grown(600), Outbox()
+    gone = [stores.records[at] for at in (0, 255, 256, 599)]
+    stores.records = [each for each in stores.records if each not in gone]
+    for _ in range(2):
+        caplog.clear()
+        with caplog.at_level(logging.ERROR):
+            report = await check(stores, outbox).run()
+        assert (report.missing, report.whole) == (4, True)
+        assert "deleted from Cosmos DB" in caplog.text
+    found = {event.details["event"]: event for event in outbox.noted.values()}
+    assert set(found) == {each.document_id for each in gone}
+    assert {event.details["partition"] for event in found.values()} == {gone[0].partition_key}
+
+
+async def test_the_note_of_a_deletion_gets_into_the_log() -> None:
+    stores, outbox = await grown(3), Outbox()
+    del stores.records[1]
+    await check(stores, outbox).run()
+    (event,) = outbox.noted.values()
+    noted = AuditRecord(deletions_partition(TENANT).key, event.event_id, event.as_json())
+    stores.records.append(noted)
+    assert await sequencer(stores).run() == 0  # the fake's position counts records
+    stores.records += records(3, 4)
+    stores.records[2:] = [*records(3, 4), noted]
+    await sequencer(stores).run()
+    assert (await check(stores, outbox).run()).missing == 1
+
+
+async def test_runs_go_on_where_the_last_one_stopped() -> None:
+    stores, outbox = await grown(700), Outbox()
+    with patch.object(audit_deletions, "BUNDLES_PER_RUN_MAX", 2):
+        first = await check(stores, outbox).run()
+        second = await check(stores, outbox).run()
+        third = await check(stores, outbox).run()
+    assert (first.looked_at, first.whole) == (512, False)
+    assert (second.looked_at, second.whole) == (188, True)
+    assert third == first
+
+
+async def test_what_the_sequencer_noted_itself_is_not_missed() -> None:
+    stores = await grown(2)
+    stores.records.append(AuditRecord("p", "odd", "nonsense"))
+    await sequencer(stores).run()
+    assert (await check(stores, Outbox()).run()).missing == 0
+
+
+async def test_a_changed_file_of_the_log_hides_no_deletion() -> None:
+    stores = await grown(300)
+    name = "tile/entries/000"
+    for at in (5, 200):  # another entry of the first bundle each time
+        event_id = json.dumps(stores.records[at].document_id).encode()
+        content = stores.contents[name]
+        stores.contents[name] = content.replace(event_id, event_id.replace(b"object", b"objects"))
+        with pytest.raises(InvariantBroken):
+            await check(stores, Outbox()).run()
+        stores.contents[name] = content
+
+
+async def test_of_two_checks_at_once_one_gives_way() -> None:
+    stores = await grown(3)
+    slow = check(stores, Outbox())
+
+    async def around(call: str, work: object) -> object:
+        if call.startswith("save"):
+            version, _ = stores.values.get(audit_deletions.CURSOR, (0, b""))
+            stores.values[audit_deletions.CURSOR] = (version + 1, b'{"bundle": 0}')
+        return work()  # type: ignore[operator]
+
+    stores.around = around
+    with pytest.raises(Unavailable):
+        await slow.run()

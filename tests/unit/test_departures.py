@@ -1,0 +1,189 @@
+"""Work that waited is asked about again: freezes and residency, at the door and at each attempt."""
+
+from dataclasses import replace
+
+import pytest
+
+from shared.domain.attempts import AttemptReport
+from shared.domain.freezes import Freeze, Target
+from shared.domain.ids import Partition
+from shared.domain.parked_work import Move, moved_id, parked
+from shared.domain.privacy_policies import EffectivePolicy, PrivacyPolicy, Residency
+from shared.errors import Unavailable
+from shared.services.attempts import Attempts
+from shared.services.deferrals import Deferrals
+from shared.services.departures import Departures
+from shared.services.freezes import FreezeWatch
+from shared.services.privacy_policies import PolicyWatch
+from shared.services.provider_gate import GateLimit, ProviderGate
+from shared.services.repricing import Repricing
+from tests import builders
+from tests.fakes.clock import NOON
+from tests.fakes.freezes import FakeFreezes
+from tests.fakes.image_store import FakeImageStore
+from tests.fakes.privacy import FakePrivacy
+from tests.fakes.providers import FakeProvider
+from tests.proofs.provider_scripts import steady_script
+from tests.unit.waiting_bench import ASKER, WaitingBench
+
+AWAY = PrivacyPolicy("marketing", residency=Residency("australia"), revision=1, change_id="c-1")
+DECEMBER = Partition("marketing", "202612")
+
+
+class Door(WaitingBench):
+    """A waiting bench with somebody at the door."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.freezes = FakeFreezes(self.connection)
+        self.privacy = FakePrivacy(self.connection)
+        self.watch = FreezeWatch(self.freezes, self.clock)
+        self.departures = Departures(self.watch, PolicyWatch(self.privacy, self.clock), self.clock)
+        self.approvals = replace(self.approvals, departures=self.departures)
+        self.deferrals = Deferrals(
+            store=self.store,
+            records=self.records,
+            repricing=Repricing(self.planning, self.catalogues),
+            periods=self.periods,
+            clock=self.clock,
+            departures=self.departures,
+        )
+
+    async def freeze(self, target: Target, *, lifted: bool = False) -> None:
+        standing = await self.freezes.freeze(builders.TENANT, target)
+        freeze = Freeze(
+            target=target,
+            reason="a leak is looked into",
+            actor="somebody",
+            since=self.clock.now().isoformat(),
+            lifted=lifted,
+            revision=standing.revision + 1 if standing else 1,
+            change_id=f"c-{lifted}",
+        )
+        event = builders.event(target.document_id, f"freeze.{freeze.revision}")
+        assert await self.freezes.put(builders.TENANT, freeze, event)
+        self.watch.forget()
+
+    async def keep_at_home(self) -> None:
+        event = builders.event("privacy_policy:marketing", "privacy_policy.changed.1")
+        await self.privacy.put_policy(builders.TENANT, AWAY, event)
+
+    async def deferred(self) -> str:
+        """Work that waits for December, which has begun."""
+        wanted = self.single()
+        due = "2026-12-01T00:00:00+00:00"
+        here = wanted.hold.operation_id
+        there = moved_id(here, DECEMBER)
+        work = parked("generation", wanted, "deferred", due)
+        hold = replace(work.hold, operation_id=there)
+        record = work.record | {
+            "id": f"g:{there}", "pk": DECEMBER.key, "generation_id": there, "period": "202612",
+        }  # fmt: skip
+        move = Move(here, replace(work, hold=hold, record=record), due)
+        assert await self.store.move(move, builders.event(here, "generation.deferred"))
+        await self.store.land(move)
+        self.clock.set(NOON.replace(month=12, day=1))
+        return there
+
+
+async def test_approved_work_waits_until_its_freeze_is_lifted() -> None:
+    bench = Door()
+    await bench.open()
+    operation_id = await bench.approved(bench.single())
+    await bench.freeze(Target("department", "marketing"))
+    with pytest.raises(Unavailable):
+        await bench.approvals.conclude(operation_id)
+    budget = await bench.budget()
+    assert (budget.reserved_micros, budget.limit_micros) == (0, 0)
+    assert (await bench.approval(operation_id)).status == "approved"
+    await bench.freeze(Target("department", "marketing"), lifted=True)
+    assert (await bench.approvals.conclude(operation_id)).status == "concluded"
+
+
+async def test_approved_work_that_may_not_leave_any_more_fails_and_costs_nothing() -> None:
+    bench = Door()
+    await bench.open()
+    operation_id = await bench.approved(bench.single())
+    await bench.keep_at_home()
+    assert (await bench.approvals.conclude(operation_id)).status == "failed"
+    assert (await bench.approval(operation_id)).reason == "residency_denied"
+    assert (await bench.budget()).reserved_micros == 0
+
+
+@pytest.mark.parametrize("target", [Target("global"), Target("model", "gpt-image-2")])
+async def test_deferred_work_waits_until_its_freeze_is_lifted(target: Target) -> None:
+    bench = Door(department_micros=10_000_000)
+    operation_id = await bench.deferred()
+    await bench.freeze(target)
+    with pytest.raises(Unavailable):
+        await bench.deferrals.release(operation_id)
+    record = await bench.records.generation(operation_id)
+    assert record is not None and record["status"] == "deferred"
+    await bench.freeze(target, lifted=True)
+    assert (await bench.deferrals.release(operation_id)).status == "admitted"
+
+
+async def test_deferred_work_that_may_not_leave_any_more_is_dropped() -> None:
+    bench = Door(department_micros=10_000_000)
+    operation_id = await bench.deferred()
+    await bench.keep_at_home()
+    assert (await bench.deferrals.release(operation_id)).status == "failed"
+    record = await bench.records.generation(operation_id)
+    assert record is not None and record["failure"]["code"] == "residency_denied"
+
+
+async def test_a_prompt_is_asked_about_for_the_model_that_it_would_go_to() -> None:
+    bench = Door()
+    work = builders.item(owner=ASKER)
+    assert await bench.departures.refusal(work, "gpt-image-2") is None
+    await bench.keep_at_home()
+    bench.clock.advance(10)  # no worker goes on for longer with a policy that was changed
+    refusal = await bench.departures.refusal(work, "flux-schnell")
+    assert refusal is not None and refusal.code == "residency_denied"
+
+
+# --- attempts: what was queued when the policy changed ---------------------------------------
+
+
+async def attempted(bench: Door) -> tuple[AttemptReport, FakeProvider]:
+    """One attempt at queued work, and the provider that it may have called."""
+    provider = FakeProvider("azure_openai", steady_script(builders.catalogue(), 0))
+    attempts = Attempts(
+        ledger=bench.ledger,
+        images=FakeImageStore(),
+        providers={"azure_openai": provider},
+        catalogues=builders.catalogues(),
+        gate=ProviderGate({"azure_openai": GateLimit(2, 60)}, bench.clock),
+        clock=bench.clock,
+        end_user_salt="salt",
+        departures=bench.departures,
+    )
+    return await attempts.run(builders.item(owner=ASKER), 1), provider
+
+
+async def test_queued_work_that_may_not_leave_any_more_is_stopped_before_a_call() -> None:
+    bench = Door()
+    await bench.keep_at_home()
+    report, provider = await attempted(bench)
+    assert (report.ending, report.reason, report.usd_micros) == ("canceled", "residency_denied", 0)
+    assert provider.submitted == {}
+    marker = bench.documents(lambda d: d["type"] == "attempt")
+    assert [each["owner"] for each in marker] == ["canceller"]  # no call can follow
+
+
+async def test_queued_work_waits_while_nobody_can_say_where_it_may_go() -> None:
+    bench = Door()
+
+    class Unreadable(PolicyWatch):
+        async def effective(self, tenant_id: str, department_id: str) -> EffectivePolicy:
+            raise Unavailable("The store does not answer.")
+
+    bench.departures = replace(bench.departures, privacy=Unreadable(bench.privacy, bench.clock))
+    report, provider = await attempted(bench)
+    assert (report.ending, report.reason) == ("again", "privacy_unavailable")
+    assert provider.submitted == {} and bench.documents(lambda d: d["type"] == "attempt") == []
+
+
+async def test_queued_work_that_may_leave_goes_on() -> None:
+    report, provider = await attempted(Door())
+    assert report.ending == "delivered" and len(provider.submitted) == 1

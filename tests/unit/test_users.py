@@ -1,0 +1,302 @@
+"""People of the directory: who may change whom, what stays true whatever happens."""
+
+import asyncio
+import json
+from dataclasses import replace
+
+import pytest
+
+from shared.domain.identity import Permission, Reach, Role
+from shared.domain.model_rules import ModelRules
+from shared.domain.users import Personal, UserStatus
+from shared.errors import Conflict, Invalid, NotFound, PolicyDenied, PreconditionFailed
+from shared.ports.directory import PeopleFilter
+from shared.services.roles import RoleOrder
+from tests.builders import TENANT
+from tests.fakes.cosmos_container import FakeConnection
+from tests.fakes.faults import Fault, ScriptedFaults
+from tests.people_world import SEED, World, object_id, order
+
+MIA = Personal("mia@contoso.example", "Mia Rossi", "mia@contoso.example")
+EVERYBODY = PeopleFilter()
+
+
+@pytest.fixture
+async def world() -> World:
+    at = World()
+    await at.department("marketing", "design")
+    return at
+
+
+async def test_created_person_has_a_role_of_the_store_at_once(world: World) -> None:
+    admin = await world.entered(1, "OrgAdmin")
+    view = await world.users.create(admin, object_id(2), order(role_id="PowerUser"), "c")
+    assert (view.role, view.status, view.revision) == ("PowerUser", "active", 1)
+    assert (await world.caller(2)).role == Role.POWER_USER
+
+
+async def test_change_of_role_holds_from_the_next_request(world: World) -> None:
+    admin = await world.entered(1, "OrgAdmin")
+    await world.enter(2, "DeptManager")
+    changed = order(role_id="StandardUser")
+    await world.users.replace(admin, object_id(2), changed, expected=1, correlation_id="c")
+    assert (await world.caller(2)).reach(Permission.BUDGETS_WRITE) == Reach.NONE
+
+
+@pytest.mark.parametrize("status", ["disabled", "deleted"])
+async def test_person_without_an_active_status_is_refused(world: World, status: UserStatus) -> None:
+    admin = await world.entered(1, "OrgAdmin")
+    await world.enter(2)
+    await world.users.set_status(admin, object_id(2), status, "left", "c")
+    with pytest.raises(PolicyDenied):
+        await world.caller(2)
+    if status == "disabled":
+        await world.users.set_status(admin, object_id(2), "active", None, "c")
+        assert (await world.caller(2)).department_id == "marketing"
+
+
+@pytest.mark.parametrize("role", ["DeptManager", "OrgAdmin", "SuperAdmin"])
+async def test_nobody_gives_a_role_at_or_above_their_own(world: World, role: str) -> None:
+    manager = await world.entered(1, "DeptManager")
+    admin = await world.entered(2, "OrgAdmin")
+    for giver, above in (
+        (manager, {"DeptManager", "OrgAdmin", "SuperAdmin"}),
+        (admin, {"OrgAdmin", "SuperAdmin"}),
+    ):
+        if role in above:
+            with pytest.raises(PolicyDenied) as refusal:
+                await world.users.create(giver, object_id(9), order(role_id=role), "c")
+            assert refusal.value.problem_code == "role_too_high"
+    assert await world.people.find(TENANT, object_id(9)) is None
+
+
+async def test_super_admin_makes_no_other_super_admin(world: World) -> None:
+    top = await world.entered(1, "SuperAdmin")
+    with pytest.raises(PolicyDenied):
+        await world.users.create(top, object_id(2), order(role_id="SuperAdmin"), "c")
+
+
+async def test_nobody_changes_their_own_account(world: World) -> None:
+    for number, role in enumerate(("DeptManager", "OrgAdmin", "SuperAdmin"), 1):
+        person = await world.entered(number, role)
+        with pytest.raises(PolicyDenied):
+            await world.users.set_status(person, object_id(number), "disabled", "x", "c")
+        with pytest.raises(PolicyDenied):
+            await world.users.replace(
+                person, object_id(number), order(tier="enterprise"), expected=1, correlation_id="c"
+            )
+
+
+async def test_manager_changes_people_of_the_own_department_alone(world: World) -> None:
+    manager = await world.entered(1, "DeptManager")
+    await world.enter(2, "StandardUser", "design")
+    await world.enter(3, "OrgAdmin", "marketing")
+    await world.enter(4, "DeptManager", "marketing")
+    with pytest.raises(NotFound):
+        await world.users.set_status(manager, object_id(2), "disabled", "x", "c")
+    for number in (3, 4):
+        with pytest.raises(PolicyDenied):
+            await world.users.set_status(manager, object_id(number), "disabled", "x", "c")
+    with pytest.raises(Invalid):
+        await world.users.create(manager, object_id(5), order("design"), "c")
+    view = await world.users.create(manager, object_id(6), order(), "c")
+    assert view.department_id == "marketing"
+    with pytest.raises(Invalid):  # nor is anybody pushed into another department
+        await world.users.replace(
+            manager, object_id(6), order("design"), expected=1, correlation_id="c"
+        )
+
+
+async def test_manager_changes_neither_tiers_nor_rules_of_models(world: World) -> None:
+    manager = await world.entered(1, "DeptManager")
+    for wanted in (order(tier="enterprise"), order(rules=ModelRules(otherwise="allow"))):
+        with pytest.raises(PolicyDenied):
+            await world.users.create(manager, object_id(2), wanted, "c")
+
+
+async def test_denial_leaves_an_event_and_no_change(world: World) -> None:
+    nobody = await world.entered(1)
+    with pytest.raises(PolicyDenied):
+        await world.users.create(nobody, object_id(2), order(), "c")
+    denied = [e for e in await world.store.events(TENANT) if e["outcome"] == "denied"]
+    assert [(each["object_id"], each["reason"]) for each in denied] == [
+        (f"user:{object_id(2)}", "policy_denied")
+    ]
+
+
+async def test_last_super_admin_stays_whoever_tries(world: World) -> None:
+    first, second = await world.entered(1, "SuperAdmin"), await world.entered(2, "SuperAdmin")
+    ends = await asyncio.gather(
+        world.users.set_status(first, object_id(2), "disabled", "x", "c"),
+        world.users.set_status(second, object_id(1), "deleted", "x", "c"),
+        return_exceptions=True,
+    )
+    refused = [end for end in ends if isinstance(end, Exception)]
+    assert [type(end) for end in refused] == [Conflict]
+    assert isinstance(refused[0], Conflict) and refused[0].problem_code == "last_super_admin"
+    acting = [(await world.stored(n)).is_acting_super_admin for n in (1, 2)]
+    assert sorted(acting) == [False, True]
+
+
+async def test_last_super_admin_keeps_the_role(world: World) -> None:
+    await world.entered(1, "SuperAdmin")
+    user = await world.stored(1)
+    for after in (replace(user, role_id="OrgAdmin"), replace(user, status="disabled")):
+        with pytest.raises(Conflict):
+            await world.people.write(user, after, SEED)
+
+
+async def test_super_admins_are_counted_over_every_way_in_and_out(world: World) -> None:
+    for number in range(1, 5):
+        await world.enter(number, "SuperAdmin")
+    top = await world.caller(1)
+    await world.users.set_status(top, object_id(2), "disabled", "x", "c")
+    await world.users.set_status(top, object_id(2), "active", None, "c")
+    await world.users.replace(
+        top, object_id(3), order(role_id="OrgAdmin"), expected=1, correlation_id="c"
+    )
+    await world.users.set_status(top, object_id(4), "deleted", "x", "c")
+    counted = await world.store.find(TENANT, "super_admins")
+    acting = [(await world.stored(n)).is_acting_super_admin for n in range(1, 5)]
+    assert counted is not None and counted["acting"] == sum(acting) == 2
+
+
+async def test_stale_revision_changes_nothing(world: World) -> None:
+    admin = await world.entered(1, "OrgAdmin")
+    await world.enter(2)
+    await world.users.replace(admin, object_id(2), order("design"), expected=1, correlation_id="c")
+    with pytest.raises(PreconditionFailed):
+        await world.users.replace(admin, object_id(2), order(), expected=1, correlation_id="c")
+    assert (await world.stored(2)).department_id == "design"
+
+
+@pytest.mark.parametrize("fault", [Fault.LOST, Fault.REFUSED])
+async def test_change_whose_answer_was_lost_happens_once(fault: Fault) -> None:
+    calm = World()
+    await calm.department("marketing")
+    connection = FakeConnection(ScriptedFaults("batch", fault))
+    stormy = World(connection)
+    for name, container in calm.connection.containers.items():
+        connection.container(name).partitions = container.partitions
+    user = await stormy.enter(2)
+    assert user.revision == 1
+    assert (await stormy.actions()).count("user.created.1") == 1
+
+
+async def test_names_are_stored_sealed_and_found_by_words(world: World) -> None:
+    admin = await world.entered(1, "OrgAdmin")
+    await world.users.create(admin, object_id(2), order(personal=MIA), "c")
+    stored = json.dumps(world.connection.container("directory").partitions)
+    for word in ("mia", "Rossi", "contoso"):
+        assert word.casefold() not in stored.casefold()
+    for search in ("rossi", "MIA rossi", "mia@contoso.example"):
+        page = await world.users.list(admin, EVERYBODY, search, None, 10)
+        assert [each.display_name for each in page.items] == ["Mia Rossi"]
+    assert (await world.users.list(admin, EVERYBODY, "ross", None, 10)).items == ()
+
+
+async def test_deleted_person_loses_names_and_may_come_back(world: World) -> None:
+    admin = await world.entered(1, "OrgAdmin")
+    await world.users.create(admin, object_id(2), order(personal=MIA, external_id="x"), "c")
+    await world.users.set_status(admin, object_id(2), "deleted", "left", "c")
+    gone = await world.stored(2)
+    assert (gone.sealed, gone.lookups, gone.search_keys, gone.external_id) == (None, {}, (), None)
+    with pytest.raises(NotFound):
+        await world.users.get(admin, object_id(2))
+    back = await world.users.create(admin, object_id(2), order("design"), "c")
+    assert (back.status, back.revision, back.department_id) == ("active", 3, "design")
+
+
+async def test_own_account_is_shown_to_everybody_and_others_to_nobody(world: World) -> None:
+    ava = await world.entered(1)
+    await world.enter(2)
+    assert (await world.users.get(ava, "me")).id == object_id(1)
+    with pytest.raises(NotFound):
+        await world.users.get(ava, object_id(2))
+    with pytest.raises(PolicyDenied):
+        await world.users.list(ava, EVERYBODY, None, None, 10)
+
+
+async def test_manager_lists_the_own_department(world: World) -> None:
+    manager = await world.entered(1, "DeptManager")
+    await world.enter(2)
+    await world.enter(3, department="design")
+    page = await world.users.list(manager, EVERYBODY, None, None, 10)
+    assert [each.id for each in page.items] == [object_id(1), object_id(2)]
+    with pytest.raises(NotFound):
+        await world.users.list(manager, PeopleFilter(department_id="design"), None, None, 10)
+
+
+async def test_history_tells_each_change_and_names_nobody(world: World) -> None:
+    admin = await world.entered(1, "OrgAdmin")
+    await world.users.create(admin, object_id(2), order(personal=MIA), "c")
+    await world.users.replace(
+        admin, object_id(2), order("design", personal=MIA), expected=1, correlation_id="c"
+    )
+    await world.users.set_status(admin, object_id(2), "disabled", "on leave", "c")
+    told = (await world.users.history(admin, object_id(2), None)).items
+    assert [each.action for each in told] == ["user.disabled", "user.moved", "user.created"]
+    assert told[1].details["before.department"] == "marketing"
+    assert told[1].details["after.department"] == "design"
+    assert told[0].reason == "on leave"
+    assert "rossi" not in json.dumps([each.model_dump() for each in told]).casefold()
+
+
+async def test_pipeline_has_no_administrators_role(world: World) -> None:
+    top = await world.entered(1, "SuperAdmin")
+    wanted = order(kind="service", role_id="OrgAdmin")
+    with pytest.raises(Invalid):
+        await world.users.create(top, object_id(2), wanted, "c")
+    view = await world.users.create(top, object_id(2), order(kind="service"), "c")
+    assert view.kind == "service"
+    with pytest.raises(PolicyDenied):  # a person's token does not make a pipeline
+        await world.caller(2)
+
+
+async def test_closed_department_takes_nobody(world: World) -> None:
+    admin = await world.entered(1, "OrgAdmin")
+    await world.departments.close(admin, "design", expected=1, correlation_id="c")
+    with pytest.raises(Invalid):
+        await world.users.create(admin, object_id(2), order("design"), "c")
+    with pytest.raises(Conflict):  # also when it was closed after somebody looked
+        await world.enter(2, department="design")
+
+
+async def test_custom_role_is_all_that_its_holder_may_do(world: World) -> None:
+    admin = await world.entered(1, "OrgAdmin")
+    role = RoleOrder(
+        "Watcher",
+        Role.STANDARD_USER,
+        {Permission.GENERATIONS_READ: Reach.ORGANISATION},
+        ModelRules(models={"a": "deny"}),
+    )
+    await world.roles.put(admin, "custom:watcher", role, expected=0, correlation_id="c")
+    await world.users.create(admin, object_id(2), order(role_id="custom:watcher"), "c")
+    watcher = await world.caller(2)
+    assert watcher.reach(Permission.GENERATIONS_READ) == Reach.ORGANISATION
+    assert watcher.reach(Permission.GENERATIONS_CREATE) == Reach.NONE
+    assert watcher.model_refusal("a", "p") is not None
+    narrower = replace(role, reaches={})
+    await world.roles.put(admin, "custom:watcher", narrower, expected=1, correlation_id="c")
+    assert (await world.caller(2)).reach(Permission.GENERATIONS_READ) == Reach.NONE
+    with pytest.raises(Conflict):
+        await world.roles.delete(admin, "custom:watcher", expected=2, correlation_id="c")
+
+
+async def test_role_that_is_gone_allows_nothing(world: World) -> None:
+    await world.enter(2, "custom:never-was")
+    lost = await world.caller(2)
+    assert all(lost.reach(each) == Reach.NONE for each in Permission)
+
+
+async def test_rules_of_the_organisation_hold_at_once_for_who_has_none(world: World) -> None:
+    admin = await world.entered(1, "OrgAdmin")
+    await world.enter(2)
+    await world.enter(3, rules=ModelRules(models={"m": "allow"}))
+    rules = ModelRules(providers={"p": "deny"})
+    view = await world.rules.put(admin, rules, expected=0, correlation_id="c")
+    assert view.revision == 1
+    assert (await world.caller(2)).model_refusal("m", "p") is not None
+    assert (await world.caller(3)).model_refusal("m", "p") is None
+    with pytest.raises(PreconditionFailed):
+        await world.rules.put(admin, rules, expected=0, correlation_id="c")
