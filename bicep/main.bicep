@@ -38,6 +38,22 @@ param tokenTenantId string
 param tokenAudience string
 @description('Application ids of clients that may call; empty: any client of the audience.')
 param tokenAuthorizedParties string
+@description('Further issuers as a JSON list, docs/identity.md.')
+param tokenIssuers string = '[]'
+@description('The authentication context that sensitive requests need, c1 to c99; empty: none.')
+param stepUpContext string = ''
+@description('How many seconds ago the sign-in may be for sensitive requests; empty: any time.')
+param stepUpAgeMaxSeconds string = ''
+@description('https://host of the app as browsers see it; empty: no browser signs in.')
+param publicOrigin string = ''
+@description('The application id that browsers sign in with; its secret is in the vault, sign-in-client-secret.')
+param signInClientId string = ''
+@description('government: a session is locked after 15 minutes.')
+@allowed([
+  'standard'
+  'government'
+])
+param sessionProfile string = 'standard'
 @description('The name that the audit log signs under; it never changes.')
 param auditLogOrigin string
 @description('The log\'s public key as a C2SP verifier; empty at the first deployment, before the key exists.')
@@ -551,6 +567,13 @@ var ownSettings = {
   EIG_TOKEN_TENANT_ID: tokenTenantId
   EIG_TOKEN_AUDIENCE: tokenAudience
   EIG_TOKEN_AUTHORIZED_PARTIES: tokenAuthorizedParties
+  EIG_TOKEN_ISSUERS: tokenIssuers
+  EIG_STEP_UP_CONTEXT: stepUpContext
+  EIG_STEP_UP_AGE_MAX_S: stepUpAgeMaxSeconds
+  EIG_PUBLIC_ORIGIN: publicOrigin
+  EIG_SIGN_IN_CLIENT_ID: signInClientId
+  EIG_SIGN_IN_CLIENT_SECRET: empty(signInClientId) ? '' : '${secretsUrl}/sign-in-client-secret'
+  EIG_SESSION_PROFILE: sessionProfile
   EIG_AZURE_OPENAI_ENDPOINT: openAi.outputs.endpoint
   EIG_AZURE_OPENAI_BATCH_DEPLOYMENT: openAi.outputs.batchDeploymentName
   EIG_AZURE_OPENAI_STARTS_PER_MINUTE: string(startsPerMinute)

@@ -17,6 +17,7 @@ def addresses(stack: Stack) -> str:
         ("Identity issuer", token_issuer(ports)),
         ("Azure OpenAI, simulated", f"{ports.url('simulators')}/azure-openai"),
         ("Replicate, simulated", f"{ports.url('simulators')}/replicate/v1"),
+        ("Adobe Firefly, simulated", f"{ports.url('simulators')}/adobe-firefly"),
         ("What they invoiced", f"{ports.url('simulators')}/_control/invoice"),
         ("Cosmos DB emulator", ports.url("cosmos")),
         ("Azurite, blobs", ports.url("blob")),

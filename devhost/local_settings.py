@@ -106,7 +106,7 @@ def setting_values(ports: Ports) -> dict[str, str]:
         "EIG_LANGUAGE_KEY": ANY_CREDENTIAL,
         "EIG_LANGUAGE_CALLS_PER_MINUTE": "60000",  # the simulator has no quota
         "EIG_END_USER_SALT": "local",
-        "EIG_PROVIDER_OPEN_S": "1",  # a test that breaks a simulator must not stop the next one
+        "EIG_PROVIDER_OPEN_MS": "100",  # a test that breaks a simulator must not stop the next one
         # The demo and the tests ask for more than people do; the tier "free" has its real limit.
         "EIG_RATE_STANDARD_IMAGES_PER_HOUR": "1000000",
         "EIG_RATE_DEPARTMENT_IMAGES_PER_DAY": "1000000",

@@ -14,7 +14,7 @@ class FileQuery(Query):
 
 
 class EntryQuery(Query):
-    """An event; its partition is needed only where two events share an id."""
+    """An event; its partition is needed where two share an id, or where the log alone has it."""
 
     event_id: str = Field(min_length=1, max_length=1_023)
     partition: str | None = Field(default=None, max_length=200)

@@ -28,7 +28,7 @@ PEOPLE_OPERATIONS: Final[Mapping[str, Operation]] = {
     names.CREATE_USER: Operation(
         "Invite a person or enter a pipeline", UserView, status=201, body=UserRequest,
         example={"id": _OBJECT_ID, "department": "marketing", "role": "PowerUser"},
-        errors=(409, 413, 415, 422),
+        errors=(404, 409, 413, 415, 422),
     ),
     names.IMPORT_USERS: Operation(
         "Import people from CSV", ImportView, query=ImportQuery, errors=(413, 415, 422),

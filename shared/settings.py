@@ -4,14 +4,13 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
-from types import MappingProxyType
 from typing import Any, Final
 
-from shared.domain.content_safety import SafetyThresholds, parse_thresholds
-from shared.domain.token_issuers import TokenIssuer, read_token_issuers
+from shared.domain.content_safety import SafetyThresholds
+from shared.domain.token_issuers import TokenIssuer
 from shared.errors import InvariantBroken
 from shared.identity_settings import check_identity
-from shared.witness_settings import WitnessSettings, read_witness_settings
+from shared.setting_reader import Reader
 
 APPROVAL_ESCALATION_S = 24 * 3_600
 APPROVAL_EXPIRY_S = 72 * 3_600  # a weekend; the storage provider keeps a timer for six days
@@ -20,67 +19,7 @@ REPLICATE_WAIT_S_MAX = 60  # what Replicate accepts
 PRIVACY_KEY_CHARS_MIN = 32  # whoever guesses it can try all nine-digit numbers
 APPROVAL_DUAL_ABOVE_MICROS = 100_000_000  # a hundred AUD for one request
 
-
-class Reader:
-    """Reads variables and collects what is wrong with them; never puts a value in a message."""
-
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        self._environment = environment
-        self.faults: list[str] = []
-
-    def optional(self, name: str) -> str | None:
-        return self._environment.get(name, "").strip() or None
-
-    def required(self, name: str) -> str:
-        value = self.optional(name)
-        if value is None:
-            self.faults.append(f"{name} is missing")
-        return value or ""
-
-    def text(self, name: str, default: str) -> str:
-        return self.optional(name) or default
-
-    def words(self, name: str, default: str = "") -> frozenset[str]:
-        return frozenset(self.text(name, default).replace(",", " ").split())
-
-    def number(self, name: str, default: int) -> int:
-        value = self.optional(name)
-        if value is None:
-            return default
-        if not (value.isascii() and value.isdigit() and int(value) > 0):
-            self.faults.append(f"{name} is not a positive whole number")
-            return default
-        return int(value)
-
-    def thresholds(self, name: str) -> SafetyThresholds:
-        try:
-            return parse_thresholds(self.text(name, ""))
-        except ValueError:
-            self.faults.append(f"{name} is no list like violence=2 hate=off")
-            return parse_thresholds("")
-
-    def figures(self, name: str) -> Mapping[str, int]:
-        found: dict[str, int] = {}
-        for word in sorted(self.words(name)):
-            key, _, figure = word.partition("=")
-            if not (key and figure.isascii() and figure.isdigit() and int(figure) > 0):
-                self.faults.append(f"{name} holds something that is not name=number")
-                continue
-            found[key] = int(figure)
-        return MappingProxyType(found)
-
-    def issuers(self, name: str) -> tuple[TokenIssuer, ...]:
-        try:
-            return read_token_issuers(self.text(name, "[]"))
-        except ValueError as error:
-            self.faults.append(f"{name}: {error}")
-            return ()
-
-    def flag(self, name: str) -> bool:
-        value = self.text(name, "false").lower()
-        if value not in ("true", "false"):
-            self.faults.append(f"{name} is neither true nor false")
-        return value == "true"
+ENVIRONMENT: Final[Mapping[str, str]] = os.environ  # read by nobody else
 
 
 Read = Callable[[Reader], Any]
@@ -292,7 +231,7 @@ class Settings:
     # deployments with a limit of their own: model=starts a minute, e.g. "flux-2-pro=15"
     model_starts_per_minute: Mapping[str, int] = _figures("EIG_MODEL_STARTS_PER_MINUTE")
     # a provider that fails is left alone for so long at first
-    provider_open_s: int = _number("EIG_PROVIDER_OPEN_S", 30)
+    provider_open_s: float = _milliseconds("EIG_PROVIDER_OPEN_MS", 30_000)
     # https://host by which Replicate reaches this app; empty: it sends no webhooks
     replicate_webhook_origin: str | None = _optional("EIG_REPLICATE_WEBHOOK_ORIGIN")
     # empty: asked for at Replicate
@@ -365,18 +304,9 @@ class Settings:
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """Read the settings; raise InvariantBroken naming every variable that is missing or wrong."""
-    reader = Reader(os.environ if environment is None else environment)
+    reader = Reader(ENVIRONMENT if environment is None else environment)
     settings = Settings(**{each.name: each.metadata[READ](reader) for each in fields(Settings)})
     _check_together(settings, reader.faults)
-    if reader.faults:
-        raise InvariantBroken("Settings are not usable: " + "; ".join(reader.faults))
-    return settings
-
-
-def load_witness_settings(environment: Mapping[str, str] | None = None) -> WitnessSettings:
-    """Read what the witness's own app needs; raise InvariantBroken as above."""
-    reader = Reader(os.environ if environment is None else environment)
-    settings = read_witness_settings(reader)
     if reader.faults:
         raise InvariantBroken("Settings are not usable: " + "; ".join(reader.faults))
     return settings

@@ -8,8 +8,8 @@ import asyncio
 import sys
 
 from shared.errors import EigError
-from shared.settings import load_witness_settings
 from shared.wiring.witnessing import Witnessing
+from shared.witness_settings import load_witness_settings
 
 
 async def _key() -> str:

@@ -3,11 +3,12 @@
 Nothing else of the platform: no database, no provider, no other key.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from shared.settings import Reader
+from shared.errors import InvariantBroken
+from shared.setting_reader import Reader
+from shared.settings import ENVIRONMENT
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,9 @@ class WitnessSettings:
     witness_verifier: str | None = None  # it has the key itself
 
 
-def read_witness_settings(reader: "Reader") -> WitnessSettings:
-    """The settings out of the environment; what is wrong is added to the reader's faults."""
+def load_witness_settings(environment: Mapping[str, str] | None = None) -> WitnessSettings:
+    """Read the settings; raise InvariantBroken naming every variable that is missing or wrong."""
+    reader = Reader(ENVIRONMENT if environment is None else environment)
     settings = WitnessSettings(
         audit_log_verifier=reader.required("EIG_AUDIT_LOG_VERIFIER"),
         audit_storage_url=reader.optional("EIG_AUDIT_STORAGE_URL"),
@@ -49,4 +51,6 @@ def read_witness_settings(reader: "Reader") -> WitnessSettings:
         reader.faults.append("the addresses of the log, its checkpoints and the witness are needed")
     if bool(settings.witness_key_file) == bool(settings.witness_vault_key):
         reader.faults.append("give either EIG_WITNESS_VAULT_KEY or EIG_WITNESS_KEY_FILE")
+    if reader.faults:
+        raise InvariantBroken("Settings are not usable: " + "; ".join(reader.faults))
     return settings

@@ -3,7 +3,7 @@
 //   identity      may                                                        where
 //   audit-writer  create events, nothing else                                Cosmos DB, audit
 //   audit-reader  read and query events                                      Cosmos DB, audit
-//   app           create, read, patch, delete and query documents            Cosmos DB, ledger, keys, limits
+//   app           create, read, patch, delete and query documents            Cosmos DB, ledger, keys, limits, sessions
 //   app           create, read and query documents                           Cosmos DB, directory
 //   app           read, write and tag blobs, sign links; delete nothing      images account
 //   app           use queues for uploads that failed                         images account
@@ -118,6 +118,12 @@ var appGrants = [
     principal: appPrincipalId
     role: 'ledger'
     container: 'keys'
+  }
+  {
+    who: 'app'
+    principal: appPrincipalId
+    role: 'ledger'
+    container: 'sessions'
   }
   {
     who: 'app'

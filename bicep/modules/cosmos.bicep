@@ -102,6 +102,13 @@ var containers = [
     ]
   }
   {
+    name: 'sessions'
+    partitionKey: '/pk'
+    searched: [
+      '/pk/?'
+    ]
+  }
+  {
     name: 'limits'
     partitionKey: '/pk'
     searched: [
@@ -164,13 +171,14 @@ resource database 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases@2024-11-15
   }
 }
 
-// No defaultTtl anywhere: a document's own ttl has no effect without it.
+// Without defaultTtl a document's own ttl has no effect; -1: only what says so itself is dropped.
 resource container 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers@2024-11-15' = [for each in containers: {
   parent: database
   name: each.name
   properties: {
     resource: {
       id: each.name
+      defaultTtl: each.name == 'sessions' ? -1 : null
       partitionKey: {
         kind: 'Hash'
         version: 2

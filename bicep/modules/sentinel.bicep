@@ -61,6 +61,17 @@ var rules = [
     query: 'StorageBlobLogs | where AccountName startswith "stev" and (Category == "StorageDelete" or StatusText has "Immutable") | project TimeGenerated, RequesterObjectId, CallerIpAddress, OperationName, StatusText, Uri'
   }
   {
+    name: 'session-token-copied'
+    title: 'A copied session token was used, and its session has ended'
+    severity: 'High'
+    tactics: [
+      'CredentialAccess'
+    ]
+    frequency: 'PT15M'
+    period: 'PT1H'
+    query: 'AppTraces | where Message has "session token used twice" | project TimeGenerated, OperationId, Message'
+  }
+  {
     name: 'a-week-costs-too-much'
     title: 'More was booked in seven days than a week may cost'
     severity: 'Medium'

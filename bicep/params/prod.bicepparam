@@ -12,6 +12,10 @@ param tags = {
 param tokenTenantId = readEnvironmentVariable('EIG_TOKEN_TENANT_ID')
 param tokenAudience = readEnvironmentVariable('EIG_TOKEN_AUDIENCE')
 param tokenAuthorizedParties = readEnvironmentVariable('EIG_TOKEN_AUTHORIZED_PARTIES')
+param stepUpContext = readEnvironmentVariable('EIG_STEP_UP_CONTEXT')
+param stepUpAgeMaxSeconds = '3600'
+param publicOrigin = readEnvironmentVariable('EIG_PUBLIC_ORIGIN')
+param signInClientId = readEnvironmentVariable('EIG_SIGN_IN_CLIENT_ID')
 param auditLogOrigin = readEnvironmentVariable('EIG_AUDIT_LOG_ORIGIN')
 // docs/operations.md says where it comes from; the witness does nothing without it.
 param auditLogVerifier = readEnvironmentVariable('EIG_AUDIT_LOG_VERIFIER', '')

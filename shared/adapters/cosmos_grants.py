@@ -9,9 +9,11 @@ from shared.adapters.cosmos import (
     CosmosConnection,
     answered,
     commit,
+    create_once,
     read_or_none,
 )
 from shared.domain.audit_events import AuditEvent
+from shared.domain.barriers import grant_barrier, is_barrier
 from shared.domain.budgets import CURRENCY, Budget, Scope, read_budget
 from shared.domain.grants import (
     Grant,
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from azure.cosmos.aio import ContainerProxy
 
 GRANTS_LISTED_MAX = 100  # of one department and period; more would be a budget, not grants
+UNREAD = "The grant could not be read back yet."
 _CONFLICT, _PRECONDITION_FAILED = 409, 412
 
 
@@ -85,13 +88,22 @@ class CosmosGrants:
         document = await read_or_none(
             await self._container(), grant_document_id(grant_id), partition_for(grant_id).key
         )
-        return read_grant(document) if document else None
+        return read_grant(document) if document and not is_barrier(document) else None
+
+    async def bar(self, grant_id: str, barred_at: str) -> Grant | None:
+        if await create_once(await self._container(), grant_barrier(grant_id, barred_at)):
+            return None
+        key, document_id = partition_for(grant_id).key, grant_document_id(grant_id)
+        document = await read_or_none(await self._container(), document_id, key)
+        if document is None:
+            raise Unavailable(UNREAD)
+        return None if is_barrier(document) else read_grant(document)
 
     async def grants(self, partition: Partition, *, active: bool) -> Sequence[Grant]:
         only = " AND c.status = 'active'" if active else ""
         return await self._query(
             partition,
-            f"STARTSWITH(c.id, 'grant:'){only} ORDER BY c.created_at DESC"
+            f"STARTSWITH(c.id, 'grant:') AND c.type = 'grant'{only} ORDER BY c.created_at DESC"
             f" OFFSET 0 LIMIT {GRANTS_LISTED_MAX}",
             [],
         )
@@ -126,10 +138,14 @@ class CosmosGrants:
         return found
 
     async def _check_same(self, grant: Grant) -> None:
-        standing = await self.find(grant.grant_id)
-        if standing is None:
-            raise Unavailable("The grant could not be read back yet.")
-        check_same(standing, grant.request_hash)
+        document = await read_or_none(
+            await self._container(), grant.document_id, grant.partition.key
+        )
+        if document is None:
+            raise Unavailable(UNREAD)
+        if is_barrier(document):
+            raise Unavailable("The period has just ended; send it again.", retry_after_s=1)
+        check_same(read_grant(document), grant.request_hash)
 
     async def _check_refusal(self, grant: Grant, scope: Scope) -> None:
         """Raise what stood in the way; return if the budget has changed since it was read."""

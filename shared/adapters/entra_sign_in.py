@@ -3,7 +3,7 @@
 import hmac
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
@@ -21,6 +21,7 @@ from shared.adapters.entra_jwt import (
 from shared.adapters.entra_keys import DocumentError, EntraKeys, read_document
 from shared.errors import Unauthenticated, Unavailable
 from shared.ports import Clock
+from shared.ports.secrets import Secret
 from shared.ports.sessions import AuthorizationRequest, SignedIn
 
 SCOPES: Final = "openid profile offline_access"
@@ -38,7 +39,7 @@ class WebClient:
     issuer: str
     tenant_id: str
     client_id: str
-    client_secret: str | None = field(repr=False)
+    client_secret: Secret | None
     redirect_uri: str
 
 
@@ -97,15 +98,34 @@ class EntraSignIn:
     async def _exchange(self, form: Mapping[str, str]) -> Mapping[str, Any] | None:
         """What the token endpoint answers; None if it says no."""
         address = await self._keys.address("token_endpoint")
+        secret = self._client.client_secret
+        shown = await secret.value() if secret else None
+        try:
+            return await self._sent(address, form, shown)
+        except _ClientRefusedError:
+            newer = await secret.renewed(shown or "") if secret else None
+        try:
+            if newer is not None:
+                return await self._sent(address, form, newer)
+        except _ClientRefusedError:
+            pass  # as without a newer one
+        _log.error("the issuer refused our own credential", extra={"code": "invalid_client"})
+        raise _nobody_can()
+
+    async def _sent(
+        self, address: str, form: Mapping[str, str], secret: str | None
+    ) -> Mapping[str, Any] | None:
         sent = {**form, "client_id": self._client.client_id}
-        if self._client.client_secret:
-            sent["client_secret"] = self._client.client_secret
+        if secret:
+            sent["client_secret"] = secret
         timeout = aiohttp.ClientTimeout(total=EXCHANGE_TIMEOUT_S)
         try:
             async with (
                 aiohttp.ClientSession(timeout=timeout) as session,
                 session.post(address, data=sent, allow_redirects=False) as response,
             ):
+                if response.status == 401:  # it is us whom the issuer does not believe
+                    raise _ClientRefusedError
                 if response.status != 400:
                     return await read_document(response)
                 if text_claim(await read_document(response, 400), "error") not in _SAYS_NO:
@@ -114,7 +134,7 @@ class EntraSignIn:
                 return None
         except (aiohttp.ClientError, TimeoutError, DocumentError) as error:
             _log.warning("the issuer did not answer a sign-in", exc_info=error)
-            raise Unavailable("Nobody can sign in at the moment.", retry_after_s=5) from None
+            raise _nobody_can() from None
 
     async def _signed_in(self, answer: Mapping[str, Any], nonce: str | None) -> SignedIn:
         """Whom the ID token names; a nonce only binds the first one to this browser."""
@@ -151,6 +171,14 @@ class EntraSignIn:
         if "scp" in claims:
             raise RefusedError("access_token")
         return claims
+
+
+class _ClientRefusedError(Exception):
+    """The issuer does not accept our client secret."""
+
+
+def _nobody_can() -> Unavailable:
+    return Unavailable("Nobody can sign in at the moment.", retry_after_s=5)
 
 
 def _not_signed_in() -> Unauthenticated:

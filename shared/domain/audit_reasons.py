@@ -24,7 +24,7 @@ unknown_user unpriced unsupported_by_model
 """
 _FAILURES: Final = """
 auth_or_config canceled content_rejected custody invalid_request malformed provider_blocked
-quota_exhausted rate_limited timeout transient
+no_answer quota_exhausted rate_limited timeout transient
 """
 _COURSES: Final = """
 approval_expired approval_rejected archived deleted due ended_early never_sent not_changed

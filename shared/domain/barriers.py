@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.domain.adjustments import Adjustment, adjustment_document_id
+from shared.domain.grants import grant_document_id
 from shared.domain.ledger import Document, hold_id, partition_for
 
 
@@ -24,6 +25,17 @@ def barrier_document(operation_id: str, barred_at: str) -> Document:
         "operation_id": operation_id,
         "request_hash": "",
         "open_rows": 0,
+        "created_at": barred_at,
+    }
+
+
+def grant_barrier(grant_id: str, barred_at: str) -> Document:
+    """What stands in the place of a grant whose repeat goes on in the next period."""
+    return {
+        "id": grant_document_id(grant_id),
+        "pk": partition_for(grant_id).key,
+        "type": "barrier",
+        "grant_id": grant_id,
         "created_at": barred_at,
     }
 

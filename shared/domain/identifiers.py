@@ -53,7 +53,7 @@ _TABLE: Final = (
     Identifier("au_ihi", "health", ("ihi", "healthcare identifier", "health identifier")),
     Identifier("card", "financial", ("card", "visa", "mastercard", "amex", "cvv", "pan")),
     Identifier("au_medicare", "health", ("medicare", "medicare card", "irn")),
-    Identifier("au_tfn", "government", ("tfn", "tax file", "taxfile")),
+    Identifier("au_tfn", "government", ("tfn", "tax file", "taxfile", "tax number")),
     Identifier("iban", "financial", ("iban",)),
     Identifier("passport", "government", ("passport", "travel document")),
     Identifier("au_bank_account", "financial", ("bsb", "account", "acct", "acc no", "a/c")),

@@ -11,18 +11,18 @@ from shared.domain.identifiers_phones import find_phones
 from shared.domain.identifiers_surroundings import BARE, IN_FORM, NAMED_BEFORE, Surroundings
 
 _AT: Final = r"(?:@|[ ]@[ ]|[ ]?[\[({<][ ]?(?:at|@)[ ]?[\])}>][ ]?)"
-_DOT: Final = r"(?:\.|[ ]\.[ ]|[ ]?[\[({<][ ]?(?:dot|\.)[ ]?[\])}>][ ]?)"
+_DOT: Final = r"(?:\.|[ ]\.[ ]|[ ]dot[ ]|[ ]?[\[({<][ ]?(?:dot|\.)[ ]?[\])}>][ ]?)"
+_LOCAL: Final = r"[\w][\w.%+'-]{0,63}(?:[\[({<][ ]?dot[ ]?[\])}>][\w.%+'-]{1,63}){0,3}"
 _EMAIL: Final = re.compile(
-    rf"(?<![\w.%+-])[\w][\w.%+'-]{{0,63}}{_AT}[\w-]{{1,63}}(?:{_DOT}[\w-]{{1,63}}){{0,8}}"
+    rf"(?<![\w.%+-]){_LOCAL}{_AT}[\w-]{{1,63}}(?:{_DOT}[\w-]{{1,63}}){{0,8}}"
     rf"{_DOT}[^\W\d_]{{2,24}}(?![\w-])",
     re.IGNORECASE,
 )
-# In words alone, only where the host is one that everybody has a mailbox with.
+# In words alone: shouted, or where the host is one that everybody has a mailbox with.
 _EMAIL_IN_WORDS: Final = re.compile(
-    r"(?<!\w)[\w.%+'-]{1,64} at (?:gmail|googlemail|outlook|hotmail|live|yahoo|icloud|me|proton|"
-    r"protonmail|bigpond|optusnet|tpg|iinet|gmx|qq|163)"
-    r"(?: dot |\.)[a-z]{2,3}(?:(?: dot |\.)[a-z]{2})?(?!\w)",
-    re.IGNORECASE,
+    r"(?<!\w)[\w.%+'-]{1,64} (?:AT [\w-]{1,63}(?: DOT [\w-]{1,63}){1,4}"
+    r"|(?i:at (?:gmail|googlemail|outlook|hotmail|live|yahoo|icloud|me|proton|protonmail|bigpond"
+    r"|optusnet|tpg|iinet|gmx|qq|163)(?: dot |\.)[a-z]{2,3}(?:(?: dot |\.)[a-z]{2})?))(?!\w)"
 )
 _PASSPORT: Final = re.compile(
     r"(?<![A-Za-z0-9])[A-Za-z]{1,2}[^0-9A-Za-z]{0,2}[0-9](?:[^0-9A-Za-z]{0,2}[0-9]){6}(?![0-9])"

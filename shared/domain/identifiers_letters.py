@@ -31,6 +31,7 @@ _LOOK_ALIKES: Final = dict(
 _DIGITS: Final = dict(
     zip("ЗзӠӡƷʒϬбЧƧƽȢȣ〇零一二三四五六七八九", "333333664258800123456789", strict=True)
 )
+_SUZHOU: Final = frozenset("〡〢〣〤〥〦〧〨〩")  # digits of merchants
 # One letter that is also written as two.
 _TWO: Final = {"ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE"}
 _KNOWN: Final = _LOOK_ALIKES | _DIGITS | _TWO
@@ -61,11 +62,20 @@ def plain_letter(letter: str) -> str:
         return "."
     if category in _DROPPED or _IGNORABLE.match(letter):
         return ""
-    digit = unicodedata.digit(letter, None)
+    digit = _digit(letter, category)
     if digit is not None:
-        return str(digit)
+        return digit
     decomposed = unicodedata.normalize("NFKD", letter)
     return "".join(_decomposed(each) for each in decomposed)
+
+
+def _digit(letter: str, category: str) -> str | None:
+    """The digit that one character is; words for numbers of Chinese count as such."""
+    digit = unicodedata.digit(letter, None)
+    if digit is None and (category == "Lo" or letter in _SUZHOU):
+        number = unicodedata.numeric(letter, None)
+        digit = int(number) if number is not None and number in range(10) else None
+    return None if digit is None else str(digit)
 
 
 def hidden_letter(letter: str) -> str:

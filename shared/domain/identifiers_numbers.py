@@ -30,7 +30,7 @@ _ABN_WEIGHTS: Final = (10, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19)
 _SURE_LENGTHS: Final = frozenset({15, 16})  # of cards that are still issued
 # What makes digits an amount, a place, a moment or a thing, if no word says otherwise.
 _NOT_BEFORE: Final = re.compile(
-    r"(?:\+|[$€£¥]\s?|rgba?\(|(?:population|price|cost|worth|budget|salary|revenue|seed|isbn(?:-1[03])?"
+    r"(?:[$€£¥]\s?|rgba?\(|(?:population|price|cost|worth|budget|salary|revenue|seed|isbn(?:-1[03])?"
     r"|sku|ean|upc|aud|usd|eur)s?(?:\W{0,3}|\s(?:of|is|was)\s))\Z",
     re.IGNORECASE,
 )

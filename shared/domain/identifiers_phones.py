@@ -32,7 +32,8 @@ def find_phones(text: str) -> Iterator[tuple[int, int]]:
     for found in _AUSTRALIAN.finditer(text):
         national = "".join(_DIGIT.findall(found[0]))[-_NATIONAL_DIGITS:]
         start = found.start()
-        is_book = _ISBN.search(text, max(0, start - _ISBN_CHARS), start)
+        named = _ISBN.search(text, max(0, start - _ISBN_CHARS), start)
+        is_book = named is not None and _is_isbn(named[0], found[0])
         if _plan(_AUSTRALIA).fullmatch(national) and not is_book:
             yield found.span()
     if "+" in text:
@@ -40,6 +41,16 @@ def find_phones(text: str) -> Iterator[tuple[int, int]]:
             end = _end(found)
             if end is not None:
                 yield found.start(), end
+
+
+def _is_isbn(before: str, number: str) -> bool:
+    """Whether the check digit of a book number is right: of ten digits, or of thirteen."""
+    digits = [int(each) for each in _DIGIT.findall(number)]
+    prefix = [int(each) for each in _DIGIT.findall(before)[-3:]]
+    if prefix in ([9, 7, 8], [9, 7, 9]):
+        weights = (1, 3) * 7
+        return sum(d * w for d, w in zip(prefix + digits, weights, strict=False)) % 10 == 0
+    return sum(d * (10 - n) for n, d in enumerate(digits)) % 11 == 0
 
 
 def _end(found: re.Match[str]) -> int | None:

@@ -1,7 +1,13 @@
 """The local layer as a whole: every identifier in a text, by form, checksum and words nearby."""
 
+import re
+from dataclasses import replace
+from typing import Final
+
 from shared.domain.identifiers import (
+    CHECKED,
     IDENTIFIERS,
+    NAMED,
     NO_SYNONYMS,
     Finding,
     Span,
@@ -14,6 +20,9 @@ from shared.domain.identifiers_numbers import find_bank_accounts, find_numbers
 from shared.domain.identifiers_secrets import find_secrets
 from shared.domain.identifiers_surroundings import Surroundings
 from shared.domain.identifiers_text import PlainText, plain_texts, with_digits
+
+# Letters that pass for digits only beside a word that names the number.
+_LIKE_IN_PART: Final = re.compile("[QDBSsZzGqgi]")
 
 
 def find_identifiers(text: str, synonyms: Synonyms = NO_SYNONYMS) -> tuple[Finding, ...]:
@@ -35,7 +44,13 @@ def _in_view(plain: PlainText, synonyms: Synonyms) -> list[Span]:
     read_so = with_digits(plain.text)
     if read_so != plain.text:
         folded = Surroundings(read_so, synonyms)
-        spans += [*find_contacts(folded), *_numbers(folded)]
+        for span in (*find_contacts(folded), *_numbers(folded)):
+            is_weak = span.strength < NAMED and span.category in CHECKED
+            if not is_weak:
+                spans.append(span)
+            elif not _LIKE_IN_PART.search(plain.text, span.start, span.end):
+                # Less sure than what stands there: it explains nothing away.
+                spans.append(replace(span, strength=span.strength - NAMED))
     if plain.starts is None:
         return spans
     return [

@@ -11,16 +11,16 @@ from shared.domain.identifiers_contacts import SURE
 _PATTERNS: Final = tuple(
     re.compile(pattern)
     for pattern in (
-        r"(?<![A-Za-z0-9])(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])",  # AWS
-        r"(?<![A-Za-z0-9])gh[pousr]_[A-Za-z0-9]{36,255}",  # GitHub
-        r"(?<![A-Za-z0-9])github_pat_[A-Za-z0-9_]{40,255}",
+        r"(?<![A-Z0-9])(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Z0-9])",  # AWS
+        r"gh[pousr]_[A-Za-z0-9]{36,255}",  # GitHub
+        r"github_pat_[A-Za-z0-9_]{40,255}",
         r"(?<![A-Za-z0-9])xox[abprs]-[A-Za-z0-9-]{10,250}",  # Slack
         r"(?<![A-Za-z0-9])sk-[A-Za-z0-9_-]{20,250}",  # OpenAI and others
         r"(?<![A-Za-z0-9])[srp]k_(?:live|test)_[A-Za-z0-9]{16,250}",  # Stripe
-        r"(?<![A-Za-z0-9])AIza[A-Za-z0-9_-]{35}",  # Google
+        r"AIza[A-Za-z0-9_-]{35}",  # Google
         r"(?<![A-Za-z0-9])r8_[A-Za-z0-9]{37,40}",  # Replicate
-        r"(?<![A-Za-z0-9])glpat-[A-Za-z0-9_-]{20,100}",  # GitLab
-        r"(?<![A-Za-z0-9])npm_[A-Za-z0-9]{36}",
+        r"glpat-[A-Za-z0-9_-]{20,100}",  # GitLab
+        r"npm_[A-Za-z0-9]{36}",
         r"(?<![A-Za-z0-9])eyJ[A-Za-z0-9_-]{8,4000}\.eyJ[A-Za-z0-9_-]{8,4000}\.[A-Za-z0-9_-]{8,1000}",
         r"(?i)(?:AccountKey|SharedAccessKey)=[A-Za-z0-9+/]{40,90}={0,2}",  # Azure
         r"(?i)[?&]sig=[A-Za-z0-9%+/]{40,120}(?:%3D|=){0,2}",
@@ -30,7 +30,8 @@ _PATTERNS: Final = tuple(
 )
 _URL_PASSWORD: Final = re.compile(r"(?<=://)[^\s:/@]{1,64}:[^\s:/@]{3,128}(?=@)")
 _NAMED: Final = re.compile(
-    r"(?<![A-Za-z])(?:pass(?:word|wd|phrase)|pwd|api[ _-]?key|access[ _-]?key|client[ _-]?secret"
+    r"(?<![A-Za-z])(?:pass(?:word|wort|wd|phrase)|pwd|contrasena|mot de passe|wachtwoord"
+    r"|api[ _-]?key|access[ _-]?key|client[ _-]?secret"
     r"|secret[ _-]?key|bearer|auth[ _-]?token|access[ _-]?token)"
     r"(?:\s{0,3}(?:[:=]|\bis\b)\s{0,3}|\s)"
     r"[\"'`]?(?P<value>[^\s\"'`,;]{8,200})",

@@ -12,10 +12,12 @@ from shared.domain.identifiers_words import context_words, words_pattern
 
 BEFORE_CHARS: Final = 48  # how far a word may stand before the number that it names
 AFTER_CHARS: Final = 24
-BETWEEN_CHARS_MAX: Final = 4  # between two groups of one number: a comma, a blank, " / "
+BETWEEN_CHARS_MAX: Final = 4  # between two groups of one number: a comma, a blank, " and"
+SIGNS_MAX: Final = 40  # likewise, if there is no letter among them: blanks, dots, line breaks
 # Strengths: a word before says more than a word after, a printed form more than loose digits.
 NAMED_BEFORE, NAMED_AFTER, BARE, IN_FORM = 4, 2, 0, 1
-_RUN: Final = re.compile(rf"[0-9]+(?:[^0-9]{{1,{BETWEEN_CHARS_MAX}}}[0-9]+)*")
+_BETWEEN: Final = rf"(?:[^0-9]{{1,{BETWEEN_CHARS_MAX}}}|[\W_]{{1,{SIGNS_MAX}}})"
+_RUN: Final = re.compile(rf"[0-9]+(?:{_BETWEEN}[0-9]+)*")
 _JOINS: Final = frozenset("-./_,:+*#'")
 GAPS_KEPT: Final = 1_024  # different ones; a text has a few
 _GROUP: Final = re.compile(r"[0-9]+")

@@ -19,8 +19,8 @@ from shared.domain.identifiers_letters import NOT_DRAWN, hidden_letter, plain_le
 _OVERRIDE: Final = "\u202e"  # shows what follows from right to left
 _OVERRIDE_ENDS: Final = ("\u202c", "\u202d", "\u202a", "\u202b", "\u2069", "\n")
 # Letters that pass for digits inside a number; the fold keeps the length of the text.
-_DIGIT_LIKE: Final = str.maketrans("OoQDlIi|BSZG", "000011118526")
-_LIKE: Final = "OoQDlIi|BSZG"
+_LIKE: Final = "OoQDlIi|BSsZzGqg"
+_DIGIT_LIKE: Final = str.maketrans(_LIKE, "0000111185522699")
 _NUMBER_WITH_LETTERS: Final = re.compile(
     rf"(?:(?<![A-Za-z0-9|])|(?<=[A-Z])(?=[a-z|])|(?<=[a-z])(?=[A-Z|]))"
     rf"[0-9{_LIKE}]+(?![A-Za-z0-9|])"
@@ -29,9 +29,17 @@ _ESCAPE: Final = re.compile(
     r"&#[0-9]{1,7};?|&#[xX][0-9A-Fa-f]{1,6};?|&[A-Za-z]{2,8};|(?:%[0-9A-Fa-f]{2}){1,4}"
     r"|\\u[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2}"
 )
-_WORDS: Final = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-_WORD_DIGITS: Final = {word: str(n) for n, word in enumerate(_WORDS)} | {"oh": "0", "nought": "0"}
-_WORD: Final = "(?:" + "|".join(_WORD_DIGITS) + ")"
+_WORDS: Final = (
+    "zero one two three four five six seven eight nine",
+    "null eins zwei drei vier funf sechs sieben acht neun",
+    "zero un deux trois quatre cinq six sept huit neuf",
+    "cero uno dos tres cuatro cinco seis siete ocho nueve",
+)
+_WORD_DIGITS: Final = {word: str(n) for words in _WORDS for n, word in enumerate(words.split())} | {
+    "oh": "0",
+    "nought": "0",
+}
+_WORD: Final = "(?:" + "|".join(sorted(_WORD_DIGITS, key=len, reverse=True)) + ")"
 _DIGITS_IN_WORDS: Final = re.compile(
     rf"(?<![^\W\d_]){_WORD}(?:[\W_]{{0,3}}(?:{_WORD}|[0-9])){{5,}}(?![^\W\d_])", re.IGNORECASE
 )

@@ -53,7 +53,7 @@ HEALTH_WORDS: Final = (
 def words_pattern(words: tuple[str, ...], *, spread: bool = False) -> re.Pattern[str]:
     """Any of some words or phrases in plain text, whole and in any case; blanks are any blanks.
 
-    With `spread`, acronyms are also found with a sign between their letters.
+    With `spread`, any sign may stand between words, and between the letters of an acronym.
     """
     plain = {plain_texts(word)[0].text for word in words}
     ordered = sorted((word for word in plain if word.strip()), key=len, reverse=True)
@@ -77,7 +77,8 @@ def _word_pattern(word: str, *, spread: bool) -> str:
     if spread and len(word) <= ACRONYM_CHARS and word.isascii() and word.isalpha():
         inside = r"[\W_]?".join(word)
     else:
-        inside = r"\s+".join(re.escape(part) for part in parts)
+        between = r"[\W_]{1,3}" if spread else r"\s+"
+        inside = between.join(re.escape(part) for part in parts)
     before = "" if _UNSPACED.match(word[0]) else _NO_LETTER_BEFORE
     after = "" if _UNSPACED.match(word[-1]) else _NO_LETTER_AFTER
     return f"{before}{inside}{after}"

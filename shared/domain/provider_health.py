@@ -23,7 +23,7 @@ CONSECUTIVE_MAX: Final = 5  # failures in a row over all workers
 WINDOW_US: Final = 60 * US_PER_S
 WINDOW_CALLS_MIN: Final = 20  # fewer calls say little about a share
 FAILED_PERCENT_MAX: Final = 50
-OPEN_US_MAX: Final = 600 * US_PER_S  # between two probes, however often they fail
+OPEN_FACTOR_MAX: Final = 20  # between two probes, however often they fail: ten minutes by default
 BLOCKED_FACTOR: Final = 4  # who is blocked is asked four times as rarely
 PROBE_US_MAX: Final = 300 * US_PER_S  # longer than any call; then a lost probe is forgotten
 PROBE_LOOK_US: Final = 5 * US_PER_S  # until somebody else asks how the probe ended
@@ -165,12 +165,12 @@ def merged(breaker: Breaker, sample: Sample, now_us: int, open_us: int) -> Break
     if seen.is_open:
         return seen  # only the probe closes it or prolongs it
     if sample.blocked is not None:
-        return _opened(seen, sample.blocked, BLOCKED_FACTOR * open_us, now_us)
+        return _opened(seen, sample.blocked, BLOCKED_FACTOR, open_us, now_us)
     failing = seen.calls >= WINDOW_CALLS_MIN and (
         seen.failures * 100 >= seen.calls * FAILED_PERCENT_MAX
     )
     if sample.failures and (seen.streak >= CONSECUTIVE_MAX or failing):
-        return _opened(seen, sample.reason, open_us, now_us)
+        return _opened(seen, sample.reason, 1, open_us, now_us)
     return seen
 
 
@@ -199,8 +199,8 @@ def probed(
         )
     if verdict == "nothing":
         return ended
-    first_us = open_us * (BLOCKED_FACTOR if verdict == "blocks" else 1)
-    return _opened(ended, _reason(outcome), first_us, now_us)
+    factor = BLOCKED_FACTOR if verdict == "blocks" else 1
+    return _opened(ended, _reason(outcome), factor, open_us, now_us)
 
 
 def health_of(breaker: Breaker, now_us: int, iso: str | None) -> ProviderHealth:
@@ -210,8 +210,9 @@ def health_of(breaker: Breaker, now_us: int, iso: str | None) -> ProviderHealth:
     return ProviderHealth(breaker.provider, state, iso, breaker.latency_s, reason)
 
 
-def _opened(breaker: Breaker, reason: str, first_us: int, now_us: int) -> Breaker:
-    open_us = min(first_us << min(breaker.opened, 10), OPEN_US_MAX)
+def _opened(breaker: Breaker, reason: str, factor: int, first_us: int, now_us: int) -> Breaker:
+    doubled = factor << min(breaker.opened, OPEN_FACTOR_MAX)
+    open_us = first_us * min(doubled, OPEN_FACTOR_MAX)
     return replace(
         breaker,
         is_open=True,

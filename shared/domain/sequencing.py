@@ -1,5 +1,7 @@
 """The sequencer's state: how far the log is, and the batch that is being written.
 
+It is stored with a signature of the log's key, because whatever is pending will be in the log.
+
 Choosing a batch and writing it are two steps. `pending` fixes which entries come next and in which
 order before any file is written, so that whoever goes on after a crash writes the same bytes.
 """
@@ -23,6 +25,7 @@ from shared.domain.merkle import leaf_hash
 from shared.errors import InvariantBroken
 
 STATE_VERSION: Final = 1
+STATE_CONTEXT: Final = b"state of the sequencer\n"  # no checkpoint begins like that
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,21 @@ def state_json(state: LogState) -> bytes:
         "pending": pending,
     }
     return json.dumps(document).encode()
+
+
+def signed_state(content: bytes, signature: bytes) -> bytes:
+    """A stored state with the signature over it."""
+    document = {"state": content.decode(), "signature": b64encode(signature).decode()}
+    return json.dumps(document).encode()
+
+
+def read_signed_state(content: bytes) -> tuple[bytes, bytes]:
+    """State and signature; InvariantBroken for anything else."""
+    try:
+        document = json.loads(content)
+        return document["state"].encode(), b64decode(document["signature"])
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise InvariantBroken("The sequencer's state is none.") from None
 
 
 def read_state(content: bytes) -> LogState:

@@ -233,6 +233,7 @@ def _closed_record(
             "model_version": report.model_version,
             "moderation": report.moderation.model_dump(mode="json") if report.moderation else None,
         },
+        **_served(item, report),
     }
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 US_PER_S: Final = 1_000_000
 # A bucket that is emptier than it can be was written by a clock that runs ahead by more than this.
 CLOCK_SKEW_US_MAX: Final = 60 * US_PER_S
-STRICT_BURST_SHARE: Final = 20  # a twentieth at once leaves 95 % of a strict limit to be earned
+STEADY_SHARE: Final = 20  # a twentieth at once: 95 % of a strict limit can be had all the time
 WHOLE_US_MIN: Final = 1_000  # a token that takes so long is rounded up by a thousandth at most
 SCHEMA_VERSION: Final = 1
 
@@ -30,9 +30,9 @@ class Limit:
     burst: int
 
     @classmethod
-    def strict(cls, name: str, tokens: int, period_s: int) -> "Limit":
-        """Never more than `tokens` in any stretch of a period, and at least 95 % of that."""
-        saved = tokens // STRICT_BURST_SHARE
+    def strict(cls, name: str, tokens: int, period_s: int, share: int = STEADY_SHARE) -> "Limit":
+        """Never more than `tokens` in any stretch of a period: a share at once, the rest earned."""
+        saved = tokens // share
         return cls(name, tokens - saved, period_s, 1 + saved)
 
     def span_us(self, tokens: int) -> int:

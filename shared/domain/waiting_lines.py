@@ -19,6 +19,7 @@ GRACE_US: Final = 10 * US_PER_S  # durable timers fire late; then the claim's pl
 REMEMBERED_US: Final = 60 * US_PER_S  # who was served last, after nobody of a lane waits any more
 CLOCK_SLACK_US: Final = US_PER_S // 4  # between the clocks of two workers
 BACK_US_MAX: Final = 30 * US_PER_S  # whoever waits asks again after so long at the latest
+BATCH_BACK_US_MAX: Final = 300 * US_PER_S  # and a row of a batch, which asks once more in vain
 LINE_MAX: Final = 64  # lanes in one document, about 8 KB; further ones are served without a claim
 RESERVED_SHARE: Final = 4  # a quarter of what can be saved up is left to rank 0
 
@@ -65,9 +66,9 @@ def _in_turn(tally: Tally, wants: Sequence[Want], lane: Lane) -> Decision:
         receipts = tally.take(wants)
         tally.put_line(document_id, _bounded([*others, _served(own, now_us)]))
         return Decision(receipts)
-    claim = _waiting(own, short, wait, now_us)
+    claim, wait = _waiting(own, short, wait, now_us)
     tally.put_line(document_id, _bounded([*others, claim]))
-    return Decision(None, claim.back_us - now_us, short[0].limit.name)
+    return Decision(None, wait, short[0].limit.name)
 
 
 def _wait_us(
@@ -116,21 +117,24 @@ def _served(own: Claim, now_us: int) -> Claim:
     return Claim(own.lane, (), now_us, now_us, now_us + REMEMBERED_US, now_us)
 
 
-def _waiting(own: Claim, short: Sequence[Want], wait_us: int, now_us: int) -> Claim:
-    """The claim of a lane of which one more waits: each is told to come a step after the last."""
+def _waiting(own: Claim, short: Sequence[Want], wait_us: int, now_us: int) -> tuple[Claim, int]:
+    """The claim of a lane of which one more waits, and how long that one: a step after the last."""
     back_us = now_us + wait_us
-    if own.lacks and own.back_us > now_us:
-        step_us = max(want.limit.span_us(want.tokens) for want in short)
-        back_us = max(back_us, own.back_us + step_us)
-    back_us = min(back_us, now_us + max(wait_us, BACK_US_MAX))
-    return Claim(
+    step_us = max(want.limit.span_us(want.tokens) for want in short)
+    is_early = wait_us <= step_us // 2  # those before were late: it keeps its turn
+    if own.lacks and own.back_us > now_us and not is_early:
+        longest_us = BATCH_BACK_US_MAX if own.lane.rank else BACK_US_MAX
+        back_us = max(back_us, min(own.back_us + step_us, now_us + longest_us))
+    last_us = max(back_us, own.back_us)
+    claim = Claim(
         lane=own.lane,
         lacks=tuple(want.limit.name for want in short),
         since_us=own.since_us if own.lacks else now_us,
-        back_us=back_us,
-        until_us=back_us + GRACE_US,
+        back_us=last_us,
+        until_us=last_us + GRACE_US,
         served_us=own.served_us,
     )
+    return claim, back_us - now_us
 
 
 def _bounded(line: list[Claim]) -> tuple[Claim, ...]:

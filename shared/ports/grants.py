@@ -29,6 +29,10 @@ class GrantStore(Protocol):
 
     async def find(self, grant_id: str) -> Grant | None: ...
 
+    async def bar(self, grant_id: str, barred_at: str) -> Grant | None:
+        """Let no grant be made under an id any more; the one that was made before, if any."""
+        ...
+
     async def grants(self, partition: Partition, *, active: bool) -> Sequence[Grant]:
         """The newest grants of a period, at most GRANTS_LISTED_MAX."""
         ...

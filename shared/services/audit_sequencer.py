@@ -4,26 +4,21 @@ A run chooses a batch and saves it, writes files and index, then saves the state
 Saves go by version and files never change, so two runs at once write the same log or one gives way.
 """
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, TypeVar
+from typing import Final
 
-from shared.domain.audit_entries import (
-    AuditRecord,
-    LogEntry,
-    altered_entry,
-    entry_of,
-    is_entry_of,
-)
-from shared.domain.log_index import Place, bucket_name, read_bucket, with_places
+from shared.domain.audit_entries import AuditRecord, LogEntry, altered_entry, entry_of
+from shared.domain.log_index import Place, with_places
 from shared.domain.log_tiles import Tiles, decode_bundle, tiles_for
 from shared.domain.sequencing import (
+    STATE_CONTEXT,
     LogState,
     Pending,
     partial_bundle,
+    read_signed_state,
     read_state,
+    signed_state,
     state_json,
     write_pending,
 )
@@ -37,15 +32,14 @@ from shared.ports.audit_log import (
     NoteSigner,
     Registers,
 )
-from shared.services.log_proofs import LogProofs
+from shared.services.log_index import LogIndex
+from shared.services.side_by_side import Call, together
 
 logger = logging.getLogger("eig.audit_sequencer")
 
 STEPS_PER_RUN_MAX: Final = 20  # 10 batches, 20,000 events: a run ends before the next is due
-CALLS_AT_ONCE: Final = 16  # to storage, by one run
 BUCKET_TRIES_MAX: Final = 5  # another run may be filling the same bucket
 STATE: Final = "sequencer.json"
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -79,20 +73,33 @@ class AuditSequencer:
         await self._publish()
         return chosen
 
+    @property
+    def index(self) -> LogIndex:
+        return LogIndex(self.registers, self.files)
+
     async def _loaded(self) -> tuple[LogState, str | None]:
+        """The state, if the log's own key signed it: whoever forged it could write the log."""
         held = await self.registers.load(STATE)
-        return (read_state(held.content), held.version) if held else (LogState(), None)
+        if held is None:
+            return LogState(), None
+        content, signature = read_signed_state(held.content)
+        if not (await self.signer.verifier()).accepts(STATE_CONTEXT + content, signature):
+            raise InvariantBroken("The sequencer's state is not signed by the log's key.")
+        return read_state(content), held.version
 
     async def _save(self, state: LogState, version: str | None) -> bool:
-        return await self.registers.save(STATE, state_json(state), version)
+        content = state_json(state)
+        signature = await self.signer.sign(STATE_CONTEXT + content)
+        return await self.registers.save(STATE, signed_state(content, signature), version)
 
     async def _unlogged(self, page: FeedPage, state: LogState) -> list[LogEntry]:
         """The entries of a page that are not in the log yet, and notes of altered ones."""
+        index, reach = self.index, (state.edge.size, state.edge.root())
         found: dict[bytes, tuple[AuditRecord, LogEntry]] = {}
         for record in page.records:
             entry = entry_of(record, self.text_key)
             found.setdefault(entry.key, (record, entry))
-        logged = await self._logged([entry for _, entry in found.values()], state)
+        logged = await index.logged([entry for _, entry in found.values()], *reach)
         fresh: list[LogEntry] = []
         altered: list[LogEntry] = []
         for key, (record, entry) in found.items():
@@ -104,39 +111,14 @@ class AuditSequencer:
             elif standing[1] != entry.content:
                 logger.error("an audit event was altered", extra={"report": {"at": standing[0]}})
                 altered.append(altered_entry(record, standing[0], self.text_key))
-        known = await self._logged(altered, state)
+        known = await index.logged(altered, *reach)
         return [*fresh, *(entry for entry in altered if entry.key not in known)]
-
-    async def _logged(
-        self, entries: Sequence[LogEntry], state: LogState
-    ) -> dict[bytes, tuple[int, bytes]]:
-        """Index and bytes of those that the log has; the index is believed in nothing.
-
-        A false place would hide an event for ever: what it points to is read and proven.
-        """
-        names = sorted({bucket_name(entry.partition_key, entry.key) for entry in entries})
-        places: dict[bytes, Place] = {}
-        for content in await _together([_loading(self.registers, name) for name in names]):
-            places |= read_bucket(content)
-        size, root = state.edge.size, state.edge.root()
-        proofs, logged = LogProofs(self.files), dict[bytes, tuple[int, bytes]]()
-        for entry in entries:
-            place = places.get(entry.key)
-            if place is None:
-                continue
-            if place.index < size:
-                content, _ = await proofs.entry(place.index, size, root)
-                if is_entry_of(content, entry.partition_key, entry.event_id):
-                    logged[entry.key] = (place.index, content)
-                    continue
-            logger.error("the index of the audit log was false", extra={"report": vars(place)})
-        return logged
 
     async def _written(self, state: LogState) -> LogState:
         """Write what is pending: files, then the index; a run that died may have done so before."""
         written = write_pending(state, await self._last_entries(state))
-        await _together([_creating(self.files, *file) for file in written.files.items()])
-        await _together([self._filing(*bucket) for bucket in written.places.items()])
+        await together([_creating(self.files, *file) for file in written.files.items()])
+        await together([self._filing(*bucket) for bucket in written.places.items()])
         return written.state
 
     async def _last_entries(self, state: LogState) -> list[bytes]:
@@ -148,7 +130,7 @@ class AuditSequencer:
             raise InvariantBroken("The last entries of the audit log are missing.")
         return decode_bundle(content)
 
-    def _filing(self, name: str, places: dict[bytes, Place]) -> Callable[[], Awaitable[None]]:
+    def _filing(self, name: str, places: dict[bytes, Place]) -> Call[None]:
         async def file() -> None:
             for _ in range(BUCKET_TRIES_MAX):
                 held = await self.registers.load(name)
@@ -186,21 +168,13 @@ class AuditSequencer:
             raise InvariantBroken("Another audit log of this size was signed before.")
         ranges = [(0, size) for size in roots]
         names = sorted(tiles_for(ranges, now.size))
-        contents = await _together([_reading(self.files, name) for name in names])
+        contents = await together([_reading(self.files, name) for name in names])
         tiles = Tiles(now.size, dict(zip(names, contents, strict=True)))
         if any(tiles.root_of((0, size)) != root for size, root in roots.items()):
             raise InvariantBroken("The files of the audit log are not what was signed.")
 
 
-def _loading(registers: Registers, name: str) -> Callable[[], Awaitable[bytes]]:
-    async def load() -> bytes:
-        held = await registers.load(name)
-        return held.content if held else b""
-
-    return load
-
-
-def _reading(files: LogFiles, name: str) -> Callable[[], Awaitable[bytes]]:
+def _reading(files: LogFiles, name: str) -> Call[bytes]:
     async def read() -> bytes:
         content = await files.read(name)
         if content is None:
@@ -210,22 +184,5 @@ def _reading(files: LogFiles, name: str) -> Callable[[], Awaitable[bytes]]:
     return read
 
 
-def _creating(files: LogFiles, name: str, content: bytes) -> Callable[[], Awaitable[None]]:
+def _creating(files: LogFiles, name: str, content: bytes) -> Call[None]:
     return lambda: files.create(name, content)
-
-
-async def _together(calls: list[Callable[[], Awaitable[T]]]) -> list[T]:
-    """Make calls side by side; the first that failed is raised when all have ended."""
-    gate = asyncio.Semaphore(CALLS_AT_ONCE)
-
-    async def one(call: Callable[[], Awaitable[T]]) -> T:
-        async with gate:
-            return await call()
-
-    answers = await asyncio.gather(*(one(call) for call in calls), return_exceptions=True)
-    done: list[T] = []
-    for answer in answers:
-        if isinstance(answer, BaseException):
-            raise answer
-        done.append(answer)
-    return done

@@ -10,7 +10,7 @@ from shared.domain.audit_events import AuditEvent
 from shared.domain.batch_files import BatchRow, spreadsheet_safe
 from shared.domain.batch_plans import PlannedRow, is_accepted
 from shared.domain.batch_quotes import over_budget_row
-from shared.domain.entry_lines import entry_lines
+from shared.domain.entry_lines import booked_lines
 from shared.domain.identity import Caller
 from shared.domain.ids import CHUNK_ROWS, chunks_of
 from shared.domain.key_views import KeySetView, KeyView
@@ -159,14 +159,14 @@ class BatchResults:
 
 
 def _receipt_lines(entry: Document) -> list[ReceiptLine]:
-    """An entry as lines of the receipt: one for each attempt."""
+    """An entry as lines of the receipt: one for each attempt that cost something, and the last."""
     names = ("generation_id", "row", "item_id")
     shared = {name: entry[name] for name in names}
     return [
         ReceiptLine(
             **shared, **{name: value for name, value in vars(line).items() if name != "failure"}
         )
-        for line in entry_lines(entry)
+        for line in booked_lines(entry)
     ]
 
 

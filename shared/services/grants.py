@@ -161,14 +161,18 @@ class Grants:
         return ended
 
     async def _standing(self, partition: Partition, seed: tuple[str, ...]) -> Grant | None:
-        """What this key stood for before: in this period, or just before it began."""
+        """What this key stood for before: in this period, or just before it began.
+
+        A grant that is still under way there is barred: it would raise the limits once more.
+        """
         standing = await self.store.find(operation_id(partition, *seed))
         calendar = await self.calendars.of(partition.department_id)
-        age = self.clock.now().date() - calendar.start(partition.period)
+        now = self.clock.now()
+        age = now.date() - calendar.start(partition.period)
         if standing is not None or age >= IDEMPOTENCY_CARRY_OVER:
             return standing
         before = Partition(partition.department_id, calendar.previous(partition.period))
-        return await self.store.find(operation_id(before, *seed))
+        return await self.store.bar(operation_id(before, *seed), now.isoformat())
 
     async def _commit(self, caller: Caller, grant: Grant, correlation_id: str) -> None:
         events = [self._created_event(caller, grant, correlation_id)]

@@ -10,14 +10,13 @@ from shared.domain.ledger import Document
 from shared.domain.model_rules import ModelRules, read_model_rules
 from shared.domain.role_views import OrganisationRulesView
 from shared.domain.roles import MODEL_RULES_ID, model_rules_document
-from shared.errors import PolicyDenied
+from shared.errors import PolicyDenied, PreconditionFailed
 from shared.ports import Clock
 from shared.ports.directory import DirectoryStore
 from shared.services.directory_changes import (
     DirectoryChanges,
     Revision,
     actor_of,
-    check_expected,
 )
 
 ADMINS_ONLY = "Only administrators of the organisation see and change rules of models."
@@ -50,7 +49,8 @@ class OrganisationRules:
             raise
         document = await self.store.find(tenant_id, MODEL_RULES_ID)
         before, standing = _read(document)
-        check_expected(standing if document else None, expected)
+        if expected is not None and expected != standing:
+            raise PreconditionFailed("They were changed since you read them; read them again.")
         revision = Revision(
             document=model_rules_document(tenant_id),
             part="model_rules",

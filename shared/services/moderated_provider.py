@@ -65,6 +65,7 @@ class ModeratedProvider:
         except Invalid:
             return NotDelivered(Failure.INVALID_REQUEST, Billed.NOTHING, "prompt_not_judgeable")
         except Unavailable as failure:
+            logger.warning("a prompt could not be judged", extra={"report": failure.extra})
             return NotDelivered(
                 Failure.TRANSIENT,
                 Billed.NOTHING,
@@ -140,7 +141,7 @@ class ModeratedProvider:
             except Invalid:
                 return None
             except Unavailable as failure:
-                logger.warning("a picture could not be judged", extra={"attempt": attempt})
+                logger.warning("a picture could not be judged", extra={"report": failure.extra})
                 wait_s = pause_s if failure.retry_after_s is None else failure.retry_after_s
             if attempt < PICTURE_TRIES_MAX:
                 await asyncio.sleep(min(wait_s, PAUSE_S_MAX))

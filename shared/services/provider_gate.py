@@ -28,6 +28,9 @@ STORE_TIME_S = 2.0  # for an answer of the shared buckets; then the worker's own
 SILENT_FOR = timedelta(seconds=5)  # a store that did not answer is not asked again
 NEVER_WAIT_S = 3_600.0  # a limit that can never be met was configured so: look again in an hour
 MINUTE_S, DAY_S = 60, 86_400
+# A quarter of a minute's starts at once. The rows of a batch come in waves, as long as their calls:
+# with less at once they get a quarter of the limit, with more singles wait longer (bench fairness).
+BURST_SHARE = 4
 BUCKETS = "starts"  # the document of a provider, alone in its partition
 
 logger = logging.getLogger("eig.provider_gate")
@@ -44,14 +47,16 @@ class GateLimit:
 
     def quotas(self, model: str) -> tuple[tuple[Limit, int], ...]:
         """The buckets that one start takes a token of, each with what a provider allows."""
-        named = [("minute", self.starts_per_minute, MINUTE_S)]
+        found = [_per_minute("minute", self.starts_per_minute)]
         if self.starts_per_day is not None:
-            named.append(("day", self.starts_per_day, DAY_S))
+            found.append((Limit.strict("day", self.starts_per_day, DAY_S), self.starts_per_day))
         if model in self.model_starts_per_minute:
-            named.append((f"minute:{model}", self.model_starts_per_minute[model], MINUTE_S))
-        return tuple(
-            (Limit.strict(name, quota, period_s), quota) for name, quota, period_s in named
-        )
+            found.append(_per_minute(f"minute:{model}", self.model_starts_per_minute[model]))
+        return tuple(found)
+
+
+def _per_minute(name: str, quota: int) -> tuple[Limit, int]:
+    return Limit.strict(name, quota, MINUTE_S, BURST_SHARE), quota
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ class Users:
         limit: int,
     ) -> UserList:
         """A page of the people the caller may see; `search` are words of names and addresses."""
-        wanted = self._narrowed(caller, wanted)
+        wanted = await self._narrowed(caller, wanted)
         if search:
             keys = self.personal.search_keys(caller.tenant_id, search)
             wanted = replace(wanted, search_keys=keys)
@@ -88,8 +88,12 @@ class Users:
         shown = tuple(UserView.of(u, p) for u, p in zip(users, known, strict=True))
         return UserList(items=shown, continuation=page.continuation)
 
-    def _narrowed(self, caller: Caller, wanted: PeopleFilter) -> PeopleFilter:
+    async def _narrowed(self, caller: Caller, wanted: PeopleFilter) -> PeopleFilter:
         if caller.reach(Permission.USERS_READ) == Reach.ORGANISATION:
+            if wanted.department_id is not None:
+                name = department_document_id(wanted.department_id)
+                if await self.people.store.find(caller.tenant_id, name) is None:
+                    raise NotFound(NO_DEPARTMENT)
             return wanted
         require_reach(caller, Permission.USERS_READ, Reach.DEPARTMENT, "Only managers list people.")
         if wanted.department_id not in (None, caller.department_id):
@@ -266,7 +270,7 @@ class Users:
             document = await self.people.store.find(caller.tenant_id, name)
         if document is None or read_department(document).closed:
             fault = FieldFault("/department", "name one that is there and open")
-            raise Invalid(NO_DEPARTMENT, faults=[fault])
+            raise NotFound(NO_DEPARTMENT, faults=[fault])
 
     async def _check_cost_centre(self, order: UserOrder) -> None:
         if order.cost_centre_id is None:

@@ -48,7 +48,7 @@ def witnessing() -> Witnessing:
     if not _is_witness_alone:
         return services()
     if _witness is None:
-        from shared.settings import load_witness_settings
+        from shared.witness_settings import load_witness_settings
 
         _witness = Witnessing(load_witness_settings())
     return _witness

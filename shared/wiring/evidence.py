@@ -69,6 +69,7 @@ class Evidencing(Bookkeeping, Witnessing):
             ledger=self.ledger,
             clock=self.clock,
             tenant_id=self.settings.token_tenant_id,
+            text_key=self._text_key,
         )
 
     @cached_property

@@ -90,7 +90,7 @@ class Identifying(Bookkeeping):
             issuer=s.token_issuer,
             tenant_id=s.token_tenant_id,
             client_id=s.sign_in_client_id,
-            client_secret=s.sign_in_client_secret,
+            client_secret=self.secret(s.sign_in_client_secret) if s.sign_in_client_secret else None,
             redirect_uri=f"{s.public_origin}/api/v1/auth/callback",
         )
         sign_in = EntraSignIn(client, self.issuer_keys[s.token_issuer], self.clock)

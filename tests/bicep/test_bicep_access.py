@@ -31,6 +31,7 @@ GRANTS = {
     ("auditors", "eig-audit-reader", "audit"),
     ("app", "eig-ledger", "ledger"),
     ("app", "eig-ledger", "keys"),
+    ("app", "eig-ledger", "sessions"),
     ("app", "eig-ledger", "limits"),
     ("app", "eig-directory", "directory"),
 }

@@ -50,6 +50,8 @@ LEFT_OUT = {  # settings that Azure does not get, each with the reason
     "EIG_MAIL_FOLDER": LOCAL,
     "EIG_WEBHOOK_ALLOWED_HOSTS": LOCAL,
     "EIG_TOKEN_SCOPE": DEFAULT,
+    "EIG_TOKEN_APP_ROLE": DEFAULT,
+    "EIG_SESSION_IDLE_S": DEFAULT,
     "EIG_AZURE_OPENAI_TOKEN_SCOPE": DEFAULT,
     "EIG_AZURE_OPENAI_CONCURRENT_MAX": DEFAULT,
     "EIG_AZURE_OPENAI_TIMEOUT_S": DEFAULT,
@@ -89,7 +91,7 @@ LEFT_OUT = {  # settings that Azure does not get, each with the reason
     "EIG_LANGUAGE_CONCURRENT_MAX": DEFAULT,
     "EIG_LANGUAGE_CALLS_PER_MINUTE": DEFAULT,
     "EIG_MODEL_STARTS_PER_MINUTE": "deployments with a quota of their own are set by hand",
-    "EIG_PROVIDER_OPEN_S": DEFAULT,
+    "EIG_PROVIDER_OPEN_MS": DEFAULT,
     "EIG_RATE_FREE_IMAGES_PER_HOUR": DEFAULT,
     "EIG_RATE_STANDARD_IMAGES_PER_HOUR": DEFAULT,
     "EIG_RATE_BURST_PERCENT": DEFAULT,
@@ -192,7 +194,9 @@ def test_database_has_the_containers_that_the_code_names(stage: str) -> None:
     assert found == {each["id"]: [each["partition_key"]] for each in RESOURCES["containers"]}
     assert settings_of(stage)["EIG_COSMOS_DATABASE"] == RESOURCES["database"]
     for each in containers:
-        assert "defaultTtl" not in each.properties["resource"]
+        # Only sessions may be dropped by the store; -1: those documents that say when.
+        resource = each.properties["resource"]
+        assert resource.get("defaultTtl") == (-1 if each.body["name"] == "sessions" else None)
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -224,6 +228,7 @@ BY_MODULE = {
     "cosmos_audit_feed": "audit",
     "cosmos_directory": "directory",
     "cosmos_data_keys": "keys",
+    "cosmos_sessions": "sessions",
 }
 IN_LISTS = {"images": "images/[]/sha256"}  # a list is searched for a member's field
 NAMED_AT_RUN_TIME = {"status", "provider", "user_key", "batch_id"}  # the filters of a listing

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from shared.errors import InvariantBroken
-from shared.settings import load_settings, load_witness_settings
+from shared.settings import load_settings
+from shared.witness_settings import load_witness_settings
 from tests.bicep.deployments import Deployment
 from tests.bicep.estates import BICEP, VARIABLES, estate
 from tests.bicep.evaluation import evaluate, parameters_of

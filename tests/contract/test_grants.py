@@ -12,6 +12,7 @@ from shared.errors import (
     BudgetExceeded,
     IdempotencyKeyReused,
     PeriodNotOpen,
+    Unavailable,
 )
 from tests import builders
 from tests.contract import overage_bench
@@ -237,3 +238,23 @@ async def test_each_change_leaves_one_event(bench: OverageBench) -> None:
     await bench.end(grant)
     for action in ("grant.increase", "adjustment.booked", "grant.ended"):
         assert await bench.money.read(f"e:{grant.grant_id}:{action}") is not None
+
+
+async def test_grant_that_is_barred_is_not_made_and_is_no_grant(bench: OverageBench) -> None:
+    await bench.money.open()
+    grant = bench.grant_of()
+    assert await bench.grants.bar(grant.grant_id, builders.CREATED_AT) is None
+    assert await bench.grants.bar(grant.grant_id, builders.CREATED_AT) is None
+    with pytest.raises(Unavailable):
+        await bench.grant(grant)
+    assert await bench.grants.find(grant.grant_id) is None
+    assert await bench.grants.grants(bench.money.partition, active=False) == []
+    assert (await bench.budget()).granted_micros == 0
+
+
+async def test_grant_that_was_made_before_it_is_barred_stands(bench: OverageBench) -> None:
+    await bench.money.open()
+    grant = bench.grant_of()
+    await bench.grant(grant)
+    found = await bench.grants.bar(grant.grant_id, builders.CREATED_AT)
+    assert found is not None and found.grant_id == grant.grant_id

@@ -103,6 +103,8 @@ async def test_hold_is_unapplied_until_the_same_revision_is_noted(
     await records.hold_applied(second)
     assert await records.unapplied_holds(department(name)) == []
     assert await records.hold(name.image_id) == second
+    assert await records.holds(department(name), "") == [second]
+    assert await records.holds(department(name), name.image_id) == []
 
 
 async def test_second_writer_of_a_revision_loses_and_a_repeated_one_wins(

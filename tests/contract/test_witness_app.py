@@ -26,7 +26,7 @@ from shared.domain.signed_notes import read_note, read_verifier
 from shared.errors import InvariantBroken
 from shared.services.audit_sequencer import AuditSequencer
 from shared.services.audit_witness import WITNESSED, cosigned_note
-from shared.settings import load_witness_settings
+from shared.witness_settings import load_witness_settings
 from tests.contract import blob_account
 from tests.fakes.audit_log_files import FakeLogStores
 from tests.proofs.audit_log_world import LOG_KEY, TEXT_KEY, records

@@ -154,7 +154,9 @@ async def until(
 def prompt(text: str = "a lighthouse at dawn", scenario: str | None = None) -> str:
     """A prompt nobody has used; with a scenario, the simulated provider misbehaves for it."""
     tag = f" [[scenario:{scenario}]]" if scenario else ""
-    return f"{text} {uuid4().hex}{tag}"
+    # Letters alone: the privacy screen takes some runs of digits for the number of a card.
+    unique = uuid4().hex.translate(str.maketrans("0123456789", "ghijklmnop"))
+    return f"{text} {unique}{tag}"
 
 
 def order(model: str = "gpt-image-2", scenario: str | None = None, **fields: Any) -> Json:

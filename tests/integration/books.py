@@ -44,6 +44,10 @@ ALSO_ALLOWED = (
     "override.",
     "privacy",
     "provider_batch.",
+    "provider.opened.",
+    "provider.closed.",
+    "rate_limit.denied.",
+    "routing",
     "reconciliation.",
     "session.",
     "rehydration.",
@@ -224,6 +228,7 @@ def check_holds(partition: Partition) -> None:
         record = partition.generations[entry["generation_id"]]
         assert record["status"] == entry["status"]
         assert record["cost"]["amount_micros"] == entry["amount_micros"] <= entry["held_micros"]
+        assert entry["amount_micros"] == sum(line["amount_micros"] for line in entry["lines"])
         assert record["cost"]["usd_micros"] == entry["usd_micros"]
         assert len(record["images"]) == entry["images"]
     for operation_id, hold in partition.holds.items():
@@ -258,13 +263,16 @@ def check_invoice(partitions: dict[str, Partition], lines: list[Json]) -> None:
         for entry in partition.resolutions:
             entries[prompt_sha256(partition.generations[entry["generation_id"]])] = entry
             entries[entry["generation_id"]] = entry
-            if entry["job_id"]:
-                entries[entry["job_id"]] = entry
+            for line in entry["lines"]:  # a fallback leaves jobs at several providers
+                if line["job_id"]:
+                    entries[line["job_id"]] = entry
     billed: Counter[str] = Counter()
+    by_provider: Counter[tuple[str, str]] = Counter()
     for line in lines:
         found = entries.get(reference_of(line)) or entries.get(line["prompt_sha256"])
         if found is not None:
             billed[found["generation_id"]] += line["usd_micros"]
+            by_provider[found["generation_id"], line["provider"]] += line["usd_micros"]
         else:
             assert line["prompt_sha256"] in unresolved, f"no entry for {line}"
     for entry in entries.values():
@@ -272,6 +280,10 @@ def check_invoice(partitions: dict[str, Partition], lines: list[Json]) -> None:
             assert billed[entry["generation_id"]] <= entry["usd_micros"], entry
         else:
             assert billed[entry["generation_id"]] == entry["usd_micros"], entry
+            for provider in entry["providers"]:
+                own = [line for line in entry["lines"] if line["provider"] == provider]
+                booked = sum(line["usd_micros"] for line in own)
+                assert by_provider[entry["generation_id"], provider] == booked, entry
 
 
 def prompt_sha256(record: Json) -> str:

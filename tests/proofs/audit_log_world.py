@@ -16,7 +16,7 @@ from shared.domain.log_tiles import (
     is_file_name,
 )
 from shared.domain.merkle import leaf_hash, root_from_leaves
-from shared.domain.sequencing import read_state
+from shared.domain.sequencing import read_signed_state, read_state
 from shared.domain.signed_notes import Checkpoint, read_checkpoint, read_note
 from shared.ports.audit_log import FeedPage
 from shared.services.audit_sequencer import STATE, AuditSequencer
@@ -115,7 +115,7 @@ def _check_files(stores: FakeLogStores, wanted: list[bytes]) -> None:
     for name, content in derived.items():
         assert stores.contents[name] == content, name
     assert all(is_file_name(name) for name in stores.contents)
-    state = read_state(stores.values[STATE][1])
+    state = read_state(read_signed_state(stores.values[STATE][1])[0])
     assert state.pending is None and state.edge.size == len(wanted)
 
 

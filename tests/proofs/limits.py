@@ -14,7 +14,7 @@ from shared.domain.freezes import (
     read_freeze,
     targets_of_models,
 )
-from shared.domain.ids import Partition
+from shared.domain.ids import Partition, operation_of
 from shared.errors import InvariantBroken
 from tests.builders import TENANT
 from tests.fakes.cosmos_container import FakeContainer, Item
@@ -235,6 +235,14 @@ def _raises_of(document: Item, partition: Mapping[str, Item]) -> list[tuple[Item
             each["amount_micros"]
             for each in partition.values()
             if each["type"] == "resolution" and each["operation_id"] == document["operation_id"]
+        )
+        spent += sum(
+            each["amount_micros"]
+            for each in partition.values()
+            if each["type"] == "adjustment"
+            and each["amount_micros"] < 0
+            and each["refers_to"]
+            and operation_of(each["refers_to"]) == document["operation_id"]
         )
         return [(scope, document["remaining_micros"] + spent) for scope in document["raised"]]
     return []

@@ -114,8 +114,17 @@ class SessionMachine(RuleBasedStateMachine):
 
     @rule(target=jars, person=st.sampled_from(PEOPLE))
     def sign_in(self, person: str) -> Jar:
+        return self.sign_in_quietly(person)
+
+    def sign_in_quietly(self, person: str) -> Jar:
+        """A new device of a person, of which no rule needs to know."""
         self.devices += 1
         return self._start(person, device(self.devices), None)
+
+    @rule(person=st.sampled_from(PEOPLE))
+    def sign_in_on_too_many_devices(self, person: str) -> None:
+        for _ in range(POLICY.sessions_max + 1):
+            self.sign_in_quietly(person)
 
     @rule(target=jars, jar=jars)
     def step_up(self, jar: Jar) -> Jar:
@@ -146,6 +155,14 @@ class SessionMachine(RuleBasedStateMachine):
             family.is_dead = True
             return jar
         return self._kept(jar, opened[0], before)
+
+    @rule(target=jars, jar=consumes(jars), hours=st.sampled_from((1, 6, 11, 12)))
+    def work_on(self, jar: Jar, hours: int) -> Jar:
+        """A person at work, who never pauses for long."""
+        for _ in range(hours * 3):
+            self.clock.advance(1_200)
+            jar = self._presented(jar, False)
+        return jar
 
     @rule(jar=jars)
     def sign_out(self, jar: Jar) -> None:
@@ -179,11 +196,39 @@ class SessionMachine(RuleBasedStateMachine):
             ),
         )
 
+    @rule(
+        target=jars,
+        person=st.sampled_from(PEOPLE),
+        has_device=st.booleans(),
+        has_agent=st.booleans(),
+        delay_s=st.sampled_from((0, 10, 29, 31)),
+    )
+    def race_the_owner(self, person: str, has_device: bool, has_agent: bool, delay_s: int) -> Jar:
+        """A copy is taken, the owner's secret is replaced, and the copy is shown soon after."""
+        jar = self.sign_in_quietly(person)
+        own = jar.device
+        thief = replace(
+            jar,
+            device=replace(
+                own,
+                secret_sha256=own.secret_sha256 if has_device else "thief",
+                agent_sha256=own.agent_sha256 if has_agent else "thief",
+            ),
+        )
+        self.clock.advance(31)
+        kept = self._presented(jar, True)
+        self.clock.advance(delay_s)
+        self._presented(thief, False)
+        return kept
+
     # --- what administrators, networks and clocks do ------------------------------------------
 
     @rule(person=st.sampled_from(PEOPLE))
     def end_all_sessions(self, person: str) -> None:
-        self._run(self.sessions.revoke_all(TENANT, person, "c-1", actor=("t.admin", "OrgAdmin")))
+        standing = len(self._person(person).sessions)
+        admin = ("t.admin", "OrgAdmin")
+        ended = self._run(self.sessions.revoke_all(TENANT, person, "c-1", actor=admin))
+        assert ended == standing
         for family in self.families:
             family.is_dead |= family.person == person
 
@@ -293,6 +338,7 @@ class SessionMachine(RuleBasedStateMachine):
         if jar.token == family.tokens[-1]:
             family.used_at = self.clock.now()
         if opened.token and opened.token.text() != family.tokens[-1]:
+            assert self.clock.now() - family.rotated_at >= GRACE, "a secret lived too short"
             self._give(opened.token.text())
             family.tokens.append(opened.token.text())
             family.rotated_at = self.clock.now()

@@ -14,7 +14,7 @@ from shared.services import audit_deletions
 from shared.services.audit_deletions import AuditDeletions, DeletionReport, deletions_partition
 from tests.fakes.audit_log_files import FakeLogStores
 from tests.fakes.clock import FakeClock
-from tests.proofs.audit_log_world import LOG_KEY, records, sequencer
+from tests.proofs.audit_log_world import LOG_KEY, TEXT_KEY, check_derived, records, sequencer
 
 TENANT = "tenant-1"
 
@@ -40,6 +40,7 @@ def check(stores: FakeLogStores, outbox: Outbox) -> AuditDeletions:
         ledger=outbox,  # type: ignore[arg-type]
         clock=FakeClock(),
         tenant_id=TENANT,
+        text_key=TEXT_KEY,
     )
 
 
@@ -53,12 +54,12 @@ async def test_a_log_whose_events_all_stand_has_nothing_to_tell() -> None:
     for size in (0, 1, 256, 600):
         outbox = Outbox()
         report = await check(await grown(size), outbox).run()
-        assert report == DeletionReport(size, 0, whole=True)
+        assert report == DeletionReport(size, 0, 0, whole=True)
         assert outbox.noted == {}
 
 
 async def test_an_empty_store_has_no_log_to_compare() -> None:
-    assert await check(FakeLogStores(), Outbox()).run() == DeletionReport(0, 0, whole=True)
+    assert await check(FakeLogStores(), Outbox()).run() == DeletionReport(0, 0, 0, whole=True)
 
 
 async def test_deleted_events_are_noted_once_and_alerted_in_every_round(
@@ -129,9 +130,44 @@ async def test_of_two_checks_at_once_one_gives_way() -> None:
     async def around(call: str, work: object) -> object:
         if call.startswith("save"):
             version, _ = stores.values.get(audit_deletions.CURSOR, (0, b""))
-            stores.values[audit_deletions.CURSOR] = (version + 1, b'{"bundle": 0}')
+            stores.values[audit_deletions.CURSOR] = (version + 1, b"{}")
         return work()  # type: ignore[operator]
 
     stores.around = around
     with pytest.raises(Unavailable):
         await slow.run()
+
+
+async def test_events_that_never_got_into_the_log_are_noted_a_night_later() -> None:
+    """Somebody with the log's key moved the sequencer's position on."""
+    stores, outbox = await grown(300), Outbox()
+    skipped, late = records(300, 302), records(302, 303)
+    stores.records += skipped
+    assert (await check(stores, outbox).run()).unlogged == 0  # they may be new
+    assert outbox.noted == {}
+    stores.records += late
+    report = await check(stores, outbox).run()
+    assert (report.unlogged, report.missing) == (2, 0)
+    noted = {event.details["event"]: event.action for event in outbox.noted.values()}
+    assert noted == {each.document_id: audit_deletions.UNLOGGED for each in skipped}
+
+
+async def test_new_events_are_no_longer_suspected_once_they_are_logged() -> None:
+    stores, outbox = await grown(300), Outbox()
+    stores.records += records(300, 302)
+    await check(stores, outbox).run()
+    await sequencer(stores).run()
+    check_derived(stores)
+    for _ in range(2):
+        assert (await check(stores, outbox).run()).unlogged == 0
+    assert outbox.noted == {}
+
+
+async def test_the_feed_is_read_in_parts_and_from_its_start_again() -> None:
+    stores, outbox = await grown(100), Outbox()
+    stores.page_records = 30
+    stores.records += records(100, 101)
+    with patch.object(audit_deletions, "PAGES_PER_RUN_MAX", 2):
+        for _ in range(2):
+            assert (await check(stores, outbox).run()).unlogged == 0
+        assert (await check(stores, outbox).run()).unlogged == 1

@@ -7,7 +7,14 @@ import pytest
 
 from shared.domain.audit_entries import AuditRecord, as_logged, entry_of
 from shared.domain.log_index import MARK_BYTES, Place, bucket_name, read_bucket, with_places
-from shared.domain.sequencing import LogState, read_state, state_json
+from shared.domain.sequencing import (
+    LogState,
+    Pending,
+    read_signed_state,
+    read_state,
+    signed_state,
+    state_json,
+)
 from shared.domain.signed_notes import Checkpoint, read_checkpoint, read_note
 from shared.errors import InvariantBroken
 from shared.services.audit_sequencer import STATE
@@ -136,7 +143,7 @@ async def test_it_stops_when_the_last_entries_are_missing() -> None:
 
 async def test_state_reads_back_and_another_version_is_refused() -> None:
     stores = await grown(300)
-    content = stores.values[STATE][1]
+    content, _ = read_signed_state(stores.values[STATE][1])
     assert state_json(read_state(content)) == content
     other = json.dumps({**json.loads(content), "version": 2}).encode()
     with pytest.raises(InvariantBroken):
@@ -261,3 +268,37 @@ async def test_the_log_is_derived_again_with_the_same_key_of_texts_and_with_no_o
     with pytest.raises(InvariantBroken):
         await changed.run()
     assert newest(stores).size == 311
+
+
+async def test_a_state_that_somebody_else_wrote_is_refused() -> None:
+    """Whoever reaches the storage account alone can bring nothing into the log, nor skip any."""
+    stores = await grown(5)
+    version, genuine = stores.values[STATE]
+    content, signature = read_signed_state(genuine)
+    state = read_state(content)
+    forged_entry = replace(entry_of(records(5, 6)[0], TEXT_KEY), content=b'{"forged":true}')
+    forgeries = (
+        replace(state, position="7"),
+        replace(state, pending=Pending((forged_entry,), state.position)),
+        LogState(),
+    )
+    stores.records += records(5, 9)
+    for forged in forgeries:
+        for signed in (
+            signed_state(state_json(forged), signature),
+            state_json(forged),
+            b"nonsense",
+            b"[]",
+            signed_state(
+                state_json(forged), await FakeNoteSigner(ORIGIN, seed=9).sign(state_json(forged))
+            ),
+            # A signature of the log's key, over something else.
+            signed_state(state_json(forged), await LOG_KEY.sign(state_json(forged))),
+        ):
+            stores.values[STATE] = (version, signed)
+            with pytest.raises(InvariantBroken):
+                await sequencer(stores).run()
+    assert max(stores.notes) == 5
+    stores.values[STATE] = (version, genuine)
+    assert await sequencer(stores).run() == 4
+    check_derived(stores)

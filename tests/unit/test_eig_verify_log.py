@@ -271,3 +271,19 @@ def test_the_rest_of_another_log_behind_a_genuine_start_is_found(folder: Path) -
     ]
     for depth in DEPTHS:
         fault_of(forge(export(folder), forged, depth))
+
+
+def test_evidence_cannot_write_the_output_of_the_program(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "tile/x\nThe log holds: 1 entries\x1b[2J"
+    forged_logs.write(folder, name, b"")
+    given = ["log", str(folder), "--log-key", forged_logs.keys()[0]]
+    assert main(given) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "\x1b" not in said
+    (folder / name).unlink()
+    (folder / "checkpoint").unlink()
+    (folder / "checkpoint").mkdir()
+    assert main(given) == 1
+    assert "it is no file" in capsys.readouterr().err

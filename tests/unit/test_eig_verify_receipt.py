@@ -359,3 +359,19 @@ def test_marks_are_the_hash_that_an_outsider_computes() -> None:
     for changes in ({"actor": "x"}, {"actor_role": "x"}, {"occurred_at": "x"}, {"outcome": "x"}):
         assert event_mark(HOME, replace(APPROVALS[0], **changes)) != mark  # type: ignore[arg-type]
     assert event_mark(ELSEWHERE, APPROVALS[0]) != mark
+
+
+async def test_a_prompt_that_the_log_does_not_bind_is_refused() -> None:
+    resolution = resolution_for(WORK, builders.report(WORK), builders.CLOSED_AT)
+    shown = Shown([], logged(resolution.event.as_json()))
+    shown.record = resolution.record
+    await shown.ready()
+    document = await shown.receipt()
+    assert document["prompt"] is None
+    check(document)
+    for commitment in (None, "ab" * 32):
+        said = {"algorithm": "hmac-sha256", "commitment": commitment, "salt": SALT}
+        with pytest.raises(Fault):
+            check({**document, "prompt": said})
+    with pytest.raises(Fault, match="binds no prompt"):
+        check(document, prompt={"prompt": "x"})

@@ -1,15 +1,19 @@
 """A grant that is sent again: the first answer, whatever has changed meanwhile."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from shared.domain.audit_events import AuditEvent
 from shared.domain.budget_policies import BudgetPolicy
-from shared.domain.budgets import Scope
-from shared.errors import Conflict, IdempotencyKeyReused, Invalid
+from shared.domain.budgets import Budget, Scope
+from shared.domain.grants import Grant
+from shared.errors import Conflict, IdempotencyKeyReused, Invalid, Unavailable
 from shared.services.grants import GrantOrder
 from tests import builders
+from tests.fakes.grants import FakeGrants
 from tests.unit.waiting_bench import ADMIN, DEPARTMENT, MANAGER, WaitingBench
 
 MIDNIGHT = datetime(2026, 12, 1, tzinfo=UTC)
@@ -36,6 +40,34 @@ async def test_override_repeated_after_the_end_of_its_period_is_given_once() -> 
     assert len(bench.documents(lambda d: d["type"] == "adjustment")) == 1
     assert await bench.ledger.budget(DECEMBER, DEPARTMENT) is None
     assert (await bench.budget()).granted_micros == AMOUNT + AMOUNT // 10
+
+
+async def test_override_under_way_at_the_end_of_its_period_is_given_once() -> None:
+    bench = WaitingBench()
+    bench.clock.set(MIDNIGHT - timedelta(seconds=1))
+    repeated: list[str] = []
+
+    class Slow(FakeGrants):
+        """Commits only after the period has ended and somebody has sent it again."""
+
+        async def grant(
+            self, grant: Grant, events: Sequence[AuditEvent]
+        ) -> tuple[Budget, ...] | None:
+            bench.clock.set(MIDNIGHT + timedelta(seconds=5))
+            repeated.append(await send(bench, OVERRIDE))
+            return await super().grant(grant, events)
+
+    await bench.open()
+    slow = replace(bench.grants, store=Slow(bench.connection))
+    with pytest.raises(Unavailable):
+        await slow.create(ADMIN, OVERRIDE, key="key-1", correlation_id="c-1")
+    assert repeated[0].startswith("202612-")
+    assert (await bench.budget()).granted_micros == 0
+    assert (await bench.budget(DECEMBER)).granted_micros == AMOUNT + AMOUNT // 10
+    assert await send(bench, OVERRIDE) == repeated[0]
+    assert len(bench.documents(lambda d: d["type"] == "adjustment")) == 1
+    listed = await bench.grants.list(ADMIN, "marketing", active=False)
+    assert [each.id for each in listed.items] == repeated
 
 
 async def test_other_key_and_no_key_are_grants_of_the_new_period() -> None:

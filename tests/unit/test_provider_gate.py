@@ -51,10 +51,10 @@ async def enter(
 
 async def test_enter_admits_what_a_strict_minute_allows_and_tells_the_wait() -> None:
     gate, clock = alone(100, 60)
-    assert [await enter(gate) for _ in range(4)] == [None] * 4
+    assert [await enter(gate) for _ in range(16)] == [None] * 16
     wait = await enter(gate)
     assert wait is not None
-    assert wait.seconds == pytest.approx(60 / 57, abs=1e-5)
+    assert wait.seconds == pytest.approx(60 / 45, abs=1e-5)
     assert wait.reason == "provider_limit"
     clock.advance(wait.seconds)
     assert await enter(gate) is None
@@ -74,23 +74,24 @@ async def test_enter_in_any_minute_is_never_more_than_the_limit(starts: int) -> 
         elapsed_s += step_s
     for first in admitted:
         assert sum(first <= each < first + 60 for each in admitted) <= starts
-    assert len(admitted) >= 0.95 * 3 * starts
+    assert len(admitted) >= 0.75 * 3 * starts
 
 
 async def test_workers_share_one_limit() -> None:
     gates = Gates(GateLimit(100, 60))
     workers = [gates.worker() for _ in range(3)]
-    answers = await asyncio.gather(*(enter(each) for each in workers * 4))
-    assert answers.count(None) == 4
+    answers = await asyncio.gather(*(enter(each) for each in workers * 10))
+    assert answers.count(None) == 16
 
 
 async def test_day_and_deployment_have_limits_of_their_own() -> None:
-    limit = GateLimit(100, 6_000, starts_per_day=20, model_starts_per_minute={"slow": 4})
+    limit = GateLimit(100, 6_000, starts_per_day=40, model_starts_per_minute={"slow": 3})
     gate = Gates(limit).worker()
     assert await enter(gate, model="slow") is None
     slow = await enter(gate, model="slow")
     assert slow is not None
-    assert slow.seconds == pytest.approx(15.0)
+    assert slow.seconds == pytest.approx(20.0)
+    assert await enter(gate, model="fast") is None
     assert await enter(gate, model="fast") is None
     day = await enter(gate, model="fast")
     assert day is not None
@@ -98,7 +99,7 @@ async def test_day_and_deployment_have_limits_of_their_own() -> None:
 
 
 async def test_single_request_goes_before_the_rows_of_another_department() -> None:
-    gates = Gates(GateLimit(100, 4))
+    gates = Gates(GateLimit(100, 3))
     rows, single = gates.worker(), gates.worker()
     assert await enter(rows, BATCH, "marketing") is None
     for _ in range(5):
@@ -113,10 +114,10 @@ async def test_single_request_goes_before_the_rows_of_another_department() -> No
 def test_limits_hold_in_each_worker_while_the_store_is_silent() -> None:
     async def scenario() -> int:
         gate = Gates(GateLimit(100, 60), silent=True).worker()
-        return [await enter(gate) for _ in range(10)].count(None)
+        return [await enter(gate) for _ in range(20)].count(None)
 
     loop = VirtualLoop()  # type: ignore[abstract]  # what it lacks, the gate does not use
-    assert loop.run(scenario()) == 4
+    assert loop.run(scenario()) == 16
 
 
 def test_enter_with_all_slots_taken_says_when_to_come_back() -> None:
@@ -140,7 +141,7 @@ async def test_leave_lets_the_next_one_in() -> None:
 
 
 async def test_start_that_is_refused_keeps_no_slot() -> None:
-    gate, clock = alone(1, 4)
+    gate, clock = alone(1, 3)
     await enter(gate)
     await gate.leave("p", WORKED)
     assert await enter(gate) is not None

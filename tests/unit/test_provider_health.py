@@ -19,7 +19,7 @@ from shared.domain.provider_health import (
     CONSECUTIVE_MAX,
     HELD_US_MAX,
     LATENCIES_KEPT,
-    OPEN_US_MAX,
+    OPEN_FACTOR_MAX,
     PROBE_LOOK_US,
     PROBE_US_MAX,
     US_PER_S,
@@ -36,6 +36,7 @@ from shared.domain.provider_health import (
 
 NOW_US = 1_796_000_000 * US_PER_S
 OPEN_US = 30 * US_PER_S
+OPEN_US_MAX = OPEN_FACTOR_MAX * OPEN_US
 CLOSED = Breaker("p", 1)
 WORKED = Delivered((), None)
 

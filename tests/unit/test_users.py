@@ -97,11 +97,11 @@ async def test_manager_changes_people_of_the_own_department_alone(world: World) 
     for number in (3, 4):
         with pytest.raises(PolicyDenied):
             await world.users.set_status(manager, object_id(number), "disabled", "x", "c")
-    with pytest.raises(Invalid):
+    with pytest.raises(NotFound):
         await world.users.create(manager, object_id(5), order("design"), "c")
     view = await world.users.create(manager, object_id(6), order(), "c")
     assert view.department_id == "marketing"
-    with pytest.raises(Invalid):  # nor is anybody pushed into another department
+    with pytest.raises(NotFound):  # nor is anybody pushed into another department
         await world.users.replace(
             manager, object_id(6), order("design"), expected=1, correlation_id="c"
         )
@@ -256,7 +256,7 @@ async def test_pipeline_has_no_administrators_role(world: World) -> None:
 async def test_closed_department_takes_nobody(world: World) -> None:
     admin = await world.entered(1, "OrgAdmin")
     await world.departments.close(admin, "design", expected=1, correlation_id="c")
-    with pytest.raises(Invalid):
+    with pytest.raises(NotFound):
         await world.users.create(admin, object_id(2), order("design"), "c")
     with pytest.raises(Conflict):  # also when it was closed after somebody looked
         await world.enter(2, department="design")

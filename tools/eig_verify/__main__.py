@@ -36,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
             _log(parsed, log, witness) if parsed.what == "log" else _receipt(parsed, log, witness)
         )
     except Fault as fault:
-        sys.stderr.write(f"FAULT at {fault}\n")
+        sys.stderr.write(f"FAULT at {_plain(str(fault))}\n")
         return EXIT_FAULT
     except (OSError, ValueError, RecursionError) as problem:
         sys.stderr.write(f"not checked: {problem}\n")
@@ -89,7 +89,12 @@ def _receipt(parsed: argparse.Namespace, log: Key, witness: Key | None) -> str:
         f"The receipt of {found.generation_id} holds: {found.events} events in a log of"
         f" {found.checkpoint.size}, {found.images} pictures, {len(parsed.image)} of them compared."
     )
-    return "\n".join([said, *(f"UNVERIFIED {each}" for each in found.unverified)])
+    return "\n".join([said, *(f"UNVERIFIED {_plain(each)}" for each in found.unverified)])
+
+
+def _plain(text: str) -> str:
+    """On one line, without control characters: evidence must not write our output."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 if __name__ == "__main__":

@@ -130,6 +130,8 @@ def _hashes(folder: Path, name: str, width: int) -> list[bytes]:
 def _read(folder: Path, name: str) -> bytes:
     path = folder / name
     try:
+        if path.exists() and not path.is_file():
+            raise Fault(name, "it is no file")
         if path.stat().st_size > FILE_BYTES_MAX:
             raise Fault(name, "it is larger than any file of a log")
         return path.read_bytes()

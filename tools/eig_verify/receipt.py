@@ -229,7 +229,8 @@ def _require_prompt(receipt: Json, closed: Json, prompt: Json | None) -> list[st
         if prompt is not None:
             raise Fault("receipt, prompt", "this receipt binds no prompt")
         return []
-    if not isinstance(bound, dict) or not same(bound.get("commitment"), commitment):
+    is_said = isinstance(bound, dict) and isinstance(commitment, str)
+    if not is_said or not same(bound.get("commitment"), commitment):
         raise Fault("receipt, prompt", "the log says something else")
     if field(bound, "algorithm", "receipt, prompt") != COMMITTED_BY:
         raise Fault("receipt, prompt", "its algorithm is another")

@@ -1,0 +1,52 @@
+"""Which events the log has: looked up in the index, and believed only after reading the entry."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shared.domain.audit_entries import LogEntry, is_entry_of
+from shared.domain.log_index import Place, bucket_name, read_bucket
+from shared.ports.audit_log import LogFiles, Registers
+from shared.services.log_proofs import LogProofs
+from shared.services.side_by_side import Call, together
+
+logger = logging.getLogger("eig.audit_log_index")
+
+
+@dataclass(frozen=True)
+class LogIndex:
+    """The index of one log, and the files that it points into."""
+
+    registers: Registers
+    files: LogFiles
+
+    async def logged(
+        self, entries: Sequence[LogEntry], size: int, root: bytes
+    ) -> dict[bytes, tuple[int, bytes]]:
+        """Index and bytes of those that the log of this size and root has, by their keys.
+
+        A false place would hide an event for ever: what it points to is read and proven.
+        """
+        names = sorted({bucket_name(entry.partition_key, entry.key) for entry in entries})
+        places: dict[bytes, Place] = {}
+        for content in await together([self._bucket(name) for name in names]):
+            places |= read_bucket(content)
+        proofs, logged = LogProofs(self.files), dict[bytes, tuple[int, bytes]]()
+        for entry in entries:
+            place = places.get(entry.key)
+            if place is None:
+                continue
+            if place.index < size:
+                content, _ = await proofs.entry(place.index, size, root)
+                if is_entry_of(content, entry.partition_key, entry.event_id):
+                    logged[entry.key] = (place.index, content)
+                    continue
+            logger.error("the index of the audit log was false", extra={"report": place.index})
+        return logged
+
+    def _bucket(self, name: str) -> Call[bytes]:
+        async def load() -> bytes:
+            held = await self.registers.load(name)
+            return held.content if held else b""
+
+        return load
