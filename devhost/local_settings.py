@@ -128,6 +128,7 @@ def _provider_values(ports: Ports) -> dict[str, str]:
         "EIG_REPLICATE_ENDPOINT": f"{simulators}/replicate/v1",
         "EIG_REPLICATE_TOKEN": ANY_CREDENTIAL,
         "EIG_REPLICATE_OUTPUT_HOSTS": f"{LOOPBACK}:{ports.simulators}",
+        "EIG_MODELS_OFF": ",",  # none: all are simulated, and an empty setting means the default
         "EIG_REPLICATE_WEBHOOK_ORIGIN": ports.url("host"),
         "EIG_ADOBE_FIREFLY_CLIENT_ID": ANY_CREDENTIAL,
         "EIG_ADOBE_FIREFLY_CLIENT_SECRET": ANY_CREDENTIAL,

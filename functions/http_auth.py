@@ -1,6 +1,6 @@
 """How a request says who it comes from: the Authorization header, or our cookies."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 import azure.functions as func
@@ -10,7 +10,7 @@ from shared.wiring import services
 
 if TYPE_CHECKING:
     from shared.domain.browsers import BrowserRequest
-    from shared.domain.identity import Caller
+    from shared.domain.identity import Caller, Principal
     from shared.services.callers import Demand
     from shared.services.sessions import OpenSession
 
@@ -27,6 +27,7 @@ DEVICE_AGE_S: Final = 400 * 86_400  # the longest that browsers keep a cookie
 class Identity:
     """Who a request comes from; `cookies` go out with whatever the answer is."""
 
+    principal: "Principal | None" = None  # proven, also when it is then not let in
     caller: "Caller | None" = None
     session: "OpenSession | None" = None
     cookies: list[str] = field(default_factory=list)
@@ -36,6 +37,7 @@ async def identify(
     request: func.HttpRequest, route: str | None, correlation_id: str, found: Identity
 ) -> None:
     """Fill `found` in; raises what refuses the caller, after the session's cookie was put there."""
+    from shared.domain.access_decisions import Decisions
     from shared.services.callers import Credentials
 
     cookies = cookies_of(request)
@@ -47,10 +49,11 @@ async def identify(
     demand = _demand(route)
     callers = services().callers
     who = await callers.authenticate(shown, demand, correlation_id)
-    found.session = who.session
+    found.principal, found.session = who.principal, who.session
     if who.session and who.session.token:
         found.cookies.append(session_cookie(who.session.token.text()))
-    found.caller = await callers.admit(who, shown, demand, correlation_id)
+    caller = await callers.admit(who, shown, demand, correlation_id)
+    found.caller = replace(caller, decisions=Decisions())
 
 
 def put_cookies(response: func.HttpResponse, identity: Identity) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import azure.functions as func
 
+from functions.http_access import log_answer, log_refusal
 from functions.http_auth import Identity, identify, put_cookies
 from shared.answer_headers import answer_headers
 from shared.errors import (
@@ -146,7 +147,9 @@ async def handle(
         if not public:
             await identify(request, route, correlation, identity)
         response = await act(Call(request, correlation, identity.caller, identity.session))
-    except EigError as error:
+        await log_answer(request, identity, response.status_code, correlation)
+    except EigError as refusal:
+        error = await _logged(refusal, request, identity, correlation)
         _log_refusal(error)
         response = (refuse or problem_response)(error, correlation)
     except Exception:
@@ -166,6 +169,20 @@ async def handle(
         },
     )
     return response
+
+
+async def _logged(
+    error: EigError, request: func.HttpRequest, identity: Identity, correlation: str
+) -> EigError:
+    """What is answered once a refusal stands in the access log: itself, or that it cannot."""
+    try:
+        await log_refusal(request, identity, error, correlation)
+    except EigError as fault:
+        return fault
+    except Exception:
+        logger.exception("unforeseen error")
+        return EigError("The request could not be completed.")
+    return error
 
 
 def json_response(

@@ -24,7 +24,7 @@ async def audit_relay(timer: func.TimerRequest) -> None:
     organisations = await services().allocations.outbox_partitions(thorough=thorough)
     switches = services().reconciliation.outbox_partitions()
     providers = services().provider_health.outbox_partitions()
-    deletions = services().audit_deletions.outbox_partitions()
+    deletions = services().deletion_partitions()
     waiting = [*departments, *organisations, *switches, *providers, *deletions]
     copied = await services().audit_relay.run(waiting)
     keys = services().key_rotation.outbox_partitions()

@@ -232,6 +232,10 @@ class Settings:
     model_starts_per_minute: Mapping[str, int] = _figures("EIG_MODEL_STARTS_PER_MINUTE")
     # a provider that fails is left alone for so long at first
     provider_open_s: float = _milliseconds("EIG_PROVIDER_OPEN_MS", 30_000)
+    # models that nobody has deployed; by default those that Bicep does not deploy
+    models_off: frozenset[str] = _words(
+        "EIG_MODELS_OFF", "gpt-image-2.5-flare gpt-image-2.5-sunburst gpt-image-1-mini"
+    )
     # https://host by which Replicate reaches this app; empty: it sends no webhooks
     replicate_webhook_origin: str | None = _optional("EIG_REPLICATE_WEBHOOK_ORIGIN")
     # empty: asked for at Replicate

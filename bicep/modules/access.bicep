@@ -3,9 +3,8 @@
 //   identity      may                                                        where
 //   audit-writer  create events, nothing else                                Cosmos DB, audit
 //   audit-reader  read and query events                                      Cosmos DB, audit
-//   app           create, read, patch, delete and query documents            Cosmos DB, ledger, keys, limits, sessions
-//   app           create, read and query documents                           Cosmos DB, directory
-//   app           read, write and tag blobs, sign links; delete nothing      images account
+//   app           create, read, patch, delete and query documents            Cosmos DB, all but audit
+//   app           read, find, write, tag blobs, sign links; delete nothing   images account
 //   app           use queues for uploads that failed                         images account
 //   app           everything that the Functions host needs                   host account
 //   app           read and write blobs; locked containers refuse changes     evidence account
@@ -76,21 +75,13 @@ var cosmosRoles = [
     ], queries)
   }
   {
-    name: 'ledger'
+    name: 'documents'
     actions: concat([
       '${cosmosActions}/readMetadata'
       '${items}/create'
       '${items}/read'
       '${items}/replace'
       '${items}/delete'
-    ], queries)
-  }
-  {
-    name: 'directory'
-    actions: concat([
-      '${cosmosActions}/readMetadata'
-      '${items}/create'
-      '${items}/read'
     ], queries)
   }
 ]
@@ -110,31 +101,31 @@ var appGrants = [
   {
     who: 'app'
     principal: appPrincipalId
-    role: 'ledger'
+    role: 'documents'
     container: 'ledger'
   }
   {
     who: 'app'
     principal: appPrincipalId
-    role: 'ledger'
+    role: 'documents'
     container: 'keys'
   }
   {
     who: 'app'
     principal: appPrincipalId
-    role: 'ledger'
+    role: 'documents'
     container: 'sessions'
   }
   {
     who: 'app'
     principal: appPrincipalId
-    role: 'ledger'
+    role: 'documents'
     container: 'limits'
   }
   {
     who: 'app'
     principal: appPrincipalId
-    role: 'directory'
+    role: 'documents'
     container: 'directory'
   }
 ]
@@ -187,7 +178,7 @@ var blobs = 'Microsoft.Storage/storageAccounts/blobServices/containers/blobs'
 var storageRoles = [
   {
     name: 'eig-pictures'
-    description: 'Reads, writes, tags and re-tiers blobs and signs links; deletes nothing.'
+    description: 'Reads, finds, writes, tags and re-tiers blobs and signs links; deletes nothing.'
     actions: [
       'Microsoft.Storage/storageAccounts/blobServices/containers/read'
       'Microsoft.Storage/storageAccounts/blobServices/generateUserDelegationKey/action'
@@ -198,6 +189,7 @@ var storageRoles = [
       '${blobs}/add/action'
       '${blobs}/tags/read'
       '${blobs}/tags/write'
+      '${blobs}/filter/action'
     ]
   }
   {

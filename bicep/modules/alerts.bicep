@@ -63,6 +63,15 @@ var onMetrics = [
     query: 'AppMetrics | where Name == "eig.provider.attempts" | extend Provider = tostring(Properties.provider), Failed = tostring(Properties.ending) in ("auth_or_config", "malformed", "provider_blocked", "quota_exhausted", "timeout", "transient", "unknown") | summarize All = sum(Sum), Bad = sumif(Sum, Failed) by Provider | where All >= 20 | summarize Value = max(100 * Bad / All)'
   }
   {
+    name: 'provider-is-left-alone'
+    severity: 2
+    text: 'The breaker of a provider has been open: it fails, or has shut us out. docs/operations.md: provider outage.'
+    window: 'PT15M'
+    every: 'PT5M'
+    threshold: 0
+    query: 'AppMetrics | where Name == "eig.provider.open" | summarize Value = max(Max)'
+  }
+  {
     name: 'a-day-costs-too-much'
     severity: 1
     text: 'More was booked in 24 hours than a day may cost. docs/operations.md: freeze spending.'

@@ -60,6 +60,7 @@ var containers = [
       '/override/status/?'
       '/pending/?'
       '/provider/?'
+      '/providers/[]/?'
       '/raised_at/?'
       '/ran_at/?'
       '/refers_to/?'
@@ -88,6 +89,14 @@ var containers = [
     searched: [
       '/pk/?'
       '/department_id/?'
+      '/type/?'
+      '/user/department_id/?'
+      '/user/external_id/?'
+      '/user/kind/?'
+      '/user/lookups/user_name/?'
+      '/user/role_id/?'
+      '/user/search_keys/[]/?'
+      '/user/status/?'
     ]
   }
   {

@@ -47,7 +47,7 @@ var rules = [
     ]
     frequency: 'PT15M'
     period: 'PT1H'
-    query: 'CDBDataPlaneRequests | where CollectionName == "audit" and StatusCode == 403 | project TimeGenerated, AadPrincipalId, ClientIpAddress, OperationName, AccountName'
+    query: 'CDBDataPlaneRequests | where CollectionName == "audit" and toint(StatusCode) == 403 | project TimeGenerated, AadPrincipalId, ClientIpAddress, OperationName, AccountName'
   }
   {
     name: 'evidence-touched'

@@ -14,8 +14,11 @@ param tokenAudience = readEnvironmentVariable('EIG_TOKEN_AUDIENCE')
 param tokenAuthorizedParties = readEnvironmentVariable('EIG_TOKEN_AUTHORIZED_PARTIES')
 param stepUpContext = readEnvironmentVariable('EIG_STEP_UP_CONTEXT')
 param stepUpAgeMaxSeconds = '3600'
-param publicOrigin = readEnvironmentVariable('EIG_PUBLIC_ORIGIN')
-param signInClientId = readEnvironmentVariable('EIG_SIGN_IN_CLIENT_ID')
+param publicOrigin = readEnvironmentVariable('EIG_PUBLIC_ORIGIN', '')
+param signInClientId = readEnvironmentVariable('EIG_SIGN_IN_CLIENT_ID', '')
+param bootstrapSecretHash = readEnvironmentVariable('EIG_BOOTSTRAP_SECRET_HASH', '')
+param scimTokenHashes = readEnvironmentVariable('EIG_SCIM_TOKEN_HASHES', '')
+param scimDepartment = readEnvironmentVariable('EIG_SCIM_DEPARTMENT', '')
 param auditLogOrigin = readEnvironmentVariable('EIG_AUDIT_LOG_ORIGIN')
 // docs/operations.md says where it comes from; the witness does nothing without it.
 param auditLogVerifier = readEnvironmentVariable('EIG_AUDIT_LOG_VERIFIER', '')

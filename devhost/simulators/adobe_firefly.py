@@ -43,6 +43,7 @@ from devhost.simulators.adobe_firefly_requests import (
 )
 from devhost.simulators.invoice import FIREFLY, firefly_charge
 from devhost.simulators.pictures import padded, render
+from devhost.simulators.provenance import with_credentials
 from devhost.simulators.scenarios import Scenario, ScenarioError
 from devhost.simulators.state import SimulatorState
 
@@ -249,6 +250,8 @@ def _picture_bytes(state: SimulatorState, job: FireflyJob, number: int) -> bytes
     if job.scenario.name == "not_an_image":
         return NOT_AN_IMAGE
     picture = render(job.picture(number), tiny=state.options.tiny_pictures)
+    if job.scenario.name == "content_credentials":
+        return with_credentials(picture)
     if job.scenario.name == "oversized":
         return padded(picture, int(job.scenario.number("mb") * MEGABYTE))
     return picture

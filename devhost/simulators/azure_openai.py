@@ -36,6 +36,7 @@ from devhost.simulators.invoice import (
     prompt_sha256,
 )
 from devhost.simulators.pictures import PictureRequest, padded, render
+from devhost.simulators.provenance import with_credentials
 from devhost.simulators.scenarios import Scenario, ScenarioError
 from devhost.simulators.state import SimulatorState
 
@@ -208,6 +209,8 @@ def _pictures_base64(call: AcceptedCall, images: int, tiny: bool) -> list[str]:
             call.wanted.background == "transparent",
         )
         picture = HTML if call.scenario.name == "not_an_image" else render(request, tiny=tiny)
+        if call.scenario.name == "content_credentials":
+            picture = with_credentials(picture)
         if call.scenario.name == "oversized" and index == 0:  # ten such pictures would fill memory
             picture = padded(picture, int(call.scenario.number("mb") * MEGABYTE))
         pictures.append(base64.b64encode(picture).decode())

@@ -22,6 +22,7 @@ from aiohttp import web
 from devhost.faults import abort_connection
 from devhost.simulators.invoice import OFFICIAL_USD_MICROS_PER_IMAGE, REPLICATE
 from devhost.simulators.pictures import MEDIA_TYPES, padded, render
+from devhost.simulators.provenance import with_credentials
 from devhost.simulators.replicate_inputs import (
     InputError,
     NotEmulatedError,
@@ -258,6 +259,8 @@ def _picture_bytes(state: SimulatorState, prediction: Prediction, number: int) -
     if scenario.name == "not_an_image":
         return NOT_AN_IMAGE
     picture = render(prediction.picture(number), tiny=state.options.tiny_pictures)
+    if scenario.name == "content_credentials":
+        return with_credentials(picture)
     if scenario.name == "oversized":
         return padded(picture, int(scenario.number("mb") * 1024 * 1024))
     return picture

@@ -93,7 +93,7 @@ SCENARIOS: dict[str, ScenarioKind] = {
     "url_answer": ScenarioKind((AZURE_FOUNDRY,)),
     "request_moderated": ScenarioKind((AZURE_FOUNDRY,)),
     "content_moderated": ScenarioKind((AZURE_FOUNDRY,)),
-    "content_credentials": ScenarioKind((AZURE_FOUNDRY, AZURE_ML)),
+    "content_credentials": ScenarioKind(PROVIDERS),
     "model_error": ScenarioKind((AZURE_ML,)),
     "out_of_memory": ScenarioKind((AZURE_ML,)),
     "run_too_long": ScenarioKind((AZURE_ML,)),

@@ -18,6 +18,7 @@ from shared.domain.alert_channels import (
     read_channel,
 )
 from shared.domain.audit_events import AuditEvent, outbox_document
+from shared.domain.document_versions import upgrade
 from shared.domain.ids import Partition
 from shared.domain.ledger import Create
 from shared.errors import InvariantBroken, PreconditionFailed
@@ -49,7 +50,7 @@ class CosmosAlertChannels:
             found = (await self._container()).query_items(
                 f"{_STANDING} ORDER BY c.id", partition_key=partition.key
             )
-            return [read_channel(document) async for document in found]
+            return [read_channel(upgrade(dict(document))) async for document in found]
 
         return await answered(read_all)
 

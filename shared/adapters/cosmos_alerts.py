@@ -13,6 +13,7 @@ from shared.adapters.cosmos import (
 from shared.domain.alerts import Alert, Notice, create_operation, progress_operation
 from shared.domain.audit_events import AuditEvent, outbox_document
 from shared.domain.budgets import Budget, read_budget
+from shared.domain.document_versions import upgrade
 from shared.domain.ids import Partition
 from shared.domain.image_notices import AnyNotice, partition_of_notice, read_notice
 from shared.domain.ledger import Create, Document, Operation
@@ -94,6 +95,6 @@ class CosmosAlerts:
                 parameters=[{"name": name, "value": value} for name, value in values.items()],
                 partition_key=partition.key,
             )
-            return [dict(document) async for document in found]
+            return [upgrade(dict(document)) async for document in found]
 
         return await answered(read_all)

@@ -27,6 +27,7 @@ from shared.domain.allocations import (
     void_operations,
 )
 from shared.domain.budgets import CURRENCY
+from shared.domain.document_versions import upgrade
 from shared.domain.ids import Partition
 from shared.domain.ledger import Document, Operation
 from shared.domain.organisation_policies import CAP_ID, organisation_scope, read_cap
@@ -147,7 +148,7 @@ class CosmosAllocations:
                 ],
                 partition_key=partition.key,
             )
-            return [read_transfer(document) async for document in found]
+            return [read_transfer(upgrade(dict(document))) async for document in found]
 
         return await answered(read_all)
 
@@ -165,7 +166,9 @@ class CosmosAllocations:
             )
             pages = found.by_page(continuation)
             try:
-                documents: list[Any] = [document async for document in await anext(pages)]
+                documents: list[Any] = [
+                    upgrade(dict(document)) async for document in await anext(pages)
+                ]
             except StopAsyncIteration:
                 return [], None
             token: str | None = getattr(pages, "continuation_token", None)

@@ -26,6 +26,7 @@ from shared.domain.budget_policies import (
     read_policy,
 )
 from shared.domain.budgets import Budget, Scope, budget_document, read_budget
+from shared.domain.document_versions import upgrade
 from shared.domain.ids import Partition
 from shared.domain.ledger import Create, Document, Operation
 from shared.errors import InvariantBroken, PreconditionFailed, Unavailable
@@ -103,7 +104,7 @@ class CosmosBudgetPolicies:
                 parameters=parameters,
                 partition_key=partition.key,
             )
-            return [dict(document) async for document in found]
+            return [upgrade(dict(document)) async for document in found]
 
         return await answered(read_all)
 

@@ -14,6 +14,7 @@ from shared.domain.data_keys import (
     keys_partition,
     read_data_key,
 )
+from shared.domain.document_versions import upgrade
 from shared.domain.ledger import Create, Operation, Patch
 from shared.domain.predicates import equal
 from shared.domain.sealed_fields import Subject
@@ -99,7 +100,7 @@ class CosmosDataKeys:
                 parameters=sent,
                 partition_key=keys_partition(tenant_id).key,
             )
-            return [dict(document) async for document in found]
+            return [upgrade(dict(document)) async for document in found]
 
         return await answered(read_all)
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.adapters.cosmos import LEDGER_CONTAINER, CosmosConnection, answered
+from shared.domain.document_versions import upgrade
 from shared.domain.entries import Entry, read_entries
 from shared.domain.ids import Partition
 from shared.domain.ledger import Document
@@ -58,7 +59,7 @@ class CosmosEntries:
                 .by_page(continuation)
             )
             try:
-                documents = [dict(document) async for document in await anext(pages)]
+                documents = [upgrade(dict(document)) async for document in await anext(pages)]
             except StopAsyncIteration:
                 return [], None
             return documents, getattr(pages, "continuation_token", None)

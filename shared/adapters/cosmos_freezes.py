@@ -12,6 +12,7 @@ from shared.adapters.cosmos import (
     read_or_none,
 )
 from shared.domain.audit_events import AuditEvent, outbox_document
+from shared.domain.document_versions import upgrade
 from shared.domain.freezes import (
     Freeze,
     Target,
@@ -43,7 +44,7 @@ class CosmosFreezes:
             found = (await self._container()).query_items(
                 _STANDING, partition_key=freeze_partition(tenant_id).key
             )
-            return [read_freeze(document) async for document in found]
+            return [read_freeze(upgrade(dict(document))) async for document in found]
 
         return await answered(read_all)
 

@@ -15,6 +15,7 @@ from shared.adapters.cosmos import (
 from shared.domain.audit_events import AuditEvent
 from shared.domain.barriers import grant_barrier, is_barrier
 from shared.domain.budgets import CURRENCY, Budget, Scope, read_budget
+from shared.domain.document_versions import upgrade
 from shared.domain.grants import (
     Grant,
     check_same,
@@ -124,7 +125,7 @@ class CosmosGrants:
                 parameters=parameters,
                 partition_key=partition.key,
             )
-            return [read_grant(document) async for document in found]
+            return [read_grant(upgrade(dict(document))) async for document in found]
 
         return await answered(read_all)
 

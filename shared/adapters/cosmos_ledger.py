@@ -197,9 +197,7 @@ class CosmosLedger:
 
     async def _begin_raised(self, partition: Partition, marker: AttemptMarker) -> AttemptMarker:
         """Marker, hold and budgets in one transaction."""
-        hold = await self.hold(operation_of(marker.generation_id))
-        if hold is None:
-            raise Unavailable("The hold could not be read yet.")
+        hold = await self._open_hold(partition, operation_of(marker.generation_id))
         if hold.raised:  # somebody has approved this amount and no other
             raise PolicyDenied("What was approved is not raised any further.", code="approved_only")
         operations = raise_operations(marker, hold.scopes)
@@ -237,12 +235,7 @@ class CosmosLedger:
 
     async def resolve(self, operation_id: str, resolutions: Sequence[Resolution]) -> None:
         partition = partition_for(operation_id)
-        document = await read_or_none(await self._container(), hold_id(operation_id), partition.key)
-        # Nothing is resolved without a hold (I8); a replica may lag behind, or show what it was
-        # while its work waited: without the scopes that were raised for it.
-        if document is None or document["type"] != "hold":
-            raise Unavailable("The hold could not be read yet.")
-        hold = read_hold(document)
+        hold = await self._open_hold(partition, operation_id)
         rows, tries_left = list(resolutions), LIMIT_TRIES_MAX
         # Each turn ends rows, drops one, learns that a record exists, or uses a try: it terminates.
         while rows:
@@ -263,6 +256,17 @@ class CosmosLedger:
                     rows = _with_existing_record(rows, operations[refusal.index])
             else:
                 rows = rows[len(now) :]
+
+    async def _open_hold(self, partition: Partition, operation_id: str) -> Hold:
+        """The hold without which nothing is begun or resolved (I8).
+
+        A replica may lag behind, or show what it was while its work waited: without the scopes
+        that were raised for it.
+        """
+        document = await read_or_none(await self._container(), hold_id(operation_id), partition.key)
+        if document is None or document["type"] != "hold":
+            raise Unavailable("The hold could not be read yet.")
+        return read_hold(document)
 
     async def _without_resolved(
         self, partition: Partition, rows: Sequence[Resolution]

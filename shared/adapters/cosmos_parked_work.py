@@ -26,6 +26,7 @@ from shared.domain.approvals import (
 from shared.domain.audit_events import AuditEvent, outbox_document
 from shared.domain.barriers import is_barrier
 from shared.domain.budgets import CURRENCY, Budget, Scope, read_budget
+from shared.domain.document_versions import upgrade
 from shared.domain.ids import Partition
 from shared.domain.ledger import (
     Create,
@@ -296,7 +297,7 @@ class CosmosParkedWork:
                 parameters=sent,
                 partition_key=partition.key,
             )
-            return [dict(document) async for document in found]
+            return [upgrade(dict(document)) async for document in found]
 
         return await answered(read_all)
 

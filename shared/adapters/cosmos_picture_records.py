@@ -17,6 +17,7 @@ from shared.adapters.cosmos import (
 from shared.domain.audit_events import AuditEvent, outbox_document
 from shared.domain.blob_paths import UNDECIDED
 from shared.domain.budget_policies import policy_partition
+from shared.domain.document_versions import upgrade
 from shared.domain.ids import Partition
 from shared.domain.image_notices import RehydrationNotice, create_notice_operation
 from shared.domain.ledger import Create, Document, Operation, Patch
@@ -173,6 +174,6 @@ class CosmosPictureRecords:
                 parameters=[{"name": name, "value": value} for name, value in values.items()],
                 partition_key=policy_partition(department_id).key,
             )
-            return [dict(document) async for document in found]
+            return [upgrade(dict(document)) async for document in found]
 
         return await answered(read_all)

@@ -12,6 +12,7 @@ from shared.adapters.cosmos import (
     read_or_none,
 )
 from shared.domain.audit_events import AuditEvent, outbox_document
+from shared.domain.document_versions import upgrade
 from shared.domain.ids import Partition
 from shared.domain.ledger import Create, Operation
 from shared.domain.privacy_overrides import (
@@ -83,7 +84,7 @@ class CosmosPrivacy:
                 parameters=parameters,
                 partition_key=overrides_partition(department_id).key,
             )
-            return [read_override(document) async for document in found]
+            return [read_override(upgrade(dict(document))) async for document in found]
 
         return await answered(read_all)
 

@@ -21,6 +21,7 @@ from shared.domain.cases import (
     opening_operations,
     read_case,
 )
+from shared.domain.document_versions import upgrade
 from shared.domain.ids import Partition
 from shared.domain.ledger import Create, Document, Operation, partition_for, resolution_id
 from shared.errors import InvariantBroken
@@ -158,6 +159,6 @@ class CosmosReconciliations:
                 parameters=[{"name": n, "value": v} for n, v in parameters.items()],
                 partition_key=partition.key,
             )
-            return [dict(document) async for document in found]
+            return [upgrade(dict(document)) async for document in found]
 
         return await answered(read_all)

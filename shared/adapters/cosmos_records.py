@@ -14,6 +14,7 @@ from shared.adapters.cosmos import (
 )
 from shared.domain.attempt_markers import AttemptMarker, read_marker
 from shared.domain.audit_events import AuditEvent, outbox_document
+from shared.domain.document_versions import upgrade
 from shared.domain.history import GenerationFilter
 from shared.domain.ids import Partition, row_generation_id
 from shared.domain.ledger import (
@@ -219,7 +220,7 @@ class CosmosRecords:
             found = (await self._container()).query_items(
                 _select(condition), parameters=_sent(parameters), partition_key=partition.key
             )
-            return [dict(document) async for document in found]
+            return [upgrade(dict(document)) async for document in found]
 
         return await answered(read_all)
 
@@ -243,7 +244,7 @@ class CosmosRecords:
                 .by_page(continuation)
             )
             try:
-                documents = [dict(document) async for document in await anext(pages)]
+                documents = [upgrade(dict(document)) async for document in await anext(pages)]
             except StopAsyncIteration:
                 return Page([], None)
             return Page(documents, getattr(pages, "continuation_token", None))

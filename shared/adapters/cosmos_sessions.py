@@ -3,7 +3,13 @@
 from collections.abc import Sequence
 from typing import Final
 
-from shared.adapters.cosmos import BatchRefused, CosmosConnection, commit, read_or_none
+from shared.adapters.cosmos import (
+    BatchRefused,
+    CosmosConnection,
+    commit,
+    create_once,
+    read_or_none,
+)
 from shared.domain.audit_events import AuditEvent, outbox_document
 from shared.domain.ledger import Create, Operation, Patch
 from shared.domain.predicates import equal
@@ -50,6 +56,12 @@ class CosmosSessions:
             standing = await self.find(after.tenant_id, after.object_id)
             return standing.change_id == after.change_id  # our own write, sent twice
         return True
+
+    async def note(self, tenant_id: str, object_id: str, event: AuditEvent) -> None:
+        container = await self._connection.container(SESSIONS_CONTAINER)
+        await create_once(
+            container, outbox_document(session_partition(tenant_id, object_id), event)
+        )
 
     def _change(self, after: PersonSessions) -> Operation:
         now = self._clock.now()

@@ -8,7 +8,7 @@ from shared.domain.identifiers_scan import find_identifiers
 from shared.domain.privacy import Detection, DetectionTerms
 from shared.domain.privacy_rules import PrivacyRule, find_by_rules
 
-INLINE_CHARS_MAX = 1_000  # about a tenth of a millisecond; more goes to a thread
+INLINE_CHARS_MAX = 1_000  # a millisecond or two; more goes to a thread
 
 
 class LocalIdentifiers:

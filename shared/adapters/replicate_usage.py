@@ -16,6 +16,7 @@ from shared.domain.attempts import Usage
 from shared.domain.models import MODELS
 from shared.domain.reconciliation import BilledLine
 from shared.errors import InvariantBroken, Unavailable
+from shared.ports.secrets import Secret
 
 if TYPE_CHECKING:
     import aiohttp
@@ -36,10 +37,10 @@ class ReplicateUsage:
 
     provider = "replicate"
 
-    def __init__(self, base_url: str, api_token: str) -> None:
+    def __init__(self, base_url: str, api_token: Secret) -> None:
         """`base_url` ends in `/v1`."""
         self._base_url = base_url.rstrip("/")
-        self._headers = {"Authorization": f"Bearer {api_token}"}
+        self._token = api_token
 
     async def read(self, first: date, last: date) -> Mapping[date, Sequence[BilledLine]]:
         import aiohttp
@@ -69,7 +70,8 @@ class ReplicateUsage:
         import aiohttp
 
         try:
-            async with session.get(address, headers=self._headers, allow_redirects=False) as answer:
+            headers = {"Authorization": f"Bearer {await self._token.value()}"}
+            async with session.get(address, headers=headers, allow_redirects=False) as answer:
                 page = load_json(await read_capped(answer, PAGE_BYTES_MAX) or b"")
                 if answer.status != 200:
                     raise Unavailable("Replicate did not list its predictions.")

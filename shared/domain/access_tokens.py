@@ -34,7 +34,8 @@ class AccessToken:
 class StepUpTerms:
     """What sensitive routes demand; nothing by default.
 
-    Contexts are a tenant's own: c1 of one tenant says nothing about another.
+    Contexts are a tenant's own: c1 of one tenant says nothing about another. As soon as one tenant
+    has a context, people of a tenant without one cannot meet the demand.
     """
 
     contexts: Mapping[str, str] = field(default_factory=dict)  # tenant id -> context
@@ -47,7 +48,9 @@ def unmet_claims(
     """What a sign-in must still show, as members of a claims request; empty: nothing."""
     unmet: dict[str, object] = {}
     context = terms.contexts.get(tenant_id)
-    if context is not None and context not in shown.contexts:
+    if terms.contexts and context is None:
+        unmet["acrs"] = {"essential": True}
+    elif context is not None and context not in shown.contexts:
         unmet["acrs"] = {"essential": True, "value": context}
     if terms.age_max is not None and not _is_recent(shown.signed_in_at, terms.age_max, now):
         unmet["auth_time"] = {"essential": True}

@@ -94,8 +94,9 @@ def device_label(agent: str) -> str:
 
 def address_prefix(address: str) -> str:
     """The network of an address, so that no single person is named; empty if it is none."""
+    host, _, port = address.partition(":")
     try:
-        parsed = ip_address(address)
+        parsed = ip_address(host if port.isdigit() else address)  # Azure sends the port along
         prefix = _IPV4_PREFIX if parsed.version == 4 else _IPV6_PREFIX
         return str(ip_network((parsed, prefix), strict=False))
     except ValueError:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from shared.domain.access_decisions import Decisions, Rule
 from shared.domain.budgets import Charge
 from shared.domain.model_rules import NO_RULES, ModelRules, refusal_of
 from shared.domain.permissions import (
@@ -31,7 +32,6 @@ __all__ = [
     "may",
     "require",
     "require_reach",
-    "require_sight",
 ]
 
 PrincipalKind = Literal["person", "service"]  # a service is a pipeline with a token of its own
@@ -83,6 +83,7 @@ class Caller:
     cost_centre_id: str | None = None  # charged unless a request names another
     rights: Rights | None = field(default=None, hash=False)  # None: those of the built-in role
     tier: str = "standard"  # of rate limits
+    decisions: Decisions | None = field(default=None, compare=False, repr=False)  # to be logged
 
     @property
     def tenant_id(self) -> str:
@@ -107,7 +108,10 @@ class Caller:
 
     def reach(self, permission: Permission) -> Reach:
         """On whose things this caller may use a permission; NONE without it."""
-        return self.reaches.get(permission, Reach.NONE)
+        reach = self.reaches.get(permission, Reach.NONE)
+        if self.decisions is not None:
+            self.decisions.weighed(permission, reach)
+        return reach
 
     def model_refusal(self, model: str, provider: str) -> str | None:
         """A reason when this caller may not use a model, else None."""
@@ -131,30 +135,28 @@ class Ownership:
 
 def may(caller: Caller, permission: Permission, owner: Ownership) -> bool:
     """The one decision on an object: whether a permission reaches it. Another tenant's: never."""
-    if caller.tenant_id != owner.tenant_id:
-        return False
+    rule = _rule(caller, permission, owner)
+    if caller.decisions is not None:
+        caller.decisions.met(permission, rule)
+    return rule != "not_reached"
+
+
+def _rule(caller: Caller, permission: Permission, owner: Ownership) -> Rule:
+    """By which rule a permission reaches an object: the narrowest that does."""
     reach = caller.reach(permission)
-    if reach == Reach.ORGANISATION:
-        return True
-    if reach == Reach.DEPARTMENT and caller.department_id == owner.department_id:
-        return True
-    return reach >= Reach.OWN and caller.key == owner.user_key
+    if caller.tenant_id != owner.tenant_id:
+        return "not_reached"
+    if reach >= Reach.OWN and caller.key == owner.user_key:
+        return "own"
+    if reach >= Reach.DEPARTMENT and caller.department_id == owner.department_id:
+        return "department"
+    return "organisation" if reach == Reach.ORGANISATION else "not_reached"
 
 
 def require(caller: Caller, permission: Permission, owner: Ownership, what: str) -> None:
     """Raise NotFound, the same answer as for an unknown id, unless the permission reaches it."""
     if not may(caller, permission, owner):
         raise NotFound(f"There is no such {what}.")
-
-
-def require_sight(
-    caller: Caller,
-    owner: Ownership,
-    what: str,
-    permission: Permission = Permission.GENERATIONS_READ,
-) -> None:
-    """`require` for who wants to look at something."""
-    require(caller, permission, owner, what)
 
 
 def require_reach(caller: Caller, permission: Permission, least: Reach, refusal: str) -> None:

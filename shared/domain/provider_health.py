@@ -4,10 +4,10 @@
     open        no call goes through until a time that the provider named or that grows by itself
     half_open   that time has come: one call of all workers goes through as a probe and decides
 
-A rate limit with a time (`Retry-After`) holds calls back until then and says nothing about health.
-A refusal of a prompt is an answer like any other. What a provider does to the whole account (it is
-blocked, or its quota is gone) opens the breaker at once, for it would meet every request alike and
-is nobody's fault who asks.
+Two rate limits in a row hold calls back until the time that the provider named (`Retry-After`);
+they say nothing about its health. A refusal of a prompt is an answer like any other. What shuts out
+the whole account (it is blocked, or its quota is gone) opens the breaker at once, for it would meet
+every request alike and is nobody's fault who asks.
 """
 
 from collections.abc import Mapping
@@ -27,6 +27,7 @@ OPEN_FACTOR_MAX: Final = 20  # between two probes, however often they fail: ten 
 BLOCKED_FACTOR: Final = 4  # who is blocked is asked four times as rarely
 PROBE_US_MAX: Final = 300 * US_PER_S  # longer than any call; then a lost probe is forgotten
 PROBE_LOOK_US: Final = 5 * US_PER_S  # until somebody else asks how the probe ended
+LIMITED_MIN: Final = 2  # rate limits in a row: one alone may be about one request
 HELD_US_MAX: Final = 300 * US_PER_S  # the most that a rate limit holds everybody back
 LATENCIES_KEPT: Final = 16
 SCHEMA_VERSION: Final = 1
@@ -52,11 +53,13 @@ class ProviderHealth:
 
 @dataclass(frozen=True)
 class Sample:
-    """What one worker saw of a provider since it last told; `streak` counts its last failures."""
+    """What one worker saw of a provider since it last told."""
 
     calls: int = 0
+    successes: int = 0
     failures: int = 0
-    streak: int = 0
+    streak: int = 0  # failures since the last success
+    limited: int = 0  # rate limits since the last success
     latencies_ms: tuple[int, ...] = ()
     blocked: str | None = None
     held_us: int = 0  # a rate limit asked to wait so long
@@ -72,7 +75,8 @@ class Sample:
         if verdict == "limits":
             wait_s = getattr(outcome, "retry_after_s", None) or 0
             held_us = max(self.held_us, min(int(wait_s * US_PER_S), HELD_US_MAX))
-            return replace(self, calls=self.calls + 1, held_us=held_us)
+            limited = self.limited + 1
+            return replace(self, calls=self.calls + 1, limited=limited, held_us=held_us)
         if verdict == "blocks":
             calls, failures = self.calls + 1, self.failures + 1
             return replace(self, calls=calls, failures=failures, blocked=reason)
@@ -87,7 +91,15 @@ class Sample:
         latencies = self.latencies_ms
         if latency_s is not None and isinstance(outcome, Delivered):
             latencies = (*latencies, round(latency_s * 1_000))[-LATENCIES_KEPT:]
-        return replace(self, calls=self.calls + 1, streak=0, latencies_ms=latencies)
+        return replace(
+            self,
+            calls=self.calls + 1,
+            successes=self.successes + 1,
+            streak=0,
+            limited=0,
+            held_us=0,
+            latencies_ms=latencies,
+        )
 
 
 @dataclass(frozen=True)
@@ -105,6 +117,7 @@ class Breaker:
     probe_id: str = ""
     probe_until_us: int = 0
     streak: int = 0
+    limited: int = 0
     window_us: int = 0  # when the window began
     calls: int = 0
     failures: int = 0
@@ -153,14 +166,17 @@ def verdict_of(outcome: ProviderOutcome | None) -> Verdict:
 def merged(breaker: Breaker, sample: Sample, now_us: int, open_us: int) -> Breaker:
     """The breaker after what a worker saw; `open_us` is how long it opens the first time."""
     fresh = now_us - breaker.window_us < WINDOW_US
+    limited = sample.limited + (0 if sample.successes else breaker.limited)
+    is_held = sample.held_us > 0 and limited >= LIMITED_MIN
     seen = replace(
         breaker,
         window_us=breaker.window_us if fresh else now_us,
         calls=(breaker.calls if fresh else 0) + sample.calls,
         failures=(breaker.failures if fresh else 0) + sample.failures,
-        streak=sample.streak if _has_success(sample) else breaker.streak + sample.streak,
+        streak=sample.streak + (0 if sample.successes else breaker.streak),
+        limited=limited,
         latencies_ms=(*breaker.latencies_ms, *sample.latencies_ms)[-LATENCIES_KEPT:],
-        held_until_us=max(breaker.held_until_us, now_us + sample.held_us if sample.held_us else 0),
+        held_until_us=max(breaker.held_until_us, now_us + sample.held_us if is_held else 0),
     )
     if seen.is_open:
         return seen  # only the probe closes it or prolongs it
@@ -193,6 +209,7 @@ def probed(
             opened=0,
             since_us=now_us,
             streak=0,
+            limited=0,
             window_us=now_us,
             calls=0,
             failures=0,
@@ -221,10 +238,6 @@ def _opened(breaker: Breaker, reason: str, factor: int, first_us: int, now_us: i
         opened=breaker.opened + 1,
         since_us=breaker.since_us if breaker.is_open else now_us,
     )
-
-
-def _has_success(sample: Sample) -> bool:
-    return sample.calls > sample.failures
 
 
 def _reason(outcome: ProviderOutcome | None) -> str:

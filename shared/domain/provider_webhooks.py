@@ -58,7 +58,9 @@ def ended_job(delivery: Delivery) -> str | None:
         document = json.loads(delivery.body)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(document, Mapping) or document.get("status") not in _ENDINGS:
+    if not isinstance(document, Mapping):
         return None
-    job_id = document.get("id")
-    return job_id if isinstance(job_id, str) and _JOB_ID.fullmatch(job_id) else None
+    job_id, status = document.get("id"), document.get("status")
+    if not isinstance(job_id, str) or not isinstance(status, str):
+        return None
+    return job_id if status in _ENDINGS and _JOB_ID.fullmatch(job_id) else None

@@ -67,6 +67,7 @@ class Surroundings:
     quote: Callable[[GenerationRequest, int], Quote]  # raises Invalid for what has no price
     day: date
     configured: Collection[str]  # providers that can be called at all
+    off: Collection[str] = ()  # models that nobody has deployed there
     rules: RoutingRules = field(default_factory=RoutingRules)
     health: Mapping[str, Health] = field(default_factory=dict)
     residency: Callable[[Sequence[str]], bool] = allows_everything  # of a model's regions
@@ -119,7 +120,7 @@ def routed(request: GenerationRequest, around: Surroundings, reference_images: i
     plain = (
         not request.is_routed
         and "pinned" in around.rules.allowed_strategies
-        and capability.provider in around.configured
+        and _is_configured(capability, around)
         and reference_images <= capability.reference_images_max
     )
     return pinned_route(resolved, quote) if plain else route(request, around, reference_images)
@@ -270,7 +271,7 @@ def _barred(capability: ModelCapability, terms: _Terms, around: Surroundings) ->
     checks: tuple[tuple[bool, ExclusionCode, str], ...] = (
         (terms.listed is not None and name not in terms.listed, "not_listed", "not in /models"),
         (retirement_refusal(capability, around.day) is not None, "retired", "it was retired"),
-        (provider not in around.configured, "not_configured", _missing(capability)),
+        (not _is_configured(capability, around), "not_configured", _missing(capability)),
         (refusal is not None, "not_permitted", refusal or ""),
         (
             around.rules.denies(name, provider),
@@ -293,6 +294,11 @@ def _barred(capability: ModelCapability, terms: _Terms, around: Surroundings) ->
         if holds:
             return Exclusion(name, code, reason)
     return None
+
+
+def _is_configured(capability: ModelCapability, around: Surroundings) -> bool:
+    """Whether the model can be called at all."""
+    return capability.provider in around.configured and capability.model not in around.off
 
 
 def _missing(capability: ModelCapability) -> str:

@@ -54,7 +54,7 @@ class ScimUser:
 
     user_name: str | None = None
     external_id: str | None = None
-    active: bool = True
+    active: bool | None = None  # None: the provider says nothing of it
     display_name: str | None = None
     email: str | None = None
     department: str | None = None  # an id or a name
@@ -64,7 +64,7 @@ class ScimUser:
         lowered = path.strip().lower().removeprefix(f"{CORE.lower()}:")
         name = _KEPT.get(lowered)
         if name == "active":
-            return replace(self, active=value is None or _flag(value))
+            return replace(self, active=None if value is None else _flag(value))
         if name == "user_name" and value is None:
             raise ScimRefused("mutability", "userName cannot be removed.")
         if name is not None:
@@ -181,7 +181,7 @@ def resource(shown: Shown, location: str) -> dict[str, Any]:
         "externalId": user.external_id,
         "userName": user.user_name or shown.object_id,
         "displayName": user.display_name,
-        "active": user.active,
+        "active": bool(user.active),
         "emails": [{"value": user.email, "type": "work", "primary": True}] if user.email else None,
         ENTERPRISE: {"department": user.department},
         "meta": {

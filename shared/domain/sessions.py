@@ -14,8 +14,8 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any, Final
-from uuid import UUID
 
 from shared.domain.access_tokens import Authentication
 from shared.domain.ids import Partition
@@ -57,7 +57,7 @@ class SessionToken:
 
     def text(self) -> str:
         ids = (self.tenant_id, self.object_id, self.family_id)
-        packed = b"".join(UUID(each).bytes for each in ids) + self.secret
+        packed = bytes.fromhex("".join(ids).replace("-", "")) + self.secret
         return urlsafe_b64encode(packed).rstrip(b"=").decode()
 
 
@@ -69,9 +69,15 @@ def read_token(text: str) -> SessionToken | None:
         return None
     if len(packed) != _TOKEN_BYTES:
         return None
-    tenant, person, family = (UUID(bytes=packed[at : at + _ID_BYTES]) for at in (0, 16, 32))
-    token = SessionToken(str(tenant), str(person), family.hex, packed[3 * _ID_BYTES :])
+    tenant, person, family = (packed[at : at + _ID_BYTES].hex() for at in (0, 16, 32))
+    token = SessionToken(_guid(tenant), _guid(person), family, packed[3 * _ID_BYTES :])
     return token if token.text() == text else None
+
+
+def _guid(digits: str) -> str:
+    """32 hex digits as Entra writes them."""
+    cuts = (0, 8, 12, 16, 20, 32)
+    return "-".join(digits[at:end] for at, end in pairwise(cuts))
 
 
 @dataclass(frozen=True)

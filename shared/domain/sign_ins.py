@@ -88,7 +88,8 @@ def read_pending(cookie: str) -> PendingSignIn | None:
         return None
     if replaces is not None and not (isinstance(replaces, str) and _FAMILY.fullmatch(replaces)):
         return None
-    return PendingSignIn(secret, begun_at, return_to, replaces)
+    pending = PendingSignIn(secret, begun_at, return_to, replaces)
+    return pending if pending.cookie() == cookie else None
 
 
 def base64url(data: bytes) -> str:

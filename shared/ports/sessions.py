@@ -20,6 +20,10 @@ class SessionStore(Protocol):
         """Write the next revision and its events in one transaction; False if another stands."""
         ...
 
+    async def note(self, tenant_id: str, object_id: str, event: AuditEvent) -> None:
+        """Keep an event that changed nothing: a refusal."""
+        ...
+
 
 @dataclass(frozen=True)
 class AuthorizationRequest:

@@ -76,10 +76,6 @@ class AuditDeletions:
     tenant_id: str
     text_key: bytes
 
-    def outbox_partitions(self) -> Sequence[Partition]:
-        """Where the notes wait to be copied into the audit container."""
-        return [deletions_partition(self.tenant_id)]
-
     async def run(self) -> DeletionReport:
         """Look at the next part of both; each finding is noted once, and alerted."""
         note = await self.checkpoints.newest(await self.signer.verifier())

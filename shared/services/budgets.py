@@ -246,10 +246,10 @@ class Budgets:
         actor_role: str,
         correlation_id: str,
     ) -> None:
-        """Apply to the period in which it was changed, the present one and the next.
+        """Apply to the present period, the next one, and the one in which it was changed.
 
-        The first may be over when its writer died or met a replica that lagged; the next may have
-        been opened by a clock ahead of ours. It stays pending for a while: somebody may just be
+        The next may have been opened by a clock ahead of ours; the last may be over, if its writer
+        died or met a replica that lagged. It stays pending for a while: somebody may just be
         opening a period from the policy before.
         """
         calendar = await self.calendars.of(department_id)
@@ -257,7 +257,7 @@ class Budgets:
         present = calendar.period_at(now)
         changed_at = datetime.fromisoformat(policy.changed_at) if policy.changed_at else now
         changed = calendar.period_at(changed_at)
-        for each in dict.fromkeys((changed, present, calendar.following(present))):
+        for each in dict.fromkeys((present, calendar.following(present), changed)):
             partition = Partition(department_id, each)
             await self._apply(partition, policy, actor, actor_role, correlation_id)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -154,7 +154,7 @@ class Estimates:
         )
 
     def models(self) -> ModelList:
-        """Every priced model that is not retired, with its capabilities; and the retired ones."""
+        """Every priced model that can be called, with what it can do; and the retired ones."""
         now = self.clock.now()
         catalogue = self.catalogues.at(now)
         day = now.date()
@@ -172,7 +172,7 @@ class Estimates:
                         successor=model.successor,
                     )
                 )
-            elif catalogue.is_priced(model.model):
+            elif catalogue.is_priced(model.model) and model.provider in self.routing.configured:
                 items.append(_model_view(model, catalogue, day))
         return ModelList(items=tuple(items), retired=tuple(retired))
 
@@ -191,6 +191,7 @@ class Estimates:
             budgets=await self.budgets.charged(charge),
             freezes=await self.freezes.current(caller.tenant_id),
             now=self.clock.now(),
+            configured=self.routing.configured,
             privacy=await self.privacy.effective(caller.tenant_id, caller.department_id)
             if self.privacy
             else None,
@@ -205,6 +206,7 @@ class _SpendingState:
     budgets: Sequence[BudgetView]
     freezes: Sequence[Freeze]
     now: datetime
+    configured: Collection[str]
     privacy: EffectivePolicy | None = None
 
     @property
@@ -237,6 +239,11 @@ class _SpendingState:
         if freeze is not None:
             detail = f"New spending is frozen for {freeze.target.text}: {freeze.reason}"
             refusals.append(RefusalView(code=Frozen.code, detail=detail))
+        absent = sorted({MODELS[model].provider for model in models} - set(self.configured))
+        refusals += [
+            RefusalView(code="not_configured", detail=f"{provider} is not set up here.")
+            for provider in absent
+        ]
         return refusals + self._residency_refusals(models)
 
     def _residency_refusals(self, models: Sequence[str]) -> list[RefusalView]:

@@ -26,6 +26,7 @@ from shared.domain.privacy import (
     audit_texts,
     keyed_hash,
 )
+from shared.domain.privacy_joints import crossing, joined
 from shared.domain.privacy_policies import EffectivePolicy, PrivacyPolicy
 from shared.domain.privacy_rules import check_rules, without_allowed
 from shared.domain.privacy_views import ScreeningView, screening_view
@@ -157,7 +158,21 @@ class PrivacyScreen:
                 findings = merged([*found[text], *detection.findings])
                 found[text] = without_allowed(text, findings, policy.allowed_values)
             judge = await self._with_overrides(judge, who, found)
-        return [_outcome(judge, texts, found, failures) for texts in requests]
+        split = await self._split(requests, terms)
+        judge = await self._with_overrides(judge, who, {"": [f for each in split for f in each]})
+        return [
+            _outcome(judge, texts, found, failures, crossing(texts, across))
+            for texts, across in zip(requests, split, strict=True)
+        ]
+
+    async def _split(
+        self, requests: Sequence[Mapping[str, str]], terms: DetectionTerms
+    ) -> list[Sequence[Finding]]:
+        """What the first layer finds in each request if all its fields are read as one text."""
+        whole = {n: text for n, texts in enumerate(requests) if (text := joined(texts))}
+        detections = await self._detections(self.detectors[0], list(whole.values()), terms)
+        found = dict(zip(whole, detections, strict=True))
+        return [found[n].findings if n in found else () for n in range(len(requests))]
 
     async def note(self, who: Requester, screened: ScreenedRequest) -> None:
         """Leave an audit event of a refusal, or of what was found in a request that may leave:
@@ -232,9 +247,16 @@ def _outcome(
     texts: Mapping[str, str],
     found: Mapping[str, Sequence[Finding]],
     failures: Mapping[str, str],
+    across: Mapping[str, Sequence[Finding]],
 ) -> Verdict | str:
-    """What may leave of a request; why a layer could not read it, unless it is stopped anyway."""
-    verdict = judge.verdict(texts, found)
+    """What may leave of a request; why a layer could not read it, unless it is stopped anyway.
+
+    `across` are the parts, by field, of what stands in several of them.
+    """
+    parts = {text: list(found[text]) for text in texts.values()}
+    for name, text in texts.items():
+        parts[text] += across[name]
+    verdict = judge.verdict(texts, {text: merged(each) for text, each in parts.items()})
     unread = next((failures[text] for text in texts.values() if text in failures), None)
     return unread if unread and not verdict.blocked else verdict
 

@@ -6,34 +6,27 @@ ask again and waits in a durable timer. When the shared buckets do not answer, t
 apply: every worker then has the whole limit, and the provider's own 429 is the last word.
 """
 
-import asyncio
-import logging
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import timedelta
 
 from shared.domain.attempts import ProviderOutcome
-from shared.domain.token_buckets import Lane, Limit, Receipt, Want
+from shared.domain.token_buckets import Lane, Limit, Want
 from shared.domain.waiting_lines import Priority
-from shared.errors import Unavailable
 from shared.ports import Clock
+from shared.services.bucket_fallback import BucketFallback
 from shared.services.provider_health import ProviderHealths
-from shared.services.token_buckets import Answer, TokenBuckets
+from shared.services.token_buckets import TokenBuckets
 from shared.services.worker_buckets import WorkerBuckets
 from shared.services.worker_slots import WorkerSlots
 
 SLOT_WAIT_S = 2.0  # longer waits belong in the orchestrator's durable timer, not in an activity
-STORE_TIME_S = 2.0  # for an answer of the shared buckets; then the worker's own decide
-SILENT_FOR = timedelta(seconds=5)  # a store that did not answer is not asked again
 NEVER_WAIT_S = 3_600.0  # a limit that can never be met was configured so: look again in an hour
 MINUTE_S, DAY_S = 60, 86_400
 # A quarter of a minute's starts at once. The rows of a batch come in waves, as long as their calls:
 # with less at once they get a quarter of the limit, with more singles wait longer (bench fairness).
 BURST_SHARE = 4
 BUCKETS = "starts"  # the document of a provider, alone in its partition
-
-logger = logging.getLogger("eig.provider_gate")
 
 
 @dataclass(frozen=True)
@@ -95,10 +88,8 @@ class ProviderGate:
     ) -> None:
         """Without buckets or health (in proofs and tests) this worker is the only one."""
         self._limits = dict(limits)
-        self._clock = clock
-        self._silent_until = clock.now()
-        self._own = TokenBuckets(WorkerBuckets(), clock)
-        self._shared = buckets or self._own
+        shared = buckets or TokenBuckets(WorkerBuckets(), clock)
+        self._buckets = BucketFallback(shared, clock)
         self._health = health
         self._slots = {name: WorkerSlots(limit.concurrent_max) for name, limit in limits.items()}
 
@@ -144,7 +135,8 @@ class ProviderGate:
         self, provider: str, model: str, department_id: str, priority: Priority
     ) -> Wait | None:
         wants = [Want(BUCKETS, limit, 1) for limit, _ in self._limits[provider].quotas(model)]
-        answer = await self._take(provider, wants, Lane(priority, department_id))
+        partition = partition_of_provider(provider)
+        answer = await self._buckets.take(partition, wants, Lane(priority, department_id))
         if not answer.taken:
             wait_s = NEVER_WAIT_S if answer.wait_s is None else answer.wait_s
             return Wait(wait_s, "provider_limit")
@@ -152,26 +144,8 @@ class ProviderGate:
         if self._health is not None:
             probe = await self._health.admit(provider)
             if probe.wait_s is not None:
-                await self._give_back(provider, answer.receipts)
+                await self._buckets.give_back(partition, answer.receipts)
                 return Wait(probe.wait_s, "provider_unhealthy")
             probe_id = probe.probe_id
         _entered.set((*_entered.get(), _Entered(department_id, probe_id)))
         return None
-
-    async def _take(self, provider: str, wants: list[Want], lane: Lane) -> Answer:
-        partition = partition_of_provider(provider)
-        if not timedelta() < self._silent_until - self._clock.now() <= SILENT_FOR:
-            try:
-                async with asyncio.timeout(STORE_TIME_S):
-                    return await self._shared.take(partition, wants, lane)
-            except (Unavailable, TimeoutError):
-                logger.warning("limits are this worker's own", extra={"code": provider})
-                self._silent_until = self._clock.now() + SILENT_FOR
-        return await self._own.take(partition, wants, lane)
-
-    async def _give_back(self, provider: str, receipts: tuple[Receipt, ...]) -> None:
-        try:
-            async with asyncio.timeout(STORE_TIME_S):
-                await self._shared.give_back(partition_of_provider(provider), receipts)
-        except (Unavailable, TimeoutError):
-            logger.warning("a start was not given back", extra={"code": provider})

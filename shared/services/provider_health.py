@@ -31,6 +31,7 @@ from shared.ports.provider_health import ProviderHealthStore
 
 FRESH = timedelta(seconds=1)  # a view that is older is read again before it is used
 READ_TIME_S = 2.0  # of one look; without an answer the last view stays
+TELL_TIME_S = 5.0  # of one telling; the call it tells of has ended and waits for it
 TELL_EVERY = timedelta(seconds=60)  # while nothing fails: one write a minute and worker
 PUTS_MAX = 6  # of one change, while other workers write too
 WAIT_S_MAX = 30.0  # then whoever waits asks again: a probe may have closed the breaker early
@@ -113,11 +114,12 @@ class ProviderHealths:
         verdict = verdict_of(outcome)
         view.sample = view.sample.with_outcome(verdict, outcome, latency_s)
         try:
-            if probe_id is not None:
-                await self._end_probe(view, probe_id, outcome)
-            elif verdict in ("fails", "blocks", "limits") or self._is_due(view):
-                await self._tell(view)
-        except Unavailable:
+            async with asyncio.timeout(TELL_TIME_S):
+                if probe_id is not None:
+                    await self._end_probe(view, probe_id, outcome)
+                elif verdict in ("fails", "blocks", "limits") or self._is_due(view):
+                    await self._tell(view)
+        except Exception:  # how the call ended must not be lost for what is thought of its provider
             logger.warning("health not told", extra={"code": provider}, exc_info=True)
 
     def outbox_partitions(self) -> list[Partition]:

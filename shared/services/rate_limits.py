@@ -6,11 +6,8 @@ together. Refusing everybody would stop the platform for a bound on convenience;
 the money, and they fail closed.
 """
 
-import asyncio
-import logging
 import math
 from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -20,16 +17,13 @@ from shared.domain.identity import CLAIM_BY_ROLE, Caller
 from shared.domain.ids import partition_of
 from shared.domain.rate_limits import RateTerms, header_fields, partition_of_people, window_of
 from shared.domain.token_buckets import Receipt, Want
-from shared.errors import InvariantBroken, RateLimited, Unavailable
+from shared.errors import InvariantBroken, RateLimited
 from shared.ports import Clock, Ledger
+from shared.services.bucket_fallback import BucketFallback
 from shared.services.token_buckets import Answer, TokenBuckets
-from shared.services.worker_buckets import WorkerBuckets
 
-STORE_TIME_S = 2.0  # for an answer of the shared buckets; then this worker's own decide
 DENIALS_MAX = 10_000  # that one worker remembers; a forgotten one costs a refused create
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-logger = logging.getLogger("eig.rate_limits")
 
 
 @dataclass(frozen=True)
@@ -46,8 +40,7 @@ class RateLimits:
     def __init__(
         self, buckets: TokenBuckets, terms: RateTerms, ledger: Ledger, clock: Clock
     ) -> None:
-        self._shared = buckets
-        self._own = TokenBuckets(WorkerBuckets(), clock)
+        self._buckets = BucketFallback(buckets, clock)
         self._terms = terms
         self._ledger = ledger
         self._clock = clock
@@ -64,7 +57,7 @@ class RateLimits:
         """Count a request; raises RateLimited, unless it repeats one that was admitted."""
         partition = partition_of_people(caller)
         wants = self._terms.wants(caller, images, amount_micros)
-        answer = await self._asked(partition, wants)
+        answer = await self._buckets.take(partition, wants)
         answer_headers.set(header_fields(answer.standings))
         if answer.taken:
             return Taken(partition, answer.receipts)
@@ -75,22 +68,8 @@ class RateLimits:
         raise _refusal(want, answer)
 
     async def give_back(self, taken: Taken) -> None:
-        """What was counted came to nothing. Never raises: to have counted too much is no harm."""
-        if not taken.receipts:
-            return
-        try:
-            async with asyncio.timeout(STORE_TIME_S):
-                await self._shared.give_back(taken.partition, taken.receipts)
-        except (Unavailable, TimeoutError):
-            logger.warning("a rate limit was not given back", exc_info=True)
-
-    async def _asked(self, partition: str, wants: Sequence[Want]) -> Answer:
-        try:
-            async with asyncio.timeout(STORE_TIME_S):
-                return await self._shared.take(partition, wants)
-        except (Unavailable, TimeoutError):
-            logger.warning("rate limits are this worker's own", exc_info=True)
-            return await self._own.take(partition, wants)
+        """What was counted came to nothing. Never raises."""
+        await self._buckets.give_back(taken.partition, taken.receipts)
 
     async def _note_denial(
         self, caller: Caller, operation_id: str, want: Want, correlation_id: str

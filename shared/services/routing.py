@@ -28,6 +28,7 @@ class Routing:
 
     catalogues: PriceCatalogues
     configured: Collection[str] = EVERY_PROVIDER  # providers that can be called
+    off: Collection[str] = ()  # models that nobody has deployed there
     policies: RoutingWatch | None = None
     health: HealthSnapshot = _all_closed
     freezes: FreezeWatch | None = None
@@ -47,6 +48,7 @@ class Routing:
             quote=catalogue.quote,
             day=now.date(),
             configured=self.configured,
+            off=self.off,
             rules=rules,
             health=await self.health(),
             permission=caller.model_refusal,

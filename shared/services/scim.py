@@ -15,7 +15,7 @@ from shared.domain.departments import read_department
 from shared.domain.directory import Actor
 from shared.domain.personal_data import folded
 from shared.domain.scim import GUID, PER_PAGE_MAX, ScimUser, Shown, patched
-from shared.domain.users import NOBODY, Personal, User, UserStatus, read_user
+from shared.domain.users import NOBODY, Personal, User, read_user
 from shared.errors import NotFound, PreconditionFailed, ScimRefused, Unauthenticated
 from shared.ports.directory import PeopleFilter
 from shared.services.personal_data import PersonalData
@@ -148,7 +148,9 @@ class Provisioning:
         await self._written(before, await self.personal.sealed(gone, NOBODY), correlation_id)
 
     async def _following(self, user: User, wanted: ScimUser) -> User:
-        status: UserStatus = "active" if wanted.active else "disabled"
+        status = user.status
+        if wanted.active is not None:
+            status = "active" if wanted.active else "disabled"
         changed = replace(user, status=status, external_id=wanted.external_id or user.external_id)
         personal = Personal(wanted.user_name, wanted.display_name, wanted.email)
         [known] = await self.personal.opened([user])

@@ -36,7 +36,7 @@ class SessionChecks:
         return self.vault.seal(key, _place(family_id), FIELD, who.refresh_token)
 
     async def check(self, tenant_id: str, object_id: str, session: Session) -> CheckOutcome:
-        """Ask the issuer; that it vouches for another person is a no. Raise EigError for no answer."""
+        """Ask the issuer; another person than ours is a no. Raise EigError without an answer."""
         if session.refresh_token is None:
             return CheckOutcome()
         who = await self.sign_in.renew(await self._opened(tenant_id, object_id, session))

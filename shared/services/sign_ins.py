@@ -5,12 +5,13 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from shared.domain.access_tokens import Authentication, StepUpTerms, claims_parameter, unmet_claims
+from shared.domain.audit_events import AuditEvent
 from shared.domain.browsers import BrowserRequest, is_device_secret
 from shared.domain.identity import Principal
 from shared.domain.sessions import read_token
 from shared.domain.sign_ins import PendingSignIn, base64url, is_return_path, read_pending
 from shared.domain.users import caller_of
-from shared.errors import Invalid, Unauthenticated, Unavailable
+from shared.errors import Invalid, PolicyDenied, Unauthenticated, Unavailable
 from shared.ports import Clock, Directory
 from shared.ports.sessions import AuthorizationRequest, SignIn
 from shared.services.sessions import OpenSession, Sessions
@@ -93,8 +94,7 @@ class SignIns:
                 "The sign-in did not succeed; start it again.", code="sign_in_failed"
             )
         who = await self.sign_in.redeem(code, pending.code_verifier, pending.nonce)
-        principal = Principal(who.tenant_id, who.object_id)
-        caller_of(principal, await self.directory.user(principal))
+        await self._require_known(Principal(who.tenant_id, who.object_id), correlation_id)
         known = request.device_secret
         device = known if known and is_device_secret(known) else base64url(self.new_secret())
         opened = await self.sessions.start(
@@ -112,6 +112,24 @@ class SignIns:
             return await self.sign_in.sign_out_url()
         except Unavailable:  # ours has ended; that is what was asked for
             return HOME
+
+    async def _require_known(self, principal: Principal, correlation_id: str) -> None:
+        """Raise PolicyDenied, and note it, for people the directory does not let in."""
+        try:
+            caller_of(principal, await self.directory.user(principal))
+        except PolicyDenied as denied:
+            event = AuditEvent(
+                action="sign_in.denied",
+                object_id=f"sign_in:{self.clock.new_id()}",
+                actor=principal.key,
+                actor_role="none",
+                outcome="denied",
+                occurred_at=self.clock.now().isoformat(),
+                correlation_id=correlation_id,
+                reason=denied.problem_code,
+            )
+            await self.sessions.store.note(principal.tenant_id, principal.object_id, event)
+            raise
 
     def _unmet(self) -> dict[str, object]:
         return unmet_claims(self.terms, self.tenant_id, Authentication(), self.clock.now())

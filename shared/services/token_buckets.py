@@ -21,7 +21,8 @@ GROUP_MAX = 64  # asks decided in one write: their documents stay far below 100 
 WRITES_MAX = 12  # of one group while other workers write too: some 0.5 s in all
 FIRST_PAUSE_S = 0.004  # about one write; doubles up to PAUSE_S_MAX, each time with jitter
 PAUSE_S_MAX = 0.1
-PARTITIONS_KEPT_MAX = 1_000  # whose last documents a worker remembers, about 2 KB each
+PARTITIONS_KEPT_MAX = 1_000  # whose last documents a worker remembers
+DOCUMENTS_KEPT_MAX = 1_000  # of one partition, below 1 KB each but for those with a line
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -158,6 +159,8 @@ class TokenBuckets:
             if not changes:
                 return answers
             if await self._store.write(partition, changes):
+                if len(queue.known) > DOCUMENTS_KEPT_MAX:
+                    queue.known.clear()
                 queue.known.update({each.document_id: each for each in changes})
                 return answers
             queue.known.clear()

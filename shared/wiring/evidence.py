@@ -8,6 +8,9 @@ from shared.wiring.bookkeeping import Bookkeeping
 from shared.wiring.witnessing import Witnessing, note_signer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from shared.domain.ids import Partition
     from shared.ports.audit_log import AuditFeed, NoteSigner, Registers
     from shared.services.audit_deletions import AuditDeletions
     from shared.services.audit_log import AuditLogReader
@@ -71,6 +74,12 @@ class Evidencing(Bookkeeping, Witnessing):
             tenant_id=self.settings.token_tenant_id,
             text_key=self._text_key,
         )
+
+    def deletion_partitions(self) -> "Sequence[Partition]":
+        """Where notes of deletions wait to be copied; asked without the log's key."""
+        from shared.services.audit_deletions import deletions_partition
+
+        return [deletions_partition(self.settings.token_tenant_id)]
 
     @cached_property
     def audit_log(self) -> "AuditLogReader":

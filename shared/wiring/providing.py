@@ -3,7 +3,7 @@
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from shared.errors import NotFound
+from shared.errors import InvariantBroken, NotFound
 from shared.wiring.systems import Systems
 
 if TYPE_CHECKING:
@@ -33,6 +33,16 @@ class Providing(Systems):
         )
         moderated = [self._moderated(provider) for provider in configured if provider is not None]
         return {provider.name: provider for provider in moderated if provider is not None}
+
+    @cached_property
+    def models_off(self) -> frozenset[str]:
+        """Models that are not on offer here although their provider is configured."""
+        from shared.domain.models import MODELS
+
+        off = self.settings.models_off
+        if not off <= set(MODELS):
+            raise InvariantBroken("EIG_MODELS_OFF names a model that does not exist.")
+        return off
 
     @cached_property
     def content_safety(self) -> "ContentSafety | None":

@@ -45,6 +45,7 @@ class RoutingLayer(Screening):
         return Routing(
             catalogues=self.catalogues,
             configured=frozenset(self.providers),
+            off=self.models_off,
             policies=self.routing_watch,
             health=self.provider_health.snapshot,
             freezes=self.freezes.watch,

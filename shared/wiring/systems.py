@@ -212,7 +212,7 @@ class Systems:
         from shared.adapters.replicate_usage import ReplicateUsage
 
         s = self.settings
-        replicate = ReplicateUsage(s.replicate_endpoint, s.replicate_token)
+        replicate = ReplicateUsage(s.replicate_endpoint, self.secret(s.replicate_token))
         exports: dict[str, UsageExport] = {replicate.provider: replicate}
         if s.azure_openai_export_url:
             azure = AzureCostExport(s.azure_openai_export_url)

@@ -18,27 +18,27 @@ ITEMS = f"{CONTAINERS}/items"
 ROLES = {
     "eig-audit-writer": {METADATA, f"{ITEMS}/create"},
     "eig-audit-reader": {METADATA, f"{ITEMS}/read"} | READS,
-    "eig-ledger": {
+    "eig-documents": {
         METADATA,
         *(f"{ITEMS}/{each}" for each in ("create", "read", "replace", "delete")),
     }
     | READS,
-    "eig-directory": {METADATA, f"{ITEMS}/create", f"{ITEMS}/read"} | READS,
 }
 GRANTS = {
     ("auditWriter", "eig-audit-writer", "audit"),
     ("auditReader", "eig-audit-reader", "audit"),
     ("auditors", "eig-audit-reader", "audit"),
-    ("app", "eig-ledger", "ledger"),
-    ("app", "eig-ledger", "keys"),
-    ("app", "eig-ledger", "sessions"),
-    ("app", "eig-ledger", "limits"),
-    ("app", "eig-directory", "directory"),
+    ("app", "eig-documents", "ledger"),
+    ("app", "eig-documents", "directory"),
+    ("app", "eig-documents", "keys"),
+    ("app", "eig-documents", "sessions"),
+    ("app", "eig-documents", "limits"),
 }
 SDK_ACTIONS = {  # what a call of the SDK needs
     "create_item": {f"{ITEMS}/create"},
     "read_item": {f"{ITEMS}/read"},
     "patch_item": {f"{ITEMS}/replace"},
+    "delete_item": {f"{ITEMS}/delete"},
     "execute_item_batch": {f"{ITEMS}/create", f"{ITEMS}/replace", f"{ITEMS}/delete"},
     "query_items": READS,
     "query_items_change_feed": {f"{CONTAINERS}/readChangeFeed"},
@@ -74,7 +74,8 @@ def test_each_role_is_given_on_one_container(stage: str) -> None:
     assert found == GRANTS
 
 
-def test_local_cloud_enforces_the_same_audit_roles() -> None:
+def test_local_cloud_enforces_the_same_roles() -> None:
+    """So whatever the app asks of a container in an integration test, Azure's role allows too."""
     resources = json.loads((ROOT / "devhost" / "resources.json").read_text("utf-8"))
     local = {each["name"]: each for each in resources["cosmos_roles"]}
     for name in ("audit-writer", "audit-reader"):
@@ -82,6 +83,8 @@ def test_local_cloud_enforces_the_same_audit_roles() -> None:
         assert local[name]["containers"] == ["audit"]
     reached = {container for who, _, container in GRANTS if who == "app"}
     assert set(local["app"]["containers"]) == reached
+    assert {role for who, role, _ in GRANTS if who == "app"} == {"eig-documents"}
+    assert set(local["app"]["actions"]) == ROLES["eig-documents"]
 
 
 def test_code_asks_for_nothing_that_the_roles_do_not_allow() -> None:
@@ -95,6 +98,74 @@ def test_code_asks_for_nothing_that_the_roles_do_not_allow() -> None:
     assert asked <= set(SDK_ACTIONS), "a call whose action nobody looked up"
     assert {"create_item", "read_item", "execute_item_batch", "query_items"} <= asked
     assert set().union(*(SDK_ACTIONS[each] for each in asked)) <= allowed
+
+
+BLOBS = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"
+LISTS = "Microsoft.Storage/storageAccounts/blobServices/containers/read"
+SIGNS = "Microsoft.Storage/storageAccounts/blobServices/generateUserDelegationKey/action"
+READ, WRITE = f"{BLOBS}/read", f"{BLOBS}/write"
+STORAGE_ROLES = {
+    "eig-pictures": {
+        *(LISTS, SIGNS, READ, WRITE, f"{BLOBS}/add/action", f"{BLOBS}/filter/action"),
+        *(f"{BLOBS}/tags/read", f"{BLOBS}/tags/write"),
+    },
+    "eig-evidence": {LISTS, READ, WRITE, f"{BLOBS}/add/action"},
+}
+BLOB_ACTIONS = {  # what a call of the SDK needs; clients and pages are made without a call
+    "get_blob_client": set[str](),
+    "get_container_client": set[str](),
+    "download_blob": {READ},
+    "get_blob_properties": {READ},
+    "list_blob_names": {READ},
+    "list_blobs": {READ},
+    "upload_blob": {WRITE},
+    "set_standard_blob_tier": {WRITE},
+    "get_blob_tags": {f"{BLOBS}/tags/read"},
+    "set_blob_tags": {f"{BLOBS}/tags/write"},
+    "find_blobs_by_tags": {f"{BLOBS}/filter/action"},
+    "get_user_delegation_key": {SIGNS},
+}
+BLOB_CALL = re.compile(r"\.(\w*(?:_blob|_blobs)(?:_\w+)?|get_user_delegation_key)\(")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_storage_roles_allow_exactly_what_their_names_say(stage: str) -> None:
+    found = {}
+    for each in estate(stage).of_type("Microsoft.Authorization/roleDefinitions"):
+        (permission,) = each.properties["permissions"]
+        assert permission["notActions"] == permission["notDataActions"] == []
+        name = each.properties["roleName"].rpartition("-")[0]
+        found[name] = {*permission["actions"], *permission["dataActions"]}
+    assert found == STORAGE_ROLES
+
+
+@pytest.mark.parametrize(
+    ("role", "modules"),
+    [
+        ("eig-evidence", ["blob_audit_log"]),
+        ("eig-pictures", ["blob", "blob_batch_files", "blob_images", "blob_picture_storage"]),
+        ("eig-pictures", ["blob_tags", "blob_uploads"]),
+    ],
+)
+def test_code_asks_storage_for_nothing_that_its_role_does_not_allow(
+    role: str, modules: list[str]
+) -> None:
+    for module in modules:
+        text = (ROOT / "shared" / "adapters" / f"{module}.py").read_text("utf-8")
+        asked = set(BLOB_CALL.findall(text))
+        assert asked <= set(BLOB_ACTIONS), f"a call of {module} whose action nobody looked up"
+        needed = set().union(*(BLOB_ACTIONS[each] for each in asked))
+        if "tags=" in text:
+            needed.add(f"{BLOBS}/tags/write")
+        assert needed <= STORAGE_ROLES[role], module
+
+
+def test_every_adapter_of_blobs_is_under_a_storage_role() -> None:
+    found = {path.stem for path in (ROOT / "shared" / "adapters").rglob("blob*.py")}
+    assert found == {
+        *("blob", "blob_audit_log", "blob_batch_files", "blob_images", "blob_picture_storage"),
+        *("blob_tags", "blob_uploads"),
+    }
 
 
 @pytest.mark.parametrize("stage", STAGES)

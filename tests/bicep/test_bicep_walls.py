@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from functions.http_routes import ROUTES, path_of
 from tests.bicep.deployments import Resource
 from tests.bicep.estates import BICEP, STAGES, estate, upload_events
 from tests.bicep.test_bicep_access import GRANTS
@@ -140,7 +141,15 @@ def test_only_the_app_reaches_what_only_the_app_needs(stage: str) -> None:
         each.name.rpartition("-")[0]
         for each in estate(stage).of_type("Microsoft.Network/privateEndpoints")
     }
-    services = {"cosmos", "vault", "openai", "language", "content-safety", "evidence-blob", "witness-blob"}
+    services = {
+        "cosmos",
+        "vault",
+        "openai",
+        "language",
+        "content-safety",
+        "evidence-blob",
+        "witness-blob",
+    }
     storage = {"host-blob", "host-queue", "host-table", "images-blob", "images-queue"}
     assert doors == {f"pe-{name}" for name in services | storage}
 
@@ -231,6 +240,28 @@ def test_azures_budget_is_the_month_and_its_quarters(stage: str) -> None:
     assert all(each["contactGroups"] for each in notices)
     if stage == "prod":
         assert budget["amount"] == 3100  # AUD, for USD 2,000
+
+
+def test_a_day_and_a_week_have_limits_of_their_own() -> None:
+    alerts = {
+        each.properties["displayName"]: each.properties["criteria"]["allOf"][0]["threshold"]
+        for each in estate("prod").of_type("Microsoft.Insights/scheduledQueryRules")
+    }
+    assert alerts["EIG: a-day-costs-too-much"] == 155  # AUD, for USD 100
+    rules = estate("prod").of_type("Microsoft.SecurityInsights/alertRules")
+    (week,) = [
+        each.properties["query"] for each in rules if "seven days" in each.properties["displayName"]
+    ]
+    assert week.endswith("| where Aud > 775")  # for USD 500
+
+
+def test_front_door_passes_on_and_counts_every_route_of_the_app() -> None:
+    roots = {f"/{path_of(route).partition('/')[0]}/" for route in ROUTES}
+    (route,) = estate("prod").of_type("Microsoft.Cdn/profiles/afdEndpoints/routes")
+    assert {each.removesuffix("*") for each in route.properties["patternsToMatch"]} == roots
+    firewall = one("prod", "Microsoft.Network/FrontDoorWebApplicationFirewallPolicies").properties
+    (counted,) = firewall["customRules"]["rules"][0]["matchConditions"]
+    assert set(counted["matchValue"]) == roots
 
 
 MOVES = {  # what is made anew where the app goes

@@ -38,7 +38,8 @@ from tests.fakes.faults import Fault, NoFaults
 from tests.fakes.records import FakeRecords
 
 OUTBOX_MAX = 100
-SYSTEM_FIELDS = frozenset({"_rid", "_self", "_etag", "_attachments", "_ts"})
+# What the store and our connection to it add.
+SYSTEM_FIELDS = frozenset({"_rid", "_self", "_etag", "_attachments", "_ts", "schema_version"})
 
 
 class Outage(NoFaults):

@@ -13,8 +13,9 @@ from aiohttp import web
 from devhost.simulators.clock import SimulatorClock
 from devhost.simulators.database import open_database
 from devhost.simulators.invoice import REPLICATE, Invoice
-from devhost.simulators.replicate import add_replicate, settle_due
+from devhost.simulators.replicate import add_replicate
 from devhost.simulators.replicate_inputs import SDXL_VERSION
+from devhost.simulators.replicate_predictions import settle_due
 from devhost.simulators.scenarios import Scenarios
 from devhost.simulators.state import SimulatorOptions, SimulatorState
 

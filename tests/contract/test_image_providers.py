@@ -8,6 +8,7 @@ import asyncio
 
 import pytest
 
+from devhost.simulators.provenance import PNG_HEAD_BYTES, with_credentials
 from shared.domain.attempts import Billed, Delivered, Failure, NotDelivered, Unknown
 from shared.domain.images import image_dimensions, sniff_image
 from shared.domain.models import MODELS
@@ -50,6 +51,25 @@ async def test_generate_makes_the_size_that_was_ordered(bench: Bench) -> None:
         outcome = await bench.generate("A pier", size=size, provider_size=sizes[size])
         assert isinstance(outcome, Delivered)
         assert image_dimensions(await bytes_of(outcome.images[0])) == sides(size)
+
+
+async def test_generate_hands_on_the_bytes_as_they_came(bench: Bench) -> None:
+    formats = MODELS[bench.model].output_formats
+    wanted = "png" if "png" in formats else "jpeg"
+    prompt = "[[scenario:content_credentials]] A pier"
+    outcome = await bench.generate(prompt, output_format=wanted)
+    assert isinstance(outcome, Delivered)
+    data = await bytes_of(outcome.images[0])
+    # The manifest names the digest of the rest, so that a change of either would show.
+    assert with_credentials(without_credentials(data)) == data
+
+
+def without_credentials(data: bytes) -> bytes:
+    """The picture without the chunk or segment that carries its manifest."""
+    if data.startswith(b"\x89PNG"):
+        length = int.from_bytes(data[PNG_HEAD_BYTES : PNG_HEAD_BYTES + 4], "big") + 12
+        return data[:PNG_HEAD_BYTES] + data[PNG_HEAD_BYTES + length :]
+    return data[:2] + data[4 + int.from_bytes(data[4:6], "big") :]
 
 
 async def test_generate_delivers_what_came_when_fewer_pictures_came(bench: Bench) -> None:

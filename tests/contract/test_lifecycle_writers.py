@@ -27,7 +27,10 @@ from tests.contract.image_bench import delivered, fresh_id, picture, sealing
 
 blobs = blob_account.blobs  # a fixture, found by its name
 ADAPTERS = Path(__file__).resolve().parents[2] / "shared" / "adapters"
-WRITES = re.compile(r"upload_blob\(|commit_block_list\(|BlobSasPermissions\([^)]*(create|write)=")
+WRITES = re.compile(
+    r"upload_blob\(|commit_block_list\(|append_block\(|start_copy_from_url\("
+    r"|create_\w+_blob\(|upload_blob_from_url\(|BlobSasPermissions\([^)]*(add|create|write)="
+)
 # Every module that puts blobs, and where. A new writer is added here and lets `write_all` write.
 WRITERS = {
     "blob_images": {"images", "thumbnails"},
@@ -106,7 +109,7 @@ async def written(blobs: BlobConnection) -> dict[str, list[Blob]]:
 
 
 def test_every_module_that_writes_blobs_is_known_here() -> None:
-    found = {p.stem for p in ADAPTERS.glob("*.py") if WRITES.search(p.read_text("utf-8"))}
+    found = {p.stem for p in ADAPTERS.rglob("*.py") if WRITES.search(p.read_text("utf-8"))}
     assert found - EVIDENCE == set(WRITERS)
 
 

@@ -187,6 +187,6 @@ async def test_secret_that_is_not_told_is_unavailable_and_not_asked_for_in_a_hur
 
 async def test_secret_that_is_set_is_never_asked_for() -> None:
     secret = ReplicateWebhookSecret(
-        "http://127.0.0.1:1/v1", "r8_token", GivenSecret(WEBHOOK_SECRET)
+        "http://127.0.0.1:1/v1", GivenSecret("r8_token"), GivenSecret(WEBHOOK_SECRET)
     )
     assert await secret.current() == await secret.renewed() == WEBHOOK_SECRET

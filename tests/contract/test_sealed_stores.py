@@ -141,4 +141,8 @@ async def test_sweep_lands_a_move_as_it_is_stored(parked: OverageBench) -> None:
 
 
 def clear(document: Document) -> Document:
-    return {name: value for name, value in document.items() if not name.startswith("_")}
+    return {
+        name: value
+        for name, value in document.items()
+        if not name.startswith("_") and name != "schema_version"
+    }

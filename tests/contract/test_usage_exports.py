@@ -15,6 +15,7 @@ import pytest
 from devhost.simulators.server import start_simulators
 from devhost.simulators.state import SimulatorOptions
 from shared.adapters.azure_cost_export import AzureCostExport
+from shared.adapters.given_secret import GivenSecret
 from shared.adapters.replicate_usage import ReplicateUsage
 from shared.domain.models import MODELS
 from shared.errors import InvariantBroken, Unavailable
@@ -36,7 +37,7 @@ class Providers:
 
     @property
     def replicate(self) -> ReplicateUsage:
-        return ReplicateUsage(f"{self.origin}/replicate/v1", "token")
+        return ReplicateUsage(f"{self.origin}/replicate/v1", GivenSecret("token"))
 
     async def azure_picture(self, client_id: str, quality: str = "low") -> str:
         url = f"{self.origin}/azure-openai/openai/v1/images/generations"
@@ -223,7 +224,7 @@ async def test_export_that_does_not_answer_is_unavailable(
     with pytest.raises(Unavailable):
         await AzureCostExport(f"{script.origin}/export").read(today(), today())
     with pytest.raises(Unavailable):
-        await ReplicateUsage(f"{script.origin}/v1", "token").read(today(), today())
+        await ReplicateUsage(f"{script.origin}/v1", GivenSecret("token")).read(today(), today())
 
 
 async def test_replicate_list_that_goes_on_elsewhere_gets_no_token(
@@ -235,7 +236,7 @@ async def test_replicate_list_that_goes_on_elsewhere_gets_no_token(
         "/v1/predictions", Answer(body={"next": "http://127.0.0.1:1/v1/x", "results": [ended]})
     )
     with pytest.raises(InvariantBroken):
-        await ReplicateUsage(f"{script.origin}/v1", "token").read(today(), today())
+        await ReplicateUsage(f"{script.origin}/v1", GivenSecret("token")).read(today(), today())
     assert len(script.seen) == 1
 
 
@@ -265,4 +266,4 @@ async def test_replicate_list_that_cannot_be_read_is_refused(
         }
     script.answers("/v1/predictions", Answer(body={"next": None, "results": [prediction]}))
     with pytest.raises(InvariantBroken):
-        await ReplicateUsage(f"{script.origin}/v1", "token").read(today(), today())
+        await ReplicateUsage(f"{script.origin}/v1", GivenSecret("token")).read(today(), today())

@@ -16,6 +16,7 @@ from tests.integration.sealed import open_prompts
 SETTLE_TIMEOUT_S = 60.0
 # Events that follow from what happened on the way, not from how a record stands at the end.
 ALSO_ALLOWED = (
+    "access.",
     "adjustment.",
     "admission.denied.",
     "alert",
@@ -50,6 +51,7 @@ ALSO_ALLOWED = (
     "routing",
     "reconciliation.",
     "session.",
+    "sign_in.denied",
     "rehydration.",
     "retention.",
     "statement.",

@@ -136,6 +136,13 @@ class Cloud:
     async def no_simulator_faults(self) -> None:
         await self._control("DELETE", "faults")
 
+    async def scenario(self, **rule: Any) -> None:
+        """A rule after which a simulated provider misbehaves, whatever is asked."""
+        await self._control("POST", "scenarios", rule)
+
+    async def no_scenarios(self) -> None:
+        await self._control("DELETE", "scenarios")
+
     async def _control(self, method: str, what: str, body: object = None) -> Json:
         url = f"{self.simulators_url}/_control/{what}"
         async with self.session.request(method, url, json=body) as response:

@@ -105,10 +105,11 @@ async def invoiced_for(cloud: Cloud, bodies: list[Json]) -> int:
     return sum(invoiced_usd_micros(lines).values())
 
 
+@pytest.mark.parametrize("model", ["sdxl", "firefly-image3", "firefly-image5"])
 async def test_job_of_a_provider_is_taken_up_by_its_id_after_kill_9(
-    own_cloud: Cloud, mia: Person
+    own_cloud: Cloud, mia: Person, model: str
 ) -> None:
-    body = order("sdxl", "slow seconds=4")
+    body = order(model, "slow seconds=4")
     shown = await mia.submit(body)
 
     async def job_id() -> str | None:

@@ -110,6 +110,35 @@ async def test_person_outside_the_directory_answers_403(cloud: Cloud) -> None:
     (await stranger.post("/generations", order())).problem(403, "unknown_user")
 
 
+@pytest.fixture
+async def pipeline(cloud: Cloud) -> Person:
+    """An app with a token of its own, which names no person."""
+    form = {"grant_type": "client_credentials", "client_id": people()["pipelines"][0]["client_id"]}
+    url = f"{cloud.simulators_url}/{home_tenant_id()}/oauth2/v2.0/token"
+    async with cloud.session.post(url, data=form) as answer:
+        return cloud.with_token(str((await answer.json())["access_token"]))
+
+
+async def test_app_only_token_generates_for_its_department(pipeline: Person) -> None:
+    assert (await pipeline.get("/models")).status == 200
+    made = await pipeline.generate(order())
+    assert made["status"] == "succeeded"
+    assert (await pipeline.get(f"/generations/{made['id']}")).status == 200
+
+
+@pytest.mark.parametrize(
+    "route",
+    [route for route in PROTECTED if not route.lets_apps_in],
+    ids=lambda route: route.name,
+)
+async def test_app_only_token_is_refused_where_people_decide(
+    pipeline: Person, route: Route
+) -> None:
+    body: Json | None = {} if route.method in ("POST", "PUT") else None
+    answer = await pipeline.send(route.method, path_of(route), json=body)
+    answer.problem(403, "users_only")
+
+
 async def test_rotated_signing_key_is_found(cloud: Cloud, own_cloud: Cloud) -> None:
     await own_cloud._control("POST", "keys/rotate", {})
     person = cloud.with_token(await cloud.access_token("ava"))

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.integration.api import Json, Person, prompt
+from tests.integration.api import Json, Person, prompt, until
 from tests.integration.cloud import Cloud
 
 OURS = ["gpt-image-2", "sdxl", "flux-schnell"]
@@ -184,3 +184,36 @@ async def test_a_repeat_under_its_key_is_the_same_whatever_the_route_would_be_no
         assert (await ava.generate(body, key))["id"] == first["id"]
     finally:
         await put_policy(mia, {})
+
+
+async def test_a_fallback_is_taken_up_by_its_job_after_kill_9(
+    own_cloud: Cloud, ava: Person, generous: None
+) -> None:
+    """The first model fails and bills; while the second one works, the host is killed."""
+    body = routed("gpt-image-2", fallback=True, models=["gpt-image-2", "sdxl"])
+    fails = {"scenario": "timeout_408", "provider": "azure_openai", "times": 1}
+    lasts = {"scenario": "slow", "provider": "replicate", "params": {"seconds": 4}, "times": 1}
+    try:
+        for rule in (fails, lasts):
+            await own_cloud.scenario(**rule)
+        shown = await ava.submit(body)
+
+        async def job_id() -> str | None:
+            found = await own_cloud.documents("ledger", "c.id = @id", id=f"a:{shown['id']}:2")
+            return found[0]["job_id"] if found else None
+
+        job = await until(job_id, lambda value: value, 15)
+        await own_cloud.kill_host()
+        await own_cloud.start_host()
+    finally:
+        await own_cloud.no_scenarios()
+    ended = await ava.ended_generation(shown["id"])
+    assert (ended["status"], ended["provider"]) == ("succeeded", "replicate")
+    entry = await entry_of(own_cloud, shown["id"])
+    first, second = entry["lines"]
+    assert (first["failure"], second["job_id"]) == ("timeout", job)
+    wanted = hashlib.sha256(body["prompt"].encode()).hexdigest()
+    lines = [line for line in await own_cloud.invoice_lines() if line["prompt_sha256"] == wanted]
+    for line in entry["lines"]:
+        billed = sum(each["usd_micros"] for each in lines if each["provider"] == line["provider"])
+        assert billed == line["usd_micros"] > 0 or line["estimated"]

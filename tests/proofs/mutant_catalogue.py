@@ -138,11 +138,16 @@ CALLING = (
         ),
     ),
     mutant(
-        "a failure that was billed is tried again",
+        "a failure that was billed is tried again as if it had cost nothing",
         (
             f"{_FALLBACKS}:continued",
             "if report.failure in RETRYABLE and report.usd_micros == 0:",
             "if report.failure in RETRYABLE:",
+        ),
+        (
+            f"{_FALLBACKS}:continued",
+            "lines = lines_of(item, report)",
+            "lines = report.lines",
         ),
     ),
     mutant(

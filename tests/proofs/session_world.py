@@ -110,8 +110,6 @@ class SessionMachine(RuleBasedStateMachine):
         self.seen_tokens: set[str] = set()
         self.devices = 0
 
-    # --- what people do ----------------------------------------------------------------------
-
     @rule(target=jars, person=st.sampled_from(PEOPLE))
     def sign_in(self, person: str) -> Jar:
         return self.sign_in_quietly(person)
@@ -175,8 +173,6 @@ class SessionMachine(RuleBasedStateMachine):
         self._note(jar, opened)
         self._run(self.sessions.end_own(opened, "signed_out", "c-1"))
         family.is_dead = True
-
-    # --- what thieves do ---------------------------------------------------------------------
 
     @rule(
         target=jars, jar=jars, has_device=st.booleans(), has_agent=st.booleans(), age=st.integers(0)
@@ -287,8 +283,6 @@ class SessionMachine(RuleBasedStateMachine):
         living = sum(len(self._person(person).sessions) for person in PEOPLE)
         assert found["session.started"] == len(self.families)
         assert found["session.ended"] == len(self.families) - living
-
-    # --- how it is done ----------------------------------------------------------------------
 
     def _start(self, person: str, at: Device, replaces: int | None) -> Jar:
         self.issuer.mood = "confirms"

@@ -18,6 +18,7 @@ from shared.domain.prices import (
     PriceCatalogue,
     PriceRow,
 )
+from shared.domain.sealed_fields import ERASED
 from tests.builders import catalogues
 
 # Each version as it is in force on the first day on which it can be quoted from.
@@ -52,7 +53,7 @@ def _requests(draw: st.DrawFn, row: PriceRow) -> GenerationRequest:
     sizes = [row.size] if row.size else list(model.sizes)
     request = GenerationRequest(
         model=row.model,
-        prompt=draw(PROMPTS.filter(lambda text: text.strip() != "")),
+        prompt=draw(PROMPTS.filter(lambda text: text.strip() not in ("", ERASED))),
         size=draw(st.sampled_from([*sizes, *([AUTO] if AUTO in model.sizes else [])])),
         quality=draw(st.sampled_from([row.quality, AUTO])) if row.quality else None,
         count=draw(st.integers(1, model.count_max)),

@@ -4,9 +4,12 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from shared.domain.attempts import Failure
 from shared.domain.budget_policies import BudgetPolicy
 from shared.domain.budgets import budget_document
 from shared.domain.ids import Partition
+from shared.domain.routing_policies import RoutingRules
+from shared.domain.routing_wishes import UPLIFT_PERCENT_MAX
 from shared.errors import InvariantBroken, Rejected, Unavailable
 from shared.ports import DirectoryUser
 from tests.builders import catalogue
@@ -15,7 +18,7 @@ from tests.fakes.faults import Crashed
 from tests.proofs.chaos import PROCESS, Chaos, Process
 from tests.proofs.clients import GaveUp
 from tests.proofs.histories import settle_down
-from tests.proofs.provider_scripts import thrifty_script
+from tests.proofs.provider_scripts import Script, failing_script, thrifty_script
 from tests.proofs.virtual_loop import VirtualLoop
 from tests.proofs.waiting_stories import ASKER, PEOPLE, SETTINGS, Setting, Story
 from tests.proofs.waiting_world import WaitingWorld
@@ -47,8 +50,9 @@ def played(setting: Setting, chaos: Chaos) -> Verdict:
         chaos,
         FakeDirectory(people, ["marketing"]),
         catalogue(),
-        thrifty_script(catalogue(), setting.busy_attempts),
+        _script_of(setting),
         policies,
+        rules=RoutingRules(uplift_percent_max=UPLIFT_PERCENT_MAX),
     )
     if setting.start is not None:
         world.clock.start = setting.start
@@ -60,6 +64,12 @@ def played(setting: Setting, chaos: Chaos) -> Verdict:
     for problem in loop.problems:
         world.checker.broken("loop", str(problem))
     return Verdict(tuple(world.checker.violations), calls, world)
+
+
+def _script_of(setting: Setting) -> Script:
+    if setting.fails_billed is None:
+        return thrifty_script(catalogue(), setting.busy_attempts)
+    return failing_script(catalogue(), Failure.MALFORMED, billed=setting.fails_billed)
 
 
 async def _history(world: WaitingWorld, setting: Setting) -> int:

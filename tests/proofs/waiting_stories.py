@@ -19,7 +19,7 @@ from shared.errors import Conflict, PolicyDenied
 from shared.services.batch_admission import BatchOrder
 from shared.services.budget_changes import BudgetChange
 from shared.services.grants import GrantOrder
-from tests.builders import caller, request
+from tests.builders import caller, request, routed
 from tests.fakes.faults import Crashed
 from tests.proofs.chaos import PROCESS, Process
 from tests.proofs.clients import GaveUp
@@ -36,6 +36,7 @@ MANAGER, SECOND = caller(2, role=Role.DEPT_MANAGER), caller(3, role=Role.DEPT_MA
 ADMIN = caller(4, role=Role.ORG_ADMIN)
 PEOPLE = (ASKER, MANAGER, SECOND, ADMIN)
 PICTURE = request("gpt-image-2", quality="low")
+FALLING = routed("gpt-image-2", fallback=True, models=("gpt-image-2", "sdxl"))
 DEAR = request("gpt-image-2", quality="medium")  # above the amount that needs two
 
 
@@ -57,12 +58,12 @@ async def sent(world: WaitingWorld, send: Callable[[], Awaitable[T]]) -> T:
     raise GaveUp
 
 
-async def submitted(world: WaitingWorld) -> str:
+async def submitted(world: WaitingWorld, wanted: GenerationRequest = PICTURE) -> str:
     view = await sent(
         world,
         lambda: world.generations.submit(
             ASKER,
-            PICTURE,
+            wanted,
             ASKER.charge(),
             key="key-1",
             correlation_id="c-1",
@@ -150,6 +151,12 @@ async def approve_twice(world: WaitingWorld) -> None:
     await asyncio.gather(*(decided(world, batch_id, person) for person in people))
 
 
+async def approve_and_fall(world: WaitingWorld) -> None:
+    """What two people approved fails at its first model: the approved amount is not raised."""
+    generation_id = await submitted(world, FALLING)
+    await asyncio.gather(*(decided(world, generation_id, each) for each in (MANAGER, SECOND)))
+
+
 async def reject(world: WaitingWorld) -> None:
     """One person rejects while another approves."""
     generation_id = await submitted(world)
@@ -212,6 +219,11 @@ async def defer(world: WaitingWorld) -> None:
         world.checker.broken("I7", f"one key gave {ids}")
 
 
+async def defer_and_fall(world: WaitingWorld) -> None:
+    """What waited for December fails at its first model; December pays for the next one."""
+    await submitted(world, FALLING)
+
+
 async def defer_batch(world: WaitingWorld) -> None:
     """The same for a batch with its plan."""
     await submitted_batch(world, PICTURE, DEAR)
@@ -266,11 +278,14 @@ class Setting:
     user_micros: int = AMPLE
     start: datetime | None = None
     busy_attempts: int = 0  # of each row, before the provider takes it
+    fails_billed: bool | None = None  # the first attempt fails for good, billed or not
 
 
 SETTINGS = {
     "approve": Setting(approve, "approval"),
     "approve_twice": Setting(approve_twice, "approval"),
+    "approve_and_fall": Setting(approve_and_fall, "approval", fails_billed=True),
+    "approve_and_fall_at_no_cost": Setting(approve_and_fall, "approval", fails_billed=False),
     "reject": Setting(reject, "approval"),
     "nobody": Setting(nobody, "approval"),
     "too_late": Setting(too_late, "approval"),
@@ -279,6 +294,13 @@ SETTINGS = {
     "change_limit": Setting(change_limit, "approval", department_micros=1_000),
     "repeat": Setting(repeat, "approval"),
     "defer": Setting(defer, "queue", department_micros=AMPLE, start=ALMOST_DECEMBER),
+    "defer_and_fall": Setting(
+        defer_and_fall,
+        "queue",
+        department_micros=AMPLE,
+        start=ALMOST_DECEMBER,
+        fails_billed=True,
+    ),
     "defer_batch": Setting(defer_batch, "queue", department_micros=AMPLE, start=ALMOST_DECEMBER),
     "defer_and_cancel": Setting(
         defer_and_cancel, "queue", department_micros=AMPLE, start=ALMOST_DECEMBER

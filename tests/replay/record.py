@@ -20,6 +20,12 @@ from devhost.stack import Stack, StackOptions, running_stack
 
 HISTORIES = Path(__file__).parent / "histories"
 RETRIED = "[[scenario:rate_limited times=1]] A quiet harbour"
+FAILING = "[[scenario:outage provider=azure_openai]] A quiet harbour"
+# Without a quality, which the other model has not.
+FALLBACK = {
+    "quality": None,
+    "routing": {"fallback": True, "models": ["gpt-image-2", "sdxl"]},
+}
 WAITING_ROWS = "\n".join(
     [
         "id,model,prompt,quality,deadline",
@@ -46,6 +52,7 @@ async def record() -> None:
                 names = {
                     await _generation(session, stack, "A quiet harbour"): "generation",
                     await _generation(session, stack, RETRIED): "generation_retried",
+                    await _generation(session, stack, FAILING, **FALLBACK): "generation_fallback",
                 }
                 batch_id = await _batch(session, stack, ROWS)
                 waiting_id = await _batch(session, stack, WAITING_ROWS)
@@ -67,8 +74,10 @@ async def token_of(stack: Stack, username: str) -> str:
         return str((await answer.json())["access_token"])
 
 
-async def _generation(session: aiohttp.ClientSession, stack: Stack, prompt: str) -> str:
-    body = {"model": "gpt-image-2", "prompt": prompt, "quality": "low"}
+async def _generation(
+    session: aiohttp.ClientSession, stack: Stack, prompt: str, **changes: Any
+) -> str:
+    body = {"model": "gpt-image-2", "prompt": prompt, "quality": "low"} | changes
     async with session.post(f"{stack.api_url}/generations", json=body) as answer:
         view = await answer.json()
     assert view["status"] == "succeeded", view

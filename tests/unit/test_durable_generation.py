@@ -115,3 +115,33 @@ def test_fault_of_ours_while_stopping_is_waited_out() -> None:
     run(context)
     assert context.timers == 6
     assert set(context.ended_at) == {1}
+
+
+def test_a_fallback_is_the_next_attempt_with_what_went_before() -> None:
+    course = {"candidate": 1, "lines": [{"attempt": 1}], "held_micros": 7}
+    seen: list[tuple[int, Any]] = []
+
+    def falls_through(row: int, payload: dict[str, Any]) -> dict[str, Any]:
+        seen.append((payload["attempt"], payload["course"]))
+        if payload["attempt"] == 1:
+            return report(payload, "fallback") | {"next": course}
+        return report(payload, "delivered")
+
+    context = FakeContext(falls_through, (1,))
+    run(context)
+    assert seen == [(1, None), (2, course)]
+    assert set(context.ended_at) == {1}
+
+
+def test_a_model_that_is_passed_over_keeps_the_number_of_the_attempt() -> None:
+    course = {"candidate": 2, "lines": [], "held_micros": None}
+    seen: list[tuple[int, Any]] = []
+
+    def passed_over(row: int, payload: dict[str, Any]) -> dict[str, Any]:
+        seen.append((payload["attempt"], payload["course"]))
+        if payload["course"] is None:
+            return report(payload, "again", 0) | {"next": course}
+        return report(payload, "delivered")
+
+    run(FakeContext(passed_over, (1,)))
+    assert seen == [(1, None), (1, course)]

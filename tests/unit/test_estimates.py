@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -14,7 +15,8 @@ from shared.services.budgets import Budgets
 from shared.services.calendars import Calendars
 from shared.services.estimates import Estimates
 from shared.services.freezes import FreezeWatch
-from tests.builders import TENANT, caller, catalogue, catalogues, event, request, routing
+from shared.services.routing import Routing
+from tests.builders import TENANT, caller, catalogue, catalogues, event, request, routed, routing
 from tests.fakes.budget_policies import FakeBudgetPolicies
 from tests.fakes.clock import NOON, FakeClock
 from tests.fakes.cosmos_container import FakeConnection
@@ -118,3 +120,24 @@ async def test_dry_run_counts_the_rows_that_fit() -> None:
     assert (dry.rows, dry.valid_rows, dry.invalid_rows) == (4, 3, 1)
     assert (dry.fits_budget, dry.rows_that_fit) == (False, 2)
     assert dry.quoted_micros == 3 * MEDIUM_MICROS == sum(each.amount_micros for each in dry.models)
+
+
+async def test_model_of_a_provider_that_is_not_set_up_is_not_on_offer() -> None:
+    bench = Bench()
+    only = Routing(catalogues(), configured=frozenset({"replicate"}))
+    estimates = replace(bench.estimates, routing=only)
+    shown = {model.provider for model in estimates.models().items}
+    assert shown == {"replicate"}
+    answer = await estimates.compare(AVA, AVA.charge(), wishes("gpt-image-2", "sdxl"))
+    codes = {each.model: [refusal.code for refusal in each.refusals] for each in answer.candidates}
+    assert codes["gpt-image-2"][-1] == "not_configured"
+    assert "not_configured" not in codes["sdxl"]
+
+
+async def test_estimate_of_auto_is_that_of_its_first_choice_and_says_why() -> None:
+    bench = Bench()
+    asked = routed("auto", models=("sdxl", "flux-schnell"))
+    estimate = await bench.estimates.estimate(AVA, AVA.charge(), asked)
+    assert estimate.model == estimate.routing.chosen == "flux-schnell"
+    assert estimate.quote.amount_micros == estimate.routing.candidates[0].quoted_micros
+    assert {each.model for each in estimate.routing.excluded} >= {"sdxl", "gpt-image-2"}

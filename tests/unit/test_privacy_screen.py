@@ -92,6 +92,35 @@ async def test_what_the_local_layer_covers_goes_covered_to_the_second() -> None:
     assert screened.request.prompt == "**** ****************"
 
 
+@pytest.mark.parametrize(
+    ("prompt", "negative"),
+    [
+        ("a bay, TFN 123 456", "782 and no people"),
+        ("card 4111 1111", "1111 1111"),
+        ("0412 345", "678"),
+    ],
+)
+async def test_what_is_split_between_two_fields_is_found_in_both(
+    prompt: str, negative: str
+) -> None:
+    world = World()
+    request = builders.request("sdxl", prompt=prompt, negative_prompt=negative)
+    screened = await world.screen.screen(WHO, request)
+    assert screened.verdict is not None
+    assert {each.field for each in screened.verdict.noted} == {"prompt", "negative_prompt"}
+    if screened.refusal is None:  # covered
+        assert screened.request.prompt == "********" and screened.request.negative_prompt == "***"
+    else:
+        assert isinstance(screened.refusal, PrivacyBlocked)
+
+
+async def test_fields_that_have_nothing_in_common_are_no_finding() -> None:
+    world = World()
+    request = builders.request("sdxl", prompt="a bay in 1984", negative_prompt="35 boats")
+    screened = await world.screen.screen(WHO, request)
+    assert screened.verdict is not None and screened.verdict.judged == ()
+
+
 async def test_an_allowed_value_is_left_alone_in_every_layer() -> None:
     world = World(lambda text: [Finding("email", "contact", 0, 17, "language")])
     await world.put(PrivacyPolicy("marketing", allowed_values=("Press@Example.com",)))

@@ -114,21 +114,24 @@ def test_failures_of_an_earlier_window_do_not_count() -> None:
 
 
 def test_success_that_opens_nothing_is_no_reason_to_open() -> None:
-    many = Sample(calls=30, failures=0)
+    many = Sample(calls=30, successes=30)
     bad = replace(CLOSED, failures=100, calls=100, window_us=NOW_US)
     assert merged(bad, many, NOW_US, OPEN_US).state(NOW_US) == "closed"
 
 
 @pytest.mark.parametrize(("wait_s", "held_us"), [(7, 7 * US_PER_S), (86_400, HELD_US_MAX)])
 def test_rate_limit_holds_calls_back_for_the_time_it_named(wait_s: float, held_us: int) -> None:
-    breaker = after(failed(Failure.RATE_LIMITED, wait_s))
+    limited = failed(Failure.RATE_LIMITED, wait_s)
+    assert after(limited).state(NOW_US) == "closed"
+    assert after(limited, WORKED, limited).state(NOW_US) == "closed"
+    breaker = after(limited, limited)
     assert breaker.state(NOW_US) == "open"
     assert breaker.closed_for_us(NOW_US) == held_us
     assert breaker.state(NOW_US + held_us) == "closed"
 
 
 def test_rate_limit_without_a_time_holds_nobody_back() -> None:
-    assert after(failed(Failure.RATE_LIMITED)).state(NOW_US) == "closed"
+    assert after(*[failed(Failure.RATE_LIMITED)] * 3).state(NOW_US) == "closed"
 
 
 def test_breaker_is_half_open_when_its_time_has_come_and_one_probe_goes() -> None:

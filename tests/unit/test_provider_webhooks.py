@@ -103,6 +103,8 @@ async def test_delivery_for_nobody_changes_nothing(world: World) -> None:
         prediction("processing"),
         prediction("starting"),
         prediction("Succeeded"),
+        json.dumps({"id": JOB, "status": ["succeeded"]}).encode(),
+        json.dumps({"id": JOB}).encode(),
         prediction(id="../../secrets"),
         prediction(id=["x"]),
         prediction(id="x" * 65),

@@ -23,6 +23,7 @@ from shared.adapters.providers.adobe_firefly_answers import (
     refused_submission,
     status_url_of,
     submission,
+    text_of,
     warnings_of,
 )
 from shared.adapters.providers.adobe_firefly_tokens import AdobeTokens
@@ -208,7 +209,7 @@ class AdobeFireflyProvider:
             status, answer, wait_s = await self._look(job_id)
             if status == 200 and isinstance(answer, Mapping):
                 unreadable = 0
-                if answer.get("status") in ENDINGS:
+                if text_of(answer, "status") in ENDINGS:
                     return answer
             elif status == 200:
                 unreadable += 1

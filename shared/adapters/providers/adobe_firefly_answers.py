@@ -105,7 +105,7 @@ def refused_submission(
     """An error answer to a submission. No job was started, so nothing is booked; see the docs."""
     if status == CLIENT_CLOSED or not is_definite(status, answer):
         return Unknown("gateway_error")
-    code = _text(answer, "error_code")
+    code = text_of(answer, "error_code")
     if (refusal := _refusal(code, Billed.NOTHING)) is not None:
         return refusal
     if status == 451:
@@ -136,7 +136,7 @@ def failed_job(job: Job, status_url: str) -> NotDelivered:
 
     It had been accepted and may have been worked on, so the maximum is booked, as an estimate.
     """
-    status, code = job.get("status"), _text(job, "error_code")
+    status, code = job.get("status"), text_of(job, "error_code")
     if (refusal := _refusal(code, Billed.MAXIMUM, status_url)) is not None:
         return refusal
     if status == "timeout" or code == "timeout_error":
@@ -186,6 +186,7 @@ def warnings_of(job: Job) -> tuple[str, ...]:
     return tuple(ours for theirs, ours in _WARNINGS.items() if result.get(theirs) is True)
 
 
-def _text(answer: object, field: str) -> str:
+def text_of(answer: object, field: str) -> str:
+    """A field of an answer; empty if it is no text, whatever else it is."""
     value = answer.get(field) if isinstance(answer, Mapping) else None
     return value if isinstance(value, str) else ""

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
@@ -151,9 +152,17 @@ def _number(text: str | None) -> float | None:
 
 def _seconds_between(start: str | None, end: str) -> float | None:
     try:
-        return (parsedate_to_datetime(end) - parsedate_to_datetime(start or "")).total_seconds()
+        return (_moment(end) - _moment(start or "")).total_seconds()
     except (ValueError, TypeError):  # no date, or one with and one without a time zone
         return None
+
+
+def _moment(text: str) -> datetime:
+    """A date as HTTP writes it, or as ISO 8601 does; raises ValueError."""
+    try:
+        return parsedate_to_datetime(text)
+    except ValueError:
+        return datetime.fromisoformat(text)
 
 
 def load_json(body: bytes) -> object:

@@ -151,7 +151,7 @@ class ReplicateProvider:
         Such an answer does not state the run's time yet; where that is the price, it is asked for.
         """
         first = submitted.prediction
-        if first.get("status") in ENDINGS:
+        if text_of(first, "status") in ENDINGS:
             return first
         inline = inline_outputs(first)
         if inline and Ended(order, submitted.job_id, first).per_picture:
@@ -206,7 +206,7 @@ class ReplicateProvider:
             status, answer, wait_s = await self._poll(job_id)
             if status == 200 and isinstance(answer, Mapping):
                 unreadable = 0
-                if answer.get("status") in ENDINGS:
+                if text_of(answer, "status") in ENDINGS:
                     return answer
             elif status == 200:
                 unreadable += 1

@@ -151,5 +151,6 @@ def failed_run(ended: Ended) -> NotDelivered:
 
 
 def text_of(answer: object, field: str) -> str:
+    """A field of an answer; empty if it is no text, whatever else it is."""
     value = answer.get(field) if isinstance(answer, Mapping) else None
     return value if isinstance(value, str) else ""

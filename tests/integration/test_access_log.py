@@ -1,0 +1,151 @@
+"""Each authorisation decision is found in the audit log: who, what, on which object, and why."""
+
+from __future__ import annotations
+
+import json
+from uuid import uuid4
+
+import pytest
+
+from tests.integration.api import Json, Person, order, until
+from tests.integration.cloud import Cloud
+
+SECRET = "canary-in-an-address"
+
+
+async def events(cloud: Cloud, condition: str, **values: object) -> list[Json]:
+    condition = f"STARTSWITH(c.pk, 'access:') AND ({condition})"
+    return [each["event"] for each in await cloud.documents("audit", condition, **values)]
+
+
+async def of_request(cloud: Cloud, correlation_id: str) -> list[Json]:
+    return await events(cloud, "c.event.correlation_id = @id", id=correlation_id)
+
+
+@pytest.fixture(scope="module")
+async def generation(ledger: Cloud, ava: Person) -> str:
+    return str((await ava.generate(order("flux-schnell")))["id"])
+
+
+async def test_denial_is_in_the_log_when_it_is_answered(
+    ledger: Cloud, ben: Person, generation: str
+) -> None:
+    answer = await ben.get(f"/generations/{generation}")
+    answer.problem(404, "not_found")
+    (event,) = await of_request(ledger, answer.headers["x-correlation-id"])
+    assert event["outcome"] == "denied" and event["reason"] == "not_found"
+    assert event["object_id"] == f"generations:{generation}"
+    assert event["details"]["operation"] == "GetGeneration"
+    assert event["details"]["permission"] == "generations.read"
+    assert event["details"]["rule"] == "not_reached"
+    assert event["details"]["policy_version"].startswith("StandardUser.")
+    assert event["actor_role"] == "StandardUser"
+
+
+async def test_refused_permission_is_in_the_log_when_it_is_answered(
+    ledger: Cloud, ava: Person
+) -> None:
+    answer = await ava.get("/roles")
+    assert answer.status == 403
+    (event,) = await of_request(ledger, answer.headers["x-correlation-id"])
+    assert event["outcome"] == "denied" and event["reason"] == "policy_denied"
+    assert (event["details"]["permission"], event["details"]["rule"]) == ("roles.read", "none")
+
+
+@pytest.mark.parametrize("path", ["/generations/{}", "/generations/{}/evidence"])
+async def test_manager_who_reads_what_is_others_is_in_the_log_when_it_is_answered(
+    ledger: Cloud, mia: Person, generation: str, path: str
+) -> None:
+    answer = await mia.get(path.format(generation))
+    assert answer.status in (200, 409)  # evidence may not be in the verifiable log yet
+    found = await of_request(ledger, answer.headers["x-correlation-id"])
+    if answer.status == 200:
+        (event,) = found
+        assert event["outcome"] == "success" and event["details"]["rule"] == "department"
+
+
+async def test_reader_of_the_audit_log_is_in_the_log_when_it_is_answered(
+    ledger: Cloud, olga: Person
+) -> None:
+    params = {"event_id": "nobody:did"}
+    answer = await olga.get("/audit-log/entries", params)
+    (event,) = await of_request(ledger, answer.headers["x-correlation-id"])
+    assert event["details"]["permission"] == "audit.read"
+    listed = await olga.get("/users", {"department": "marketing"})
+    (event,) = await of_request(ledger, listed.headers["x-correlation-id"])
+    assert event["details"]["asked_for"] == "marketing"
+    assert event["details"]["permission"] == "users.read"
+
+
+async def test_own_reads_are_summed_up_in_one_event(
+    ledger: Cloud, ava: Person, generation: str
+) -> None:
+    for _ in range(10):
+        answer = await ava.get(f"/generations/{generation}")
+        assert await of_request(ledger, answer.headers["x-correlation-id"]) == []
+
+    async def summed() -> list[str]:
+        found = await events(ledger, "CONTAINS(c.id, 'access.allowed_summary')")
+        uses = [use for each in found for use in each["details"]["uses"].split(",")]
+        wanted = f"GetGeneration|generations.read|own|-|generations:{generation}|"
+        return [use for use in uses if use.startswith(wanted)]
+
+    found = await until(summed, lambda uses: sum(int(use.rsplit("|")[-1]) for use in uses) >= 10)
+    assert len(found) <= 5
+
+
+async def test_change_is_summed_up_beside_its_own_event(
+    ledger: Cloud, ava: Person, generation: str
+) -> None:
+    async def summed() -> list[Json]:
+        uses = "CONTAINS(c.event.details.uses, 'SubmitGeneration|generations.create')"
+        return await events(ledger, uses)
+
+    assert await until(summed, len)
+
+
+async def test_stranger_with_a_good_token_is_in_the_log(ledger: Cloud) -> None:
+    object_id = str(uuid4())
+    somebody = await ledger.minted(claims={"oid": object_id})
+    answer = await somebody.get("/models")
+    answer.problem(403, "unknown_user")
+    (event,) = await of_request(ledger, answer.headers["x-correlation-id"])
+    assert event["actor"].endswith(f".{object_id}") and event["actor_role"] == "none"
+    assert event["reason"] == "unknown_user"
+    assert event["details"]["rule"] == "before_rights"
+
+
+async def test_flood_of_refusals_does_not_fill_the_log(ledger: Cloud, finn: Person) -> None:
+    before = len(await events(ledger, "CONTAINS(c.id, 'access.denied.')"))
+    for number in range(60):
+        (await finn.get(f"/generations/{number:032x}")).problem(404, "not_found")
+    told = len(await events(ledger, "CONTAINS(c.id, 'access.denied.')")) - before
+    assert 20 <= told <= 40  # the minute may have turned meanwhile
+
+    async def counted() -> int:
+        found = await events(ledger, "CONTAINS(c.id, 'access.denied_summary')")
+        return sum(each["details"]["decisions"] for each in found if finn_did(each))
+
+    def finn_did(event: Json) -> bool:
+        return "GetGeneration|none|before_rights|not_found|any" in event["details"]["uses"]
+
+    await until(counted, lambda count: told + count >= 60)
+
+
+async def test_callers_without_a_token_are_counted(ledger: Cloud, nobody: Person) -> None:
+    (await nobody.get("/models")).problem(401, "unauthenticated")
+
+    async def counted() -> list[Json]:
+        return await events(ledger, "c.event.actor = 'anonymous'")
+
+    (event, *_) = await until(counted, len)
+    assert event["reason"] is None and "|unauthenticated|any|" in event["details"]["uses"]
+
+
+async def test_nothing_that_was_sent_stands_in_the_log(ledger: Cloud, pat: Person) -> None:
+    typed = f"{SECRET}.{uuid4().hex}"
+    await pat.get(f"/generations/{typed}", {"department": typed})
+    await pat.get(f"/users/{typed}@contoso.example")
+    await pat.send("DELETE", f"/grants/{typed}")
+    text = json.dumps(await events(ledger, "true"))
+    assert SECRET not in text and "Bearer" not in text and "lighthouse" not in text

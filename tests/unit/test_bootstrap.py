@@ -1,0 +1,84 @@
+"""The first request of an organisation works once, and a repeat finishes what died half-way."""
+
+import hashlib
+
+import pytest
+
+from shared.domain.permissions import Role
+from shared.errors import Conflict, NotFound, Unauthenticated
+from shared.services.bootstrap import Beginning, Bootstrap
+from tests.builders import TENANT
+from tests.people_world import World, object_id
+
+SECRET = "once"
+WANTED = Beginning(object_id(1), "operations", "Operations", 1_000_000)
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def bootstrap(world: World, secret: str | None = SECRET) -> Bootstrap:
+    digest = hashlib.sha256(secret.encode()).hexdigest() if secret else None
+    return Bootstrap(world.organisation, TENANT, digest, world.clock)
+
+
+async def test_first_request_names_the_super_admin_and_a_department(world: World) -> None:
+    assert await bootstrap(world).begin(WANTED, "c")
+    caller = await world.caller(1)
+    assert (caller.role, caller.department_id) == (Role.SUPER_ADMIN, "operations")
+    assert {"organisation.begun.1", "user.created.1", "department.created.1"} <= set(
+        await world.actions()
+    )
+
+
+async def test_same_request_again_changes_nothing(world: World) -> None:
+    await bootstrap(world).begin(WANTED, "c")
+    told = await world.actions()
+    assert not await bootstrap(world).begin(WANTED, "c")
+    assert await world.actions() == told
+
+
+async def test_other_request_comes_too_late(world: World) -> None:
+    await bootstrap(world).begin(WANTED, "c")
+    for other in (
+        Beginning(object_id(2), "operations", "Operations", 1_000_000),
+        Beginning(object_id(1), "design", "Design", 1_000_000),
+    ):
+        with pytest.raises(Conflict) as refusal:
+            await bootstrap(world).begin(other, "c")
+        assert refusal.value.problem_code == "already_begun"
+
+
+async def test_organisation_that_was_seeded_has_begun(world: World) -> None:
+    await world.department("marketing")
+    await world.enter(5, "SuperAdmin")
+    with pytest.raises(Conflict):
+        await bootstrap(world).begin(WANTED, "c")
+
+
+async def test_repeat_finishes_what_died_half_way(world: World) -> None:
+    calls = world.organisation.seed
+
+    async def dies(*_: object) -> int:
+        raise RuntimeError("the worker died")
+
+    object.__setattr__(world.organisation, "seed", dies)
+    with pytest.raises(RuntimeError):
+        await bootstrap(world).begin(WANTED, "c")
+    object.__setattr__(world.organisation, "seed", calls)
+    assert not await bootstrap(world).begin(WANTED, "c")
+    assert (await world.caller(1)).role == Role.SUPER_ADMIN
+
+
+@pytest.mark.parametrize("secret", ["", "twice", hashlib.sha256(SECRET.encode()).hexdigest()])
+def test_other_secret_is_refused(world: World, secret: str) -> None:
+    bootstrap(world).check_secret(SECRET)
+    with pytest.raises(Unauthenticated):
+        bootstrap(world).check_secret(secret)
+
+
+def test_without_a_secret_there_is_nothing(world: World) -> None:
+    with pytest.raises(NotFound):
+        bootstrap(world, None).check_secret("")
