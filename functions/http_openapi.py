@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from functions.http_operation import Operation
 
-COMMON_ERRORS = (401, 403, 500, 503)
+COMMON_ERRORS = (401, 403, 431, 500, 503)
 bp = func.Blueprint()
 PROBLEM_SCHEMA = {
     "type": "object",
@@ -181,8 +181,9 @@ def _responses(route: Route, operation: "Operation", references: dict[Any, Any])
     refusal: Any = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     if operation.error:
         refusal = {operation.media_type: {"schema": references[(operation.error, "serialization")]}}
-    common = (500,) if route.public else COMMON_ERRORS
-    for status in sorted({*common, *operation.errors}):
+    common = (431, 500) if route.public else COMMON_ERRORS
+    reading = (406,) if route.method == "GET" else ()
+    for status in sorted({*common, *reading, *operation.errors}):
         responses.setdefault(
             str(status),
             {"description": HTTPStatus(status).phrase, "content": refusal},

@@ -19,9 +19,20 @@ from functions.http_users_models import (
 )
 from shared.domain.department_views import DepartmentList, DepartmentView
 from shared.domain.role_views import OrganisationRulesView, RoleList, RoleView
+from shared.domain.scim_views import ScimError
 from shared.domain.user_views import ChangeList, ImportView, UserList, UserView
 
-SCIM: Final = ("application/scim+json",)
+SCIM_JSON: Final = "application/scim+json"
+
+
+def _scim(summary: str, *errors: int, status: int = 200, others: tuple[int, ...] = ()) -> Operation:
+    """An operation whose bodies are the protocol's, in its media type and with its refusals."""
+    return Operation(
+        summary, None, status=status, errors=(401, *errors), other_statuses=others,
+        media_type=SCIM_JSON, error=ScimError,
+    )  # fmt: skip
+
+
 _OBJECT_ID: Final = "a0000000-0000-4000-8000-000000000009"
 PEOPLE_OPERATIONS: Final[Mapping[str, Operation]] = {
     names.LIST_USERS: Operation("List people", UserList, query=UsersQuery, errors=(404, 422)),
@@ -97,32 +108,13 @@ PEOPLE_OPERATIONS: Final[Mapping[str, Operation]] = {
         },
         errors=(401, 404, 409, 413, 415, 422),
     ),
-    names.SCIM_CONFIG: Operation(
-        "SCIM: what is supported", None, errors=(401,), other_responses=SCIM
-    ),
-    names.SCIM_RESOURCE_TYPES: Operation(
-        "SCIM: kinds of resources", None, errors=(401,), other_responses=SCIM
-    ),
-    names.SCIM_SCHEMAS: Operation("SCIM: attributes", None, errors=(401,), other_responses=SCIM),
-    names.SCIM_LIST_USERS: Operation(
-        "SCIM: find users", None, errors=(400, 401), other_responses=SCIM
-    ),
-    names.SCIM_CREATE_USER: Operation(
-        "SCIM: create a user", None, status=201, errors=(400, 401, 409, 413), other_bodies=SCIM,
-        other_responses=SCIM,
-    ),
-    names.SCIM_GET_USER: Operation(
-        "SCIM: show a user", None, errors=(401, 404), other_statuses=(304,), other_responses=SCIM
-    ),
-    names.SCIM_PUT_USER: Operation(
-        "SCIM: replace a user", None, errors=(400, 401, 404, 409, 412, 413), other_bodies=SCIM,
-        other_responses=SCIM,
-    ),
-    names.SCIM_PATCH_USER: Operation(
-        "SCIM: change a user", None, errors=(400, 401, 404, 409, 412, 413), other_bodies=SCIM,
-        other_responses=SCIM,
-    ),
-    names.SCIM_DELETE_USER: Operation(
-        "SCIM: delete a user", None, status=204, errors=(401, 404, 409, 412)
-    ),
+    names.SCIM_CONFIG: _scim("SCIM: what is supported"),
+    names.SCIM_RESOURCE_TYPES: _scim("SCIM: kinds of resources"),
+    names.SCIM_SCHEMAS: _scim("SCIM: attributes"),
+    names.SCIM_LIST_USERS: _scim("SCIM: find users", 400),
+    names.SCIM_CREATE_USER: _scim("SCIM: create a user", 400, 409, 413, status=201),
+    names.SCIM_GET_USER: _scim("SCIM: show a user", 404, others=(304,)),
+    names.SCIM_PUT_USER: _scim("SCIM: replace a user", 400, 404, 409, 412, 413),
+    names.SCIM_PATCH_USER: _scim("SCIM: change a user", 400, 404, 409, 412, 413),
+    names.SCIM_DELETE_USER: _scim("SCIM: delete a user", 404, 409, 412, status=204),
 }  # fmt: skip

@@ -90,7 +90,7 @@ ROUTES: Final = (
     Route(names.GET_CASE, "GET", "cases/{id}"),
     Route(names.CLOSE_CASE, "POST", "cases/{id}/close", steps_up=True),
     Route(names.GET_ROUTING_POLICY, "GET", "routing/policies/{department}"),
-    Route(names.PUT_ROUTING_POLICY, "PUT", "routing/policies/{department}"),
+    Route(names.PUT_ROUTING_POLICY, "PUT", "routing/policies/{department}", steps_up=True),
     Route(names.GET_PRIVACY_POLICY, "GET", "privacy/policies/{department}"),
     Route(names.PUT_PRIVACY_POLICY, "PUT", "privacy/policies/{department}", steps_up=True),
     Route(names.SCREEN_TEXT, "POST", "privacy/screenings"),

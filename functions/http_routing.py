@@ -42,4 +42,4 @@ async def put_routing_policy(req: func.HttpRequest) -> func.HttpResponse:
         )
         return json_response(view, headers=etag_of(view.revision))
 
-    return await handle(req, act)
+    return await handle(req, act, route=names.PUT_ROUTING_POLICY)

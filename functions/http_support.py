@@ -13,11 +13,14 @@ import azure.functions as func
 
 from functions.http_access import log_answer, log_refusal
 from functions.http_auth import Identity, identify, put_cookies
+from functions.http_cors import cors_headers
 from shared.answer_headers import answer_headers
 from shared.errors import (
     EigError,
     FieldFault,
+    HeadersTooLarge,
     Invalid,
+    NotAcceptable,
     PayloadTooLarge,
     Rejected,
     Unauthenticated,
@@ -45,13 +48,18 @@ IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 IDEMPOTENCY_KEY_PATTERN: Final = re.compile(r"[\x21-\x7e]{1,255}")
 CORRELATION_HEADER: Final = "x-correlation-id"
 QUERY_CHARS_MAX: Final = 8_192
+HEADERS_CHARS_MAX: Final = 32_768  # of all; a token has at most half of that
 HEADERS: Final = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
     "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
 }
+_NO_WORTH = re.compile(r"(?:^|;)\s*q=0(?:\.0*)?\s*(?:$|;)")
 _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*(\d{1,4})(?:$|[,;\s])", re.IGNORECASE)
 
 Body = TypeVar("Body", bound="BaseModel")
@@ -143,10 +151,14 @@ async def handle(
     correlation_id.set(correlation)
     answer_headers.set({})
     identity = Identity()
+    cross_origin: Mapping[str, str] = {}
     try:
+        cross_origin = cors_headers(request)
+        _check_headers(request)
         if not public:
             await identify(request, route, correlation, identity)
         response = await act(Call(request, correlation, identity.caller, identity.session))
+        _check_accepted(request, response)
         await log_answer(request, identity, response.status_code, correlation)
     except EigError as refusal:
         error = await _logged(refusal, request, identity, correlation)
@@ -156,7 +168,7 @@ async def handle(
         logger.exception("unforeseen error")
         unforeseen = EigError("The request could not be completed.")
         response = (refuse or problem_response)(unforeseen, correlation)
-    for name, value in {**HEADERS, **answer_headers.get()}.items():
+    for name, value in {**HEADERS, **answer_headers.get(), **cross_origin}.items():
         response.headers.setdefault(name, value)  # a page brings a policy of its own
     response.headers[CORRELATION_HEADER] = correlation
     put_cookies(response, identity)
@@ -169,6 +181,34 @@ async def handle(
         },
     )
     return response
+
+
+def _check_headers(request: func.HttpRequest) -> None:
+    """Raise HeadersTooLarge above what any client of ours needs."""
+    size = sum(len(name) + len(value) for name, value in request.headers.items())
+    if size > HEADERS_CHARS_MAX:
+        raise HeadersTooLarge(f"The headers may have at most {HEADERS_CHARS_MAX} characters.")
+
+
+def _check_accepted(request: func.HttpRequest, response: func.HttpResponse) -> None:
+    """Raise NotAcceptable for a read whose answer the request says it cannot take."""
+    accepted = request.headers.get("Accept")
+    if not accepted or request.method != "GET" or response.status_code != HTTPStatus.OK:
+        return  # what changed something is told in whatever form there is
+    if not accepts(accepted, response.mimetype or ""):
+        raise NotAcceptable(f"This is answered as {response.mimetype}.")
+
+
+def accepts(accepted: str, media_type: str) -> bool:
+    """Whether an Accept header takes a media type (RFC 9110, 12.5.1); the narrowest range says."""
+    ranges = [media_type, f"{media_type.partition('/')[0]}/*", "*/*"]
+    if media_type.endswith("+json"):
+        ranges.insert(1, JSON)
+    worth: dict[str, bool] = {}
+    for part in accepted.lower().split(","):
+        name, _, parameters = part.partition(";")
+        worth[name.strip()] = not _NO_WORTH.search(parameters)
+    return next((worth[each] for each in ranges if each in worth), False)
 
 
 async def _logged(

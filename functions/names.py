@@ -151,6 +151,11 @@ EXPIRE_APPROVAL_ACTIVITY: Final = "ExpireApprovalActivity"
 DEFERRED_ORCHESTRATOR: Final = "DeferredOrchestrator"
 RELEASE_DEFERRED_ACTIVITY: Final = "ReleaseDeferredActivity"
 
+# Asked when no route fits; they stand in no route table
+UNKNOWN_API_ROUTE: Final = "UnknownApiRoute"
+UNKNOWN_SCIM_ROUTE: Final = "UnknownScimRoute"
+UNKNOWN_OPENAI_ROUTE: Final = "UnknownOpenAIRoute"
+
 # Blob
 UPLOAD_ARRIVED: Final = "UploadArrived"
 UPLOADS_PATH: Final = "uploads/{slot}/{name}"

@@ -1,4 +1,4 @@
-"""Every 15 seconds: copy audit events from the ledger's outbox to the append-only log."""
+"""Every 15 seconds: copy audit events from the outboxes to the append-only log."""
 
 import logging
 
@@ -20,17 +20,7 @@ async def audit_relay(timer: func.TimerRequest) -> None:
     configure_logging()
     correlation_id.set(services().clock.new_id())
     thorough = services().clock.now().minute == THOROUGH_MINUTE
-    departments = await services().calendars.outbox_partitions(thorough=thorough)
-    organisations = await services().allocations.outbox_partitions(thorough=thorough)
-    switches = services().reconciliation.outbox_partitions()
-    providers = services().provider_health.outbox_partitions()
-    deletions = services().deletion_partitions()
-    waiting = [*departments, *organisations, *switches, *providers, *deletions]
-    copied = await services().audit_relay.run(waiting)
-    keys = services().key_rotation.outbox_partitions()
-    copied += await services().data_key_relay.run(keys)
-    copied += await services().session_relay.run(services().session_partitions())
-    people = services().directory_relay(services().audit_relay)
-    copied += await people.run(services().directory_partitions())
+    relays = await services().relays(thorough=thorough)
+    copied = sum([await relay.run(partitions) for relay, partitions in relays])
     if copied:
         logger.info("audit events copied", extra={"copied": copied})

@@ -18,11 +18,8 @@ async def measure_vitals(timer: func.TimerRequest) -> None:
     configure_logging()
     correlation_id.set(services().clock.new_id())
     open_partitions = await services().calendars.open_partitions()
-    departments = await services().calendars.outbox_partitions(thorough=False)
-    organisations = await services().allocations.outbox_partitions(thorough=False)
-    switches = services().reconciliation.outbox_partitions()
-    providers = services().provider_health.outbox_partitions()
-    keys = services().key_rotation.outbox_partitions()
-    outboxes = [*departments, *organisations, *switches, *providers, *keys]
+    relays = await services().relays(thorough=False)
+    outboxes = [(relay.records, partitions) for relay, partitions in relays]
     services().metrics.record(await services().vitals.measure(open_partitions, outboxes))
     services().metrics.record(await services().provider_overview.readings())
+    services().metrics.record([await services().merge_delay.reading()])

@@ -10,6 +10,8 @@
     │   │   ├── StepUpRequired      403  step_up_required: a stronger or fresher sign-in is needed
     │   │   └── ResidencyDenied     403  residency_denied: a model runs where prompts may not go
     │   ├── NotFound                404  not_found
+    │   ├── MethodNotAllowed        405  method_not_allowed: the address takes other ones
+    │   ├── NotAcceptable           406  not_acceptable: the answer is in no form that Accept names
     │   ├── Conflict                409  conflict (or a narrower code)
     │   │   ├── AllocationTooSmall  409  allocation_too_small: the organisation gave less than that
     │   │   ├── ImageArchived       409  image_archived: rehydrate it before it can be read
@@ -23,7 +25,8 @@
     │   ├── IdempotencyKeyReused    422  idempotency_key_reused
     │   ├── Frozen                  423  frozen: a freeze stops new spending
     │   ├── PreconditionRequired    428  precondition_required: send If-Match or If-None-Match
-    │   └── RateLimited             429  rate_limited: a limit of the person or the department
+    │   ├── RateLimited             429  rate_limited: a limit of the person or the department
+    │   └── HeadersTooLarge         431  headers_too_large
     ├── Unavailable                 503  unavailable: a system we need did not answer; retryable
     │   └── PrivacyScreenUnavailable 503 privacy_screen_unavailable: nothing leaves unscreened
     └── InvariantBroken             500  invariant_broken: a promise of ours does not hold; page ops
@@ -153,6 +156,22 @@ class NotFound(Rejected):
     title = "Not found"
 
 
+class MethodNotAllowed(Rejected):
+    """The address is one of ours, but not for this method."""
+
+    code = "method_not_allowed"
+    status = 405
+    title = "Method not allowed"
+
+
+class NotAcceptable(Rejected):
+    """What would be answered is in no form that the request accepts."""
+
+    code = "not_acceptable"
+    status = 406
+    title = "Not acceptable"
+
+
 class Conflict(Rejected):
     """The current state does not allow the request."""
 
@@ -259,6 +278,14 @@ class RateLimited(Rejected):
     code = "rate_limited"
     status = 429
     title = "Too much was asked for"
+
+
+class HeadersTooLarge(Rejected):
+    """The headers of a request are larger than the named limit."""
+
+    code = "headers_too_large"
+    status = 431
+    title = "Too large"
 
 
 class Unavailable(EigError):

@@ -45,6 +45,8 @@ def check_identity(settings: "Settings", faults: list[str]) -> None:
     origin = settings.public_origin
     if origin and not _ORIGIN.fullmatch(origin):
         faults.append("EIG_PUBLIC_ORIGIN is not https://host in lower case, and nothing behind it")
+    if not all(map(_ORIGIN.fullmatch, settings.cors_origins)):  # neither "*" nor "null"
+        faults.append("EIG_CORS_ORIGINS holds something that is not https://host in lower case")
     if settings.sign_in_client_id and not origin:
         faults.append("EIG_SIGN_IN_CLIENT_ID goes with EIG_PUBLIC_ORIGIN")
     issuers = issuers_of(settings)

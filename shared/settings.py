@@ -254,6 +254,8 @@ class Settings:
     rate_department_images_per_day: int = _number("EIG_RATE_DEPARTMENT_IMAGES_PER_DAY", 10_000)
     # that one person may set aside: a thousand AUD
     rate_spend_micros_per_minute: int = _number("EIG_RATE_SPEND_MICROS_PER_MINUTE", 1_000_000_000)
+    # origins whose pages may call us with a token of their own; empty: none
+    cors_origins: frozenset[str] = _words("EIG_CORS_ORIGINS")
     # host:port that alerts may go to besides public ones
     webhook_allowed_hosts: frozenset[str] = _words("EIG_WEBHOOK_ALLOWED_HOSTS")
     # Azure Communication Services: endpoint=...;accesskey=...

@@ -36,6 +36,15 @@ var onMetrics = [
     query: 'AppMetrics | where Name == "eig.audit.lag_s" | summarize Value = max(Max)'
   }
   {
+    name: 'audit-log-lags'
+    severity: 1
+    text: 'Audit events wait for a cosigned checkpoint for more than five minutes: sequencer or witness stand still. docs/operations.md: evidence in doubt.'
+    window: 'PT15M'
+    every: 'PT5M'
+    threshold: 300
+    query: 'AppMetrics | where Name == "eig.audit.merge_delay_s" | summarize Value = max(Max)'
+  }
+  {
     name: 'work-is-stuck'
     severity: 1
     text: 'A hold has been open for more than an hour. docs/operations.md: work that is stuck.'

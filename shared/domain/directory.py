@@ -14,8 +14,7 @@ from shared.domain.ledger import Create, Document, Operation, Patch
 from shared.domain.predicates import equal, has_no
 
 ALL_TENANTS: Final = "departments"  # partition with one entry per department, for timers
-HISTORY_LISTED_MAX: Final = 200  # newest changes of one object
-HISTORY_PER_PAGE_MAX: Final = 50
+HISTORY_PER_PAGE_MAX: Final = 50  # changes of one object
 
 
 @dataclass(frozen=True)

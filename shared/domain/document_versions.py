@@ -47,9 +47,15 @@ def _department_to_2(old: Document) -> Document:
     return old | {"revision": 0, "department": department}
 
 
+def _slot_to_2(old: Document) -> Document:
+    """Version 1 is of before pipelines: a person asked for each link."""
+    return old | {"kind": "person"}
+
+
 MIGRATIONS: Final[Mapping[str, tuple[Migration, ...]]] = {
     "user": (_user_to_2,),
     "department": (_department_to_2,),
+    "slot": (_slot_to_2,),
 }
 
 

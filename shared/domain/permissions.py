@@ -72,7 +72,6 @@ class Permission(StrEnum):
     PRIVACY_WRITE = "privacy.write"
     PRIVACY_OVERRIDES_READ = "privacy_overrides.read"
     PRIVACY_OVERRIDES_WRITE = "privacy_overrides.write"
-    PRIVACY_ERASE = "privacy.erase"
     RETENTION_READ = "retention.read"
     RETENTION_WRITE = "retention.write"
     LEGAL_HOLDS_WRITE = "legal_holds.write"
@@ -86,8 +85,6 @@ class Permission(StrEnum):
     MODEL_RULES_READ = "model_rules.read"
     MODEL_RULES_WRITE = "model_rules.write"
     PROVIDERS_READ = "providers.read"
-    PROVIDERS_WRITE = "providers.write"
-    KEYS_ROTATE = "keys.rotate"
     SESSIONS_REVOKE = "sessions.revoke"
 
 
@@ -128,7 +125,6 @@ _ROWS: Final[Mapping[Permission, tuple[Reach, Reach, Reach, Reach, Reach]]] = {
     Permission.PRIVACY_WRITE: (_NO, _NO, _NO, _ORG, _ORG),
     Permission.PRIVACY_OVERRIDES_READ: (_NO, _NO, _DEP, _ORG, _ORG),
     Permission.PRIVACY_OVERRIDES_WRITE: (_NO, _NO, _DEP, _ORG, _ORG),
-    Permission.PRIVACY_ERASE: (_NO, _NO, _NO, _ORG, _ORG),
     Permission.RETENTION_READ: (_NO, _NO, _DEP, _ORG, _ORG),
     Permission.RETENTION_WRITE: (_NO, _NO, _NO, _ORG, _ORG),
     Permission.LEGAL_HOLDS_WRITE: (_NO, _NO, _NO, _ORG, _ORG),
@@ -142,8 +138,6 @@ _ROWS: Final[Mapping[Permission, tuple[Reach, Reach, Reach, Reach, Reach]]] = {
     Permission.MODEL_RULES_READ: (_NO, _NO, _NO, _ORG, _ORG),
     Permission.MODEL_RULES_WRITE: (_NO, _NO, _NO, _ORG, _ORG),
     Permission.PROVIDERS_READ: (_NO, _NO, _DEP, _ORG, _ORG),
-    Permission.PROVIDERS_WRITE: (_NO, _NO, _NO, _ORG, _ORG),
-    Permission.KEYS_ROTATE: (_NO, _NO, _NO, _NO, _ORG),
     Permission.SESSIONS_REVOKE: (_OWN, _OWN, _OWN, _ORG, _ORG),
 }
 

@@ -19,7 +19,7 @@ from shared.errors import PolicyDenied
 
 UserStatus = Literal["active", "disabled", "deleted"]
 Tier = Literal["free", "standard", "enterprise"]
-UserSource = Literal["seed", "bootstrap", "api", "csv", "scim"]
+UserSource = Literal["seed", "api", "csv", "scim"]
 DEFAULT_TIER: Final[Tier] = "standard"
 DEFAULT_ROLE: Final = "StandardUser"
 

@@ -11,7 +11,8 @@ BUDGET_CEILING: Final = "eig.budget.ceiling_micros"
 HOLDS_OPEN: Final = "eig.holds.open"
 HOLDS_OLDEST_AGE: Final = "eig.holds.oldest_age_s"  # how long the longest work has been waiting
 OUTCOMES_UNKNOWN: Final = "eig.outcomes.unknown"
-AUDIT_LAG: Final = "eig.audit.lag_s"  # how long the oldest event has waited for the audit log
+AUDIT_LAG: Final = "eig.audit.lag_s"  # how long the oldest event has waited in an outbox
+AUDIT_MERGE_DELAY: Final = "eig.audit.merge_delay_s"  # ... for a cosigned checkpoint above it
 PROVIDER_OPEN: Final = "eig.provider.open"  # 1 while calls are held back
 PROVIDER_WAIT: Final = "eig.provider.oldest_wait_s"  # of a department, since it got a start
 PROVIDER_LATENCY: Final = "eig.provider.latency_ms"  # median of recent deliveries
@@ -27,6 +28,7 @@ GAUGES: Final = (
     HOLDS_OLDEST_AGE,
     OUTCOMES_UNKNOWN,
     AUDIT_LAG,
+    AUDIT_MERGE_DELAY,
     PROVIDER_OPEN,
     PROVIDER_WAIT,
     PROVIDER_LATENCY,

@@ -16,11 +16,11 @@ from shared.domain.departments import (
     read_tree,
     tree_document,
 )
-from shared.domain.directory import HISTORY_PER_PAGE_MAX, Actor, differences, put_document
+from shared.domain.directory import Actor, differences, put_document
 from shared.domain.identity import Caller, Permission, Reach, require_reach
 from shared.domain.ledger import Operation, Patch
 from shared.domain.predicates import equal, has_no
-from shared.domain.user_views import ChangeList, ChangeView
+from shared.domain.user_views import ChangeList
 from shared.domain.users import read_user
 from shared.errors import Conflict, FieldFault, Invalid, NotFound, PolicyDenied, PreconditionFailed
 from shared.ports import BudgetPolicies, Clock
@@ -30,6 +30,7 @@ from shared.services.directory_changes import (
     Revision,
     actor_of,
     check_expected,
+    history_page,
 )
 
 NO_SUCH = "There is no such department."
@@ -84,12 +85,7 @@ class Departments:
     async def history(self, caller: Caller, department_id: str, before: int | None) -> ChangeList:
         """The changes of a department, newest first."""
         department = await self._visible(caller, department_id)
-        found = await self.store.history(
-            caller.tenant_id, department.document_id, before, HISTORY_PER_PAGE_MAX
-        )
-        last = found[-1]["revision"] if len(found) == HISTORY_PER_PAGE_MAX else None
-        more = str(last) if last and last > 1 else None
-        return ChangeList(items=tuple(ChangeView.of(each) for each in found), continuation=more)
+        return await history_page(self.store, caller.tenant_id, department.document_id, before)
 
     async def create(
         self,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from shared.domain.audit_events import outbox_document
 from shared.domain.directory import (
+    HISTORY_PER_PAGE_MAX,
     Actor,
     Change,
     change_event,
@@ -14,6 +15,7 @@ from shared.domain.directory import (
 )
 from shared.domain.identity import CLAIM_BY_ROLE, Caller
 from shared.domain.ledger import Create, Document, Operation
+from shared.domain.user_views import ChangeList, ChangeView
 from shared.errors import NotFound, PolicyDenied, PreconditionFailed
 from shared.ports import Clock
 from shared.ports.directory import DirectoryStore
@@ -75,6 +77,16 @@ class DirectoryChanges:
         event = change_event(change, actor, "denied")
         partition = directory_partition(tenant_id)
         await self.store.commit(tenant_id, [Create(outbox_document(partition, event))])
+
+
+async def history_page(
+    store: DirectoryStore, tenant_id: str, object_id: str, before: int | None
+) -> ChangeList:
+    """A page of the changes of an object, newest first; the continuation is a revision."""
+    found = await store.history(tenant_id, object_id, before, HISTORY_PER_PAGE_MAX)
+    last = found[-1]["revision"] if len(found) == HISTORY_PER_PAGE_MAX else None
+    more = str(last) if last and last > 1 else None
+    return ChangeList(items=tuple(ChangeView.of(each) for each in found), continuation=more)
 
 
 def actor_of(caller: Caller, correlation_id: str) -> Actor:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -172,7 +172,7 @@ class Estimates:
                         successor=model.successor,
                     )
                 )
-            elif catalogue.is_priced(model.model) and model.provider in self.routing.configured:
+            elif catalogue.is_priced(model.model) and self.routing.offers(model):
                 items.append(_model_view(model, catalogue, day))
         return ModelList(items=tuple(items), retired=tuple(retired))
 
@@ -191,7 +191,7 @@ class Estimates:
             budgets=await self.budgets.charged(charge),
             freezes=await self.freezes.current(caller.tenant_id),
             now=self.clock.now(),
-            configured=self.routing.configured,
+            offers=self.routing.offers,
             privacy=await self.privacy.effective(caller.tenant_id, caller.department_id)
             if self.privacy
             else None,
@@ -206,7 +206,7 @@ class _SpendingState:
     budgets: Sequence[BudgetView]
     freezes: Sequence[Freeze]
     now: datetime
-    configured: Collection[str]
+    offers: Callable[[ModelCapability], bool]
     privacy: EffectivePolicy | None = None
 
     @property
@@ -239,10 +239,10 @@ class _SpendingState:
         if freeze is not None:
             detail = f"New spending is frozen for {freeze.target.text}: {freeze.reason}"
             refusals.append(RefusalView(code=Frozen.code, detail=detail))
-        absent = sorted({MODELS[model].provider for model in models} - set(self.configured))
+        absent = [model for model in models if not self.offers(MODELS[model])]
         refusals += [
-            RefusalView(code="not_configured", detail=f"{provider} is not set up here.")
-            for provider in absent
+            RefusalView(code="not_configured", detail=f"{model} is not set up here.")
+            for model in absent
         ]
         return refusals + self._residency_refusals(models)
 

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from shared.domain.capabilities import ModelCapability
 from shared.domain.freezes import standing_freeze, targets_of_models
 from shared.domain.identity import Caller
 from shared.domain.models import MODELS
@@ -33,6 +34,10 @@ class Routing:
     health: HealthSnapshot = _all_closed
     freezes: FreezeWatch | None = None
     residency: PolicyWatch | None = None
+
+    def offers(self, model: ModelCapability) -> bool:
+        """Whether the model can be called at all."""
+        return model.provider in self.configured and model.model not in self.off
 
     async def surroundings(self, caller: Caller, now: datetime) -> Surroundings:
         """How things stand for a caller; good for every request of one batch."""

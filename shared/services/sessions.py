@@ -170,33 +170,34 @@ class Sessions:
 
     async def _check_account(self, opened: OpenSession, correlation_id: str) -> None:
         """Ask the issuer from time to time whether the account may still sign in."""
-        session, now = opened.session, self.clock.now()
-        age = now - session.checked_at
+        session = opened.session
+        age = self.clock.now() - session.checked_at
         if session.refresh_token is None or age < CHECK_AFTER:
             return
-        outcome = await self._asked(opened)
-        if outcome.is_confirmed:
-            await self._change(
-                opened.tenant_id,
-                opened.object_id,
-                lambda person, fresh: checked(
-                    person, session.family_id, now, outcome.refresh_token, fresh
-                ),
-                correlation_id,
-            )
-            return
-        if outcome.is_refused or age >= CHECK_AGE_MAX:
+        outcome = await self._asked(opened, correlation_id)
+        if outcome.is_refused or (age >= CHECK_AGE_MAX and not outcome.is_confirmed):
             reason: EndReason = "refused_by_issuer" if outcome.is_refused else "unconfirmed"
             await self.end_own(opened, reason, correlation_id)
             raise _ended()
 
-    async def _asked(self, opened: OpenSession) -> CheckOutcome:
+    async def _asked(self, opened: OpenSession, correlation_id: str) -> CheckOutcome:
         """No failure here may cost the browser the token that it has just been given."""
+        session, now = opened.session, self.clock.now()
         try:
-            return await self.checks.check(opened.tenant_id, opened.object_id, opened.session)
+            outcome = await self.checks.check(opened.tenant_id, opened.object_id, session)
+            if outcome.is_confirmed:
+                await self._change(
+                    opened.tenant_id,
+                    opened.object_id,
+                    lambda person, fresh: checked(
+                        person, session.family_id, now, outcome.refresh_token, fresh
+                    ),
+                    correlation_id,
+                )
         except EigError:
             logger.warning("an account could not be checked", exc_info=True)
             return CheckOutcome()
+        return outcome
 
     async def _end(
         self,

@@ -157,7 +157,7 @@ class UploadSlots:
     async def _order(
         self, slot: Document, file_name: str, file: UploadedFile, correlation_id: str
     ) -> BatchOrder:
-        role, kind = ROLE_BY_CLAIM[slot["role"]], slot.get("kind", "person")
+        role, kind = ROLE_BY_CLAIM[slot["role"]], slot["kind"]
         principal = Principal(slot["tenant_id"], slot["object_id"], role, kind)
         slot_id = slot["slot_id"]
         # The file's own time, not ours: a file that is delivered again keeps its batch id.

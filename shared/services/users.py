@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from shared.domain.budgets import Scope
 from shared.domain.departments import department_document_id, read_department
-from shared.domain.directory import HISTORY_PER_PAGE_MAX, Actor
+from shared.domain.directory import Actor
 from shared.domain.identity import (
     Caller,
     Ownership,
@@ -17,7 +17,7 @@ from shared.domain.identity import (
 from shared.domain.model_rules import NO_RULES, ModelRules
 from shared.domain.permissions import Role
 from shared.domain.roles import check_may_give, check_outranks
-from shared.domain.user_views import ChangeList, ChangeView, UserList, UserView
+from shared.domain.user_views import ChangeList, UserList, UserView
 from shared.domain.users import (
     DEFAULT_ROLE,
     DEFAULT_TIER,
@@ -25,7 +25,6 @@ from shared.domain.users import (
     Personal,
     Tier,
     User,
-    UserSource,
     UserStatus,
     read_user,
     user_document_id,
@@ -33,7 +32,12 @@ from shared.domain.users import (
 from shared.errors import FieldFault, Invalid, NotFound, PolicyDenied
 from shared.ports import BudgetPolicies
 from shared.ports.directory import PEOPLE_PER_PAGE_MAX, PeopleFilter
-from shared.services.directory_changes import DirectoryChanges, actor_of, check_expected
+from shared.services.directory_changes import (
+    DirectoryChanges,
+    actor_of,
+    check_expected,
+    history_page,
+)
 from shared.services.personal_data import PersonalData
 from shared.services.roles import described_role, rank_of
 from shared.services.user_changes import UserChanges, already_exists
@@ -109,13 +113,7 @@ class Users:
         """The changes of an account, newest first."""
         wanted = caller.principal.object_id if object_id == "me" else object_id
         user = await self._visible(caller, wanted)
-        return await self.history_of(caller.tenant_id, user.document_id, before)
-
-    async def history_of(self, tenant_id: str, object_id: str, before: int | None) -> ChangeList:
-        found = await self.people.store.history(tenant_id, object_id, before, HISTORY_PER_PAGE_MAX)
-        last = found[-1]["revision"] if len(found) == HISTORY_PER_PAGE_MAX else None
-        more = str(last) if last and last > 1 else None
-        return ChangeList(items=tuple(ChangeView.of(each) for each in found), continuation=more)
+        return await history_page(self.people.store, caller.tenant_id, user.document_id, before)
 
     async def create(
         self,
@@ -123,7 +121,6 @@ class Users:
         object_id: str,
         order: UserOrder,
         correlation_id: str,
-        source: UserSource = "api",
     ) -> UserView:
         """Enter somebody who can sign in at the identity provider already, or soon will."""
         actor = actor_of(caller, correlation_id)
@@ -131,7 +128,7 @@ class Users:
         before = await self.people.find(caller.tenant_id, object_id)
         if before is not None and before.status != "deleted":
             raise already_exists()
-        blank = User(caller.tenant_id, object_id, order.department_id, source=source)
+        blank = User(caller.tenant_id, object_id, order.department_id)
         after = await self.ordered(blank, order)
         return await self._view(await self.people.write(before, after, actor))
 

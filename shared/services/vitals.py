@@ -13,6 +13,8 @@ from shared.ports import EVENTS_PER_APPEND_MAX, Clock, Ledger, Records
 
 logger = logging.getLogger("eig.vitals")
 
+Outbox = tuple[Records, Sequence[Partition]]  # a container that has one, and where in it
+
 
 @dataclass(frozen=True)
 class Vitals:
@@ -23,7 +25,7 @@ class Vitals:
     clock: Clock
 
     async def measure(
-        self, open_partitions: Sequence[Partition], outbox_partitions: Sequence[Partition]
+        self, open_partitions: Sequence[Partition], outboxes: Sequence[Outbox]
     ) -> list[Reading]:
         """Every reading of this moment; a partition that cannot be read is left out."""
         readings: list[Reading] = []
@@ -33,9 +35,9 @@ class Vitals:
             except Exception:  # the figures of the other departments are still wanted
                 logger.exception("a department's figures were not read")
         oldest_s = 0
-        for partition in outbox_partitions:
+        for records, partition in ((each, part) for each, parts in outboxes for part in parts):
             try:
-                oldest_s = max(oldest_s, await self._waiting_s(partition))
+                oldest_s = max(oldest_s, await self._waiting_s(records, partition))
             except Exception:
                 logger.exception("an outbox was not read")
         return [*readings, Reading(vitals.AUDIT_LAG, oldest_s)]
@@ -62,9 +64,9 @@ class Vitals:
             Reading(vitals.BUDGET_CEILING, budget.ceiling_micros, named),
         ]
 
-    async def _waiting_s(self, partition: Partition) -> int:
+    async def _waiting_s(self, records: Records, partition: Partition) -> int:
         """The age of the oldest event in an outbox, as far as one page shows it."""
-        waiting = await self.records.outbox(partition, EVENTS_PER_APPEND_MAX)
+        waiting = await records.outbox(partition, EVENTS_PER_APPEND_MAX)
         return max((self._age_s(item["event"]["occurred_at"]) for item in waiting), default=0)
 
     def _age_s(self, since: str) -> int:

@@ -5,14 +5,13 @@ Cosmos DB is down; `install()` lets a test put its own services in place.
 """
 
 from shared.wiring.accessing import Accessing
-from shared.wiring.evidence import Evidencing
-from shared.wiring.identifying import Identifying
 from shared.wiring.observing import Observing
+from shared.wiring.outboxes import Outboxes
 from shared.wiring.storing import Storing
 from shared.wiring.witnessing import Witnessing
 
 
-class Services(Observing, Evidencing, Storing, Identifying, Accessing):
+class Services(Observing, Outboxes, Storing, Accessing):
     """Every service of the app, each built when it is first asked for."""
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from shared.services.audit_log import AuditLogReader
     from shared.services.audit_sequencer import AuditSequencer
     from shared.services.evidence import Evidence
+    from shared.services.merge_delay import MergeDelay
     from shared.settings import Settings
 
 
@@ -93,6 +94,18 @@ class Evidencing(Bookkeeping, Witnessing):
             witnessed=self.witness_register,
             signer=self.log_signer,
             witness_signer=self.witness_signer,
+        )
+
+    @cached_property
+    def merge_delay(self) -> "MergeDelay":
+        from shared.services.merge_delay import MergeDelay
+
+        return MergeDelay(
+            feed=self.audit_feed,
+            files=self.log_files,
+            registers=self.log_registers,
+            witnessed=self.witness_register,
+            clock=self.clock,
         )
 
     @cached_property

@@ -13,6 +13,7 @@ from functions.http_operations import OPERATIONS
 from functions.http_routes import API, BY_NAME, ROUTES, SCIM, location_of, path_of
 from shared.domain.views import API_PREFIX
 
+CATCH_ALL = {names.UNKNOWN_API_ROUTE, names.UNKNOWN_SCIM_ROUTE, names.UNKNOWN_OPENAI_ROUTE}
 HOST_JSON = Path(__file__).resolve().parents[2] / "host.json"
 
 
@@ -32,10 +33,19 @@ def http_triggers() -> dict[str, Any]:
 
 def test_each_route_has_its_trigger_and_the_other_way_round() -> None:
     triggers = http_triggers()
-    assert set(triggers) == set(BY_NAME)
+    assert set(triggers) == set(BY_NAME) | CATCH_ALL
     for route in ROUTES:
         assert triggers[route.name]["route"] == path_of(route.name)
         assert [str(m.name) for m in triggers[route.name]["methods"]] == [route.method]
+
+
+def test_every_root_answers_what_no_route_takes() -> None:
+    roots = {route.root for route in ROUTES}
+    triggers = http_triggers()
+    assert {triggers[name]["route"] for name in CATCH_ALL} == {root + "{*rest}" for root in roots}
+    for name in CATCH_ALL:
+        methods = {str(method.name) for method in triggers[name]["methods"]}
+        assert methods >= {"HEAD", "OPTIONS", *(route.method for route in ROUTES)}
 
 
 def test_each_route_says_what_it_takes_and_answers_and_the_other_way_round() -> None:

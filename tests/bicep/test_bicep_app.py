@@ -49,6 +49,7 @@ LEFT_OUT = {  # settings that Azure does not get, each with the reason
     "EIG_FIELD_KEY_FILE": LOCAL,
     "EIG_MAIL_FOLDER": LOCAL,
     "EIG_WEBHOOK_ALLOWED_HOSTS": LOCAL,
+    "EIG_CORS_ORIGINS": "which pages call the API is not known here: set by hand, see docs/api.md",
     "EIG_TOKEN_SCOPE": DEFAULT,
     "EIG_TOKEN_APP_ROLE": DEFAULT,
     "EIG_SESSION_IDLE_S": DEFAULT,

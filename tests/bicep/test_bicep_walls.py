@@ -256,7 +256,7 @@ def test_a_day_and_a_week_have_limits_of_their_own() -> None:
 
 
 def test_front_door_passes_on_and_counts_every_route_of_the_app() -> None:
-    roots = {f"/{path_of(route).partition('/')[0]}/" for route in ROUTES}
+    roots = {f"/{path_of(route.name).partition('/')[0]}/" for route in ROUTES}
     (route,) = estate("prod").of_type("Microsoft.Cdn/profiles/afdEndpoints/routes")
     assert {each.removesuffix("*") for each in route.properties["patternsToMatch"]} == roots
     firewall = one("prod", "Microsoft.Network/FrontDoorWebApplicationFirewallPolicies").properties

@@ -11,7 +11,7 @@ from shared.domain.directory import Actor
 from shared.domain.ledger import Create, Patch
 from shared.domain.user_changes import user_change
 from shared.domain.users import User, read_user
-from shared.errors import Conflict, Invalid
+from shared.errors import Conflict, Invalid, InvariantBroken
 from shared.ports.directory import DirectoryStore, PeopleFilter
 from shared.services.user_changes import UserChanges
 from tests.contract import cosmos_stores
@@ -175,3 +175,15 @@ async def test_department_id_is_claimed_by_one_tenant(store: DirectoryStore, ten
     assert await store.claim_department(tenant, name)
     assert await store.claim_department(tenant, name)
     assert not await store.claim_department(str(uuid.uuid4()), name)
+
+
+async def test_stored_document_says_its_version_and_a_newer_one_is_refused(
+    store: DirectoryStore, tenant: str, enter: Enter
+) -> None:
+    user = await enter(1)
+    found = await store.find(tenant, user.document_id)
+    assert found is not None and found["schema_version"] == 2
+    newer = {"op": "set", "path": "/schema_version", "value": 3}
+    await store.commit(tenant, [Patch(user.document_id, (newer,))])
+    with pytest.raises(InvariantBroken, match="reads versions 1 to 2"):
+        await store.find(tenant, user.document_id)

@@ -158,7 +158,9 @@ async def test_case_that_a_settlement_opens_is_one_of_them(
     store: Reconciliations, bench: RecordsBench
 ) -> None:
     work = await bench.admit("lost")
-    resolution = resolution_for(work, expired_report(work, builders.report(work, "unknown")), builders.CLOSED_AT)
+    resolution = resolution_for(
+        work, expired_report(work, builders.report(work, "unknown")), builders.CLOSED_AT
+    )
     await bench.money.resolve(work.operation_id, resolution)
     (found,) = await store.cases(bench.partition, 10)
     assert (found.kind, found.status, found.case_id) == (

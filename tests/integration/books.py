@@ -9,6 +9,7 @@ import hashlib
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
+from devhost.resources import read_resources
 from tests.integration.api import Json, until
 from tests.integration.cloud import Cloud
 from tests.integration.sealed import open_prompts
@@ -139,11 +140,16 @@ async def check_books(cloud: Cloud) -> None:
 
 
 async def check_trail(cloud: Cloud) -> None:
-    """Runs the audit relay until its outbox is empty, then checks the whole log."""
+    """Runs the audit relay until every outbox is empty, then checks the whole log."""
+    containers = [each.id for each in read_resources().containers if each.id != "audit"]
 
     async def outbox() -> list[Json]:
         await cloud.fire("AuditRelay")
-        return await cloud.documents("ledger", "c.type = 'outbox'")
+        return [
+            waiting
+            for container in containers
+            for waiting in await cloud.documents(container, "c.type = 'outbox'")
+        ]
 
     await until(outbox, lambda waiting: not waiting)
     slots = await cloud.documents("ledger", "c.type = 'slot'")

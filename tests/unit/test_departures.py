@@ -24,6 +24,7 @@ from tests.fakes.image_store import FakeImageStore
 from tests.fakes.privacy import FakePrivacy
 from tests.fakes.providers import FakeProvider
 from tests.proofs.provider_scripts import steady_script
+from tests.unit.provider_batches_bench import Bench
 from tests.unit.waiting_bench import ASKER, WaitingBench
 
 AWAY = PrivacyPolicy("marketing", residency=Residency("australia"), revision=1, change_id="c-1")
@@ -187,3 +188,18 @@ async def test_queued_work_waits_while_nobody_can_say_where_it_may_go() -> None:
 async def test_queued_work_that_may_leave_goes_on() -> None:
     report, provider = await attempted(Door())
     assert report.ending == "delivered" and len(provider.submitted) == 1
+
+
+async def test_rows_that_may_not_leave_any_more_are_not_sent_in_a_provider_batch() -> None:
+    bench = await Bench(rows=2).open()
+    privacy = FakePrivacy(bench.connection)
+    event = builders.event("privacy_policy:marketing", "privacy_policy.changed.1")
+    await privacy.put_policy(builders.TENANT, AWAY, event)
+    watch = PolicyWatch(privacy, bench.clock)
+    departures = Departures(
+        FreezeWatch(FakeFreezes(bench.connection), bench.clock), watch, bench.clock
+    )
+    bench.attempts = replace(bench.attempts, departures=departures)
+    bench.batches = replace(bench.batches, attempts=bench.attempts)
+    assert (await bench.submit()).stage == "over"  # each row is then stopped at its own attempt
+    assert bench.provider.files == {} and bench.documents("a:") == []

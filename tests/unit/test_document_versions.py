@@ -12,6 +12,16 @@ from shared.errors import InvariantBroken
 from tests.builders import TENANT
 from tests.people_world import World, object_id, order
 
+SLOT: dict[str, Any] = {
+    "id": "slot:202611-marketing-00000000000000000000000000000001",
+    "pk": "marketing|202611",
+    "type": "slot",
+    "tenant_id": TENANT,
+    "object_id": object_id(1),
+    "role": "StandardUser",
+    "department_id": "marketing",
+}
+
 # One document of each version of each type, as the app of its day wrote it.
 EXAMPLES: dict[tuple[str, int], dict[str, Any]] = {
     ("user", 1): {
@@ -69,6 +79,8 @@ EXAMPLES: dict[tuple[str, int], dict[str, Any]] = {
             "change_id": "c",
         },
     },
+    ("slot", 1): SLOT,
+    ("slot", 2): SLOT | {"schema_version": 2, "kind": "service"},
 }
 
 
@@ -94,6 +106,11 @@ def test_department_of_each_version_is_read(version: int) -> None:
     assert (department.department_id, department.name) == ("marketing", "Marketing")
     assert not department.closed
     assert department.arrivals == {1: None, 2: 4}[version]
+
+
+@pytest.mark.parametrize(("version", "kind"), [(1, "person"), (2, "service")])
+def test_slot_of_each_version_says_who_asked_for_it(version: int, kind: str) -> None:
+    assert upgrade(EXAMPLES["slot", version])["kind"] == kind
 
 
 @pytest.mark.parametrize(("kind", "version"), EXAMPLES)

@@ -91,7 +91,7 @@ def test_resolve_begins_with_the_entries_and_moves_held_to_spent() -> None:
     operations = resolve_operations(
         WORK.operation_id, SCOPES, [resolution(WORK, usd_micros=300)], {}
     )
-    first, held, department, user, record, rest, event = operations
+    first, held, department, user, record, _rest, event = operations
     assert isinstance(first, Create) and first.document["id"] == f"x:{WORK.generation_id}"
     assert isinstance(held, Patch) and held.item_id == f"h:{WORK.generation_id}"
     assert {step["path"]: step["value"] for step in held.operations} == {

@@ -9,6 +9,7 @@ from devhost.ports import Ports
 from shared.domain.models import MODELS
 from shared.domain.routing import route
 from shared.errors import Invalid, InvariantBroken
+from shared.services.routing import Routing
 from shared.settings import Settings, load_settings
 from shared.wiring.providing import Providing
 from tests import builders
@@ -36,6 +37,13 @@ def test_model_that_is_off_is_refused_by_name() -> None:
     assert {"model": OFF, "code": "not_configured"}.items() <= refusal.value.extra["excluded"][
         0
     ].items()
+
+
+def test_model_that_is_off_is_not_listed_as_on_offer() -> None:
+    routing = Routing(builders.catalogues(), frozenset({"azure_openai"}), frozenset({OFF}))
+    assert routing.offers(MODELS["gpt-image-2"])
+    assert not routing.offers(MODELS[OFF])
+    assert not routing.offers(MODELS["sdxl"])
 
 
 def test_models_that_bicep_does_not_deploy_are_off_unless_a_setting_says_otherwise() -> None:

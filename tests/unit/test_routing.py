@@ -39,7 +39,7 @@ class Scene:
     forbidden: frozenset[str] = frozenset()
     regions: frozenset[str] | None = None
     frozen: frozenset[str] = frozenset()
-    rules: RoutingRules = RoutingRules(uplift_percent_max=1_000)
+    rules: RoutingRules = field(default_factory=lambda: RoutingRules(uplift_percent_max=1_000))
 
     def around(self) -> Surroundings:
         regions = self.regions

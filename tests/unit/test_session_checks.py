@@ -121,7 +121,7 @@ async def test_refresh_token_of_the_issuer_is_stored_sealed_to_its_place() -> No
     assert set(session.refresh_token) == {"v", "alg", "kid", "nonce", "ct"}
     assert AVA not in json.dumps(session.refresh_token)
     moved = replace(session, family_id="f" * 32)  # copied into another session
-    outcome = await world.sessions._asked(OpenSession(TENANT, AVA, moved))
+    outcome = await world.sessions._asked(OpenSession(TENANT, AVA, moved), "c")
     assert (outcome.is_confirmed, outcome.is_refused) == (False, False)
     assert world.issuer.renewals == 0
 

@@ -55,7 +55,9 @@ def test_cost_above_the_hold_is_booked_up_to_it_and_opens_a_case() -> None:
 
 
 def test_an_unknown_outcome_past_the_horizon_is_booked_at_the_maximum() -> None:
-    resolution = resolution_for(WORK, expired_report(WORK, report(WORK, "unknown", attempt=2)), CLOSED_AT)
+    resolution = resolution_for(
+        WORK, expired_report(WORK, report(WORK, "unknown", attempt=2)), CLOSED_AT
+    )
     assert resolution.cost.amount_micros == 1_000
     assert resolution.cost.estimated is True
     assert (resolution.status, resolution.attempt) == ("failed", 2)

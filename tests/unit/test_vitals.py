@@ -38,7 +38,7 @@ class Bench:
         return self
 
     async def measured(self, *partitions: Partition) -> dict[tuple[str, str], int]:
-        readings = await self.vitals.measure(partitions, partitions)
+        readings = await self.vitals.measure(partitions, [(self.records, partitions)])
         return {(each.name, each.attributes.get("department", "")): each.value for each in readings}
 
 
@@ -98,7 +98,8 @@ async def test_department_that_cannot_be_read_does_not_hide_the_others(
 
 async def test_readings_name_no_person() -> None:
     bench = await Bench().open()
-    readings = await bench.vitals.measure([builders.PARTITION], [builders.PARTITION])
+    outboxes = [(bench.records, [builders.PARTITION])]
+    readings = await bench.vitals.measure([builders.PARTITION], outboxes)
     names: set[Any] = {name for reading in readings for name in reading.attributes}
     assert names <= set(vitals.DIMENSIONS)
     assert Reading(vitals.AUDIT_LAG, 0) in readings

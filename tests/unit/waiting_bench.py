@@ -158,7 +158,9 @@ class WaitingBench:
             correlation_id="c-1",
         )
         rows = [BatchRow(n, n, f"row-{n}", each, ()) for n, each in enumerate(requests, start=1)]
-        prices = await self.planning.plan(header, builders.surroundings(quote=catalogue.quote), iter(rows))
+        prices = await self.planning.plan(
+            header, builders.surroundings(quote=catalogue.quote), iter(rows)
+        )
         totals = prices.totals(len(prices.priced))
         record = batch_record(
             batch_id,

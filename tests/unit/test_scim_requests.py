@@ -1,0 +1,221 @@
+"""SCIM bodies: examples of the RFCs, and what Entra sends instead."""
+
+import contextlib
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.domain.scim import (
+    CORE,
+    ENTERPRISE,
+    PATCH_OP,
+    ScimUser,
+    error_body,
+    patched,
+    read_filter,
+    read_resource,
+    read_version,
+)
+from shared.errors import ScimRefused
+from tests.people_world import object_id
+
+BARBARA = ScimUser("bjensen", object_id(1), True, "Barbara Jensen", "b@contoso.example", "design")
+
+
+def operations(*steps: dict[str, Any]) -> dict[str, Any]:
+    return {"schemas": [PATCH_OP], "Operations": list(steps)}
+
+
+def body(number: int, **fields: Any) -> ScimUser:
+    return read_resource(
+        {
+            "schemas": [CORE, ENTERPRISE],
+            "userName": f"user{number}@contoso.example",
+            "externalId": object_id(number),
+            **fields,
+        }
+    )
+
+
+def test_resource_of_the_rfc_is_read() -> None:
+    # RFC 7643, section 8.2 (shortened), with an object id for an external id.
+    user = read_resource(
+        {
+            "schemas": [CORE],
+            "id": "2819c223-7f76-453a-919d-413861904646",
+            "externalId": object_id(701984),
+            "userName": "bjensen@example.com",
+            "name": {
+                "formatted": "Ms. Barbara J Jensen, III",
+                "familyName": "Jensen",
+                "givenName": "Barbara",
+            },
+            "displayName": "Babs Jensen",
+            "nickName": "Babs",
+            "emails": [
+                {"value": "babs@jensen.org", "type": "home"},
+                {"value": "bjensen@example.com", "type": "work", "primary": True},
+            ],
+            "addresses": [{"type": "work", "locality": "Hollywood"}],
+            "phoneNumbers": [{"value": "555-555-5555", "type": "work"}],
+            "userType": "Employee",
+            "active": True,
+            "password": "t1meMa$heen",
+            "x509Certificates": [{"value": "MIID"}],
+            ENTERPRISE: {"employeeNumber": "701984", "department": "Tour Operations"},
+        }
+    )
+    assert user == ScimUser(
+        "bjensen@example.com",
+        object_id(701984),
+        True,
+        "Babs Jensen",
+        "bjensen@example.com",
+        "Tour Operations",
+    )
+
+
+def test_name_stands_in_for_a_missing_display_name() -> None:
+    assert body(1, name={"givenName": "Ada", "familyName": "Lane"}).display_name == "Ada Lane"
+    assert body(1, name={"formatted": "Ada L."}, displayName="A").display_name == "A"
+
+
+@pytest.mark.parametrize(
+    ("value", "active"),
+    [(False, False), ("False", False), ("false", False), (True, True), ("True", True)],
+)
+def test_active_is_understood_as_entra_writes_it(value: object, active: bool) -> None:
+    for step in (
+        {"op": "Replace", "path": "active", "value": value},
+        {"op": "replace", "value": {"active": value}},
+        {"op": "Add", "path": "Active", "value": value},
+    ):
+        assert patched(BARBARA, operations(step)).active is active
+
+
+@pytest.mark.parametrize(
+    ("step", "field", "value"),
+    [
+        (
+            {"op": "Add", "path": 'emails[type eq "work"].value', "value": "n@x.example"},
+            "email",
+            "n@x.example",
+        ),
+        (
+            {"op": "replace", "path": "emails", "value": [{"value": "n@x.example"}]},
+            "email",
+            "n@x.example",
+        ),
+        ({"op": "Replace", "path": "displayName", "value": "B"}, "display_name", "B"),
+        ({"op": "Replace", "path": "name.formatted", "value": "B"}, "display_name", "B"),
+        ({"op": "remove", "path": "displayName"}, "display_name", None),
+        ({"op": "Remove", "path": 'emails[type eq "work"]'}, "email", None),
+        (
+            {"op": "Replace", "path": f"{ENTERPRISE}:department", "value": "marketing"},
+            "department",
+            "marketing",
+        ),
+        ({"op": "add", "value": {f"{ENTERPRISE}:department": "x"}}, "department", "x"),
+        ({"op": "add", "value": {ENTERPRISE: {"department": "x"}}}, "department", "x"),
+        ({"op": "Replace", "path": f"{CORE}:userName", "value": "bj"}, "user_name", "bj"),
+        ({"op": "Add", "path": "name.givenName", "value": "Babs"}, "user_name", "bjensen"),
+        ({"op": "Replace", "path": f"{ENTERPRISE}:manager", "value": "x"}, "user_name", "bjensen"),
+        (
+            {"op": "Add", "path": 'phoneNumbers[type eq "work"].value', "value": "1"},
+            "user_name",
+            "bjensen",
+        ),
+    ],
+)
+def test_patch_sets_what_its_path_names(step: dict[str, Any], field: str, value: object) -> None:
+    assert getattr(patched(BARBARA, operations(step)), field) == value
+
+
+@pytest.mark.parametrize(
+    ("wrong", "scim_type"),
+    [
+        ({"schemas": [CORE], "Operations": []}, "invalidSyntax"),
+        (operations(), "tooMany"),
+        (operations({"op": "move", "path": "active", "value": True}), "invalidSyntax"),
+        (operations({"op": "remove"}), "noTarget"),
+        (operations({"op": "replace", "value": "x"}), "invalidValue"),
+        (operations({"op": "replace", "path": "shoeSize", "value": 9}), "invalidPath"),
+        (operations({"op": "replace", "path": "active", "value": "maybe"}), "invalidValue"),
+        (operations({"op": "replace", "path": "displayName", "value": 7}), "invalidValue"),
+        (operations({"op": "replace", "path": "displayName", "value": "a\nb"}), "invalidValue"),
+        (operations({"op": "remove", "path": "userName"}), "mutability"),
+        (operations({"op": "replace", "path": 7, "value": 1}), "invalidPath"),
+    ],
+)
+def test_patch_that_is_wrong_is_refused_in_the_words_of_the_protocol(
+    wrong: dict[str, Any], scim_type: str
+) -> None:
+    with pytest.raises(ScimRefused) as refusal:
+        patched(BARBARA, wrong)
+    assert refusal.value.scim_type == scim_type
+    shown = error_body(refusal.value, 400)
+    assert (shown["status"], shown["scimType"]) == ("400", scim_type)
+    assert "maybe" not in json.dumps(shown)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["op", "path", "value", "active", "emails", "Operations", "x"]), inner
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(step=JSON, more=JSON)
+def test_no_body_does_anything_but_change_or_be_refused(step: object, more: object) -> None:
+    for read in (
+        lambda: patched(BARBARA, {"schemas": [PATCH_OP], "Operations": [step]}),
+        lambda: read_resource({"schemas": [CORE], "userName": more, "emails": step}),
+    ):
+        with contextlib.suppress(ScimRefused):
+            assert isinstance(read(), ScimUser)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('userName eq "bjensen"', ("user_name", "bjensen")),
+        ('username EQ "b\\"j"', ("user_name", 'b"j')),
+        ('externalId eq "x"', ("external_id", "x")),
+    ],
+)
+def test_filter_by_one_name_is_read(text: str, found: tuple[str, str]) -> None:
+    assert read_filter(text) == found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        'userName co "b"',
+        'displayName eq "b"',
+        'userName eq "a" or userName eq "b"',
+        "userName eq bjensen",
+        'userName eq "\\x"',
+        'userName eq "' + "a" * 2_000 + '"',
+    ],
+)
+def test_other_filter_is_refused(text: str) -> None:
+    with pytest.raises(ScimRefused) as refusal:
+        read_filter(text)
+    assert refusal.value.scim_type == "invalidFilter"
+
+
+@pytest.mark.parametrize(
+    ("header", "revision"),
+    [(None, None), ("*", None), ('W/"3"', 3), ('"3"', 3), ("3", 0), ('W/"0"', 0)],
+)
+def test_version_of_a_header(header: str | None, revision: int | None) -> None:
+    assert read_version(header) == revision
