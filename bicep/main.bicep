@@ -586,7 +586,7 @@ var ownSettings = {
   EIG_AZURE_OPENAI_ENDPOINT: openAi.outputs.endpoint
   EIG_AZURE_OPENAI_BATCH_DEPLOYMENT: openAi.outputs.batchDeploymentName
   EIG_AZURE_OPENAI_STARTS_PER_MINUTE: string(startsPerMinute)
-  EIG_REPLICATE_TOKEN: '@Microsoft.KeyVault(SecretUri=${secretsUrl}/replicate-token)'
+  EIG_REPLICATE_TOKEN: '${secretsUrl}/replicate-token'
   EIG_RECEIPT_KEYS: '@Microsoft.KeyVault(SecretUri=${secretsUrl}/receipt-keys)'
   EIG_END_USER_SALT: '@Microsoft.KeyVault(SecretUri=${secretsUrl}/end-user-salt)'
   EIG_MAIL_CONNECTION: 'endpoint=${mail.outputs.endpoint}'
@@ -608,12 +608,12 @@ module app 'modules/function_app.bicep' = {
     tags: allTags
     token: token
     identityId: identities.outputs.appId
-    taskIdentityIds: concat([
-      identities.outputs.auditWriterId
-      identities.outputs.auditReaderId
-    ], witnessApart ? [] : [
-      identities.outputs.witnessId
-    ])
+    taskIdentities: union({
+      '${identities.outputs.auditWriterId}': {}
+      '${identities.outputs.auditReaderId}': {}
+    }, witnessApart ? {} : {
+      '${identities.outputs.witnessId}': {}
+    })
     packageUrl: '${hostStorage.outputs.blobUrl}${packageContainer}'
     pythonVersion: pythonVersion
     instancesMax: instancesMax

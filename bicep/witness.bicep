@@ -106,7 +106,7 @@ module app 'modules/function_app.bicep' = {
     tags: tags
     token: 'witness-${token}'
     identityId: identity.id
-    taskIdentityIds: []
+    taskIdentities: {}
     packageUrl: '${host.outputs.blobUrl}${packageContainer}'
     pythonVersion: pythonVersion
     instancesMax: 40

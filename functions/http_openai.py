@@ -1,14 +1,20 @@
 """OpenAI's image API over HTTP, for its official clients: the same pipeline as ours."""
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 import azure.durable_functions as df
 import azure.functions as func
 
 from functions import names
 from functions.durable_client import DurableOrchestrations
-from functions.http_openai_errors import openai_problem
+from functions.http_openai_errors import REQUEST_ID, openai_problem
 from functions.http_routes import path_of
 from functions.http_support import Call, handle, json_response
 from shared.wiring import services
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 REPEAT_HEADER = "x-stainless-retry-count"  # how often the client has sent this request before
 bp = df.Blueprint()
@@ -34,9 +40,16 @@ async def openai_generate(
             call.known_caller, body, asked, DurableOrchestrations(client)
         )
         answer = await endpoint.answer(call.known_caller, body, view)
-        return json_response(answer, headers=governance_headers(view))
+        return _answered(call, answer, governance_headers(view))
 
     return await handle(req, act, route=names.OPENAI_GENERATE, refuse=openai_problem)
+
+
+def _answered(
+    call: Call, answer: "BaseModel", headers: Mapping[str, str] | None = None
+) -> func.HttpResponse:
+    """An answer with the header that clients take the request's id from."""
+    return json_response(answer, headers={REQUEST_ID: call.correlation_id, **(headers or {})})
 
 
 def _is_repeat(call: Call) -> bool:
@@ -50,7 +63,7 @@ async def openai_list_models(req: func.HttpRequest) -> func.HttpResponse:
     """GET /openai/v1/models"""
 
     async def act(call: Call) -> func.HttpResponse:
-        return json_response(services().openai_images.models(call.known_caller))
+        return _answered(call, services().openai_images.models(call.known_caller))
 
     return await handle(req, act, route=names.OPENAI_LIST_MODELS, refuse=openai_problem)
 
@@ -61,6 +74,7 @@ async def openai_get_model(req: func.HttpRequest) -> func.HttpResponse:
     """GET /openai/v1/models/{id}"""
 
     async def act(call: Call) -> func.HttpResponse:
-        return json_response(services().openai_images.model(call.known_caller, call.path("id")))
+        found = services().openai_images.model(call.known_caller, call.path("id"))
+        return _answered(call, found)
 
     return await handle(req, act, route=names.OPENAI_GET_MODEL, refuse=openai_problem)

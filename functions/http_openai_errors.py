@@ -10,6 +10,7 @@ import azure.functions as func
 from shared.errors import EigError
 
 JSON: Final = "application/json"
+REQUEST_ID: Final = "x-request-id"  # what its clients show as `_request_id`
 OURS: Final = "server_error"
 UNFORESEEN: Final = "The request could not be completed."
 
@@ -38,6 +39,7 @@ _BY_STATUS: Final[Mapping[int, Shape]] = {
     401: Shape(401, INVALID),
     403: Shape(403, "permission_error"),
     404: Shape(404, INVALID),
+    405: Shape(405, INVALID),
     413: Shape(413, INVALID),
     429: Shape(429, "requests"),
 }
@@ -47,18 +49,19 @@ def openai_problem(error: EigError, correlation: str) -> func.HttpResponse:
     """The one place where an error becomes an answer of this endpoint."""
     shape = _shape(error)
     ours = error.status == HTTPStatus.INTERNAL_SERVER_ERROR and "generation_id" not in error.extra
-    field = error.faults[0].field.strip("/").replace("/", ".") if error.faults else None
+    field = error.faults[0].field.strip("/").replace("/", ".") if error.faults else ""
     body = {
         "error": {
             "message": UNFORESEEN if ours else _message(error),
             "type": shape.type,
-            "param": field,
+            "param": field or None,  # the body as a whole has no name
             "code": shape.code or error.problem_code,
         }
     }
     headers = {
         "x-should-retry": str(error.retryable).lower(),
         "x-eig-code": error.problem_code,
+        REQUEST_ID: correlation,
     }
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(error.retry_after_s)
@@ -80,7 +83,9 @@ def _shape(error: EigError) -> Shape:
 
 def _message(error: EigError) -> str:
     """The detail, the fields at fault with their mending, and the categories of a filter."""
-    faults = "; ".join(f"{each.field.strip('/')}: {each.message}" for each in error.faults)
+    faults = "; ".join(
+        f"{each.field.strip('/') or 'body'}: {each.message}" for each in error.faults
+    )
     categories = ",".join(error.extra.get("categories") or ())
     parts = [error.detail, faults if faults and faults not in error.detail else ""]
     parts.append(f"safety_violations=[{categories}]" if categories else "")

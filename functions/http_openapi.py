@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import azure.functions as func
 
 from functions import names
+from functions.http_auth import CSRF_HEADER, SESSION_COOKIE
 from functions.http_routes import ROUTES, Route, path_of
 from functions.http_support import JSON, PROBLEM, Call, handle
 
@@ -18,6 +19,27 @@ if TYPE_CHECKING:
 
     from functions.http_operation import Operation
 
+SAFE_METHODS = frozenset({"GET", "HEAD"})
+SECURITY_SCHEMES = {
+    "token": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "an access token of Microsoft Entra ID; then cookies are not looked at",
+    },
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": SESSION_COOKIE,
+        "description": "a browser that signed in at /api/v1/auth/login, and its device cookie",
+    },
+    "csrf": {
+        "type": "apiKey",
+        "in": "header",
+        "name": CSRF_HEADER,
+        "description": "csrf_token of GET /api/v1/auth/session",
+    },
+}
 COMMON_ERRORS = (401, 403, 431, 500, 503)
 bp = func.Blueprint()
 PROBLEM_SCHEMA = {
@@ -76,12 +98,10 @@ def openapi_document() -> dict[str, Any]:
             "description": "Enterprise image generation: who may, what it costs, who pays.",
         },
         "servers": [{"url": "/"}],
-        "security": [{"token": []}],
+        "security": [{"token": []}, {"session": []}],
         "paths": paths,
         "components": {
-            "securitySchemes": {
-                "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
-            },
+            "securitySchemes": SECURITY_SCHEMES,
             "schemas": {**definitions["$defs"], "Problem": PROBLEM_SCHEMA},
         },
     }
@@ -107,6 +127,8 @@ def _described(route: Route, operation: "Operation", references: dict[Any, Any])
     }
     if route.public:
         described["security"] = []
+    elif route.method not in SAFE_METHODS:
+        described["security"] = [{"token": []}, {"session": [], "csrf": []}]
     if operation.body:
         content: dict[str, Any] = {
             operation.media_type: {

@@ -164,6 +164,8 @@ async def handle(
         error = await _logged(refusal, request, identity, correlation)
         _log_refusal(error)
         response = (refuse or problem_response)(error, correlation)
+        if isinstance(error, Unauthenticated):
+            response.headers["WWW-Authenticate"] = error.challenge
     except Exception:
         logger.exception("unforeseen error")
         unforeseen = EigError("The request could not be completed.")
@@ -252,8 +254,6 @@ def problem_response(error: EigError, correlation: str) -> func.HttpResponse:
     headers = {}
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(error.retry_after_s)
-    if isinstance(error, Unauthenticated):
-        headers["WWW-Authenticate"] = error.challenge
     return func.HttpResponse(
         json.dumps(body), status_code=error.status, mimetype=PROBLEM, headers=headers
     )

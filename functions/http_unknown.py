@@ -8,6 +8,7 @@ import azure.functions as func
 from functions import names
 from functions.http_addresses import routes_at
 from functions.http_cors import preflight_headers
+from functions.http_openai_errors import openai_problem
 from functions.http_routes import API, OPENAI, SCIM
 from functions.http_support import Call, handle
 from shared.answer_headers import answer_headers
@@ -47,5 +48,5 @@ async def unknown_scim_route(req: func.HttpRequest) -> func.HttpResponse:
 @bp.function_name(names.UNKNOWN_OPENAI_ROUTE)
 @bp.route(route=OPENAI + REST, methods=METHODS, auth_level=ANONYMOUS)
 async def unknown_openai_route(req: func.HttpRequest) -> func.HttpResponse:
-    """Everything else below openai/v1"""
-    return await handle(req, _answer, public=True)
+    """Everything else below openai/v1, in the words of its clients"""
+    return await handle(req, _answer, public=True, refuse=openai_problem)

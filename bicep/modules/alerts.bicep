@@ -108,6 +108,15 @@ var onMetrics = [
     query: 'AppTraces | where SeverityLevel >= 3 and Message contains "eig.audit_" | summarize Value = count()'
   }
   {
+    name: 'session-was-copied'
+    severity: 1
+    text: 'A copied session token was used, and its session has ended. docs/sessions.md: theft.'
+    window: 'PT15M'
+    every: 'PT5M'
+    threshold: 0
+    query: 'AppMetrics | where Name == "eig.sessions.copied" | summarize Value = sum(Sum)'
+  }
+  {
     name: 'timers-stopped'
     severity: 1
     text: 'A timer did not run for 15 minutes: nothing brings lost work to its end.'

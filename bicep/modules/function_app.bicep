@@ -5,8 +5,8 @@ param tags object
 param token string
 @description('The identity that the host itself uses.')
 param identityId string
-@description('Identities for single tasks, such as those of the audit log.')
-param taskIdentityIds array
+@description('Identities for single tasks, such as those of the audit log: id to {}, as the site wants them.')
+param taskIdentities object
 @description('Address of the container in the host\'s account that the package is deployed to.')
 param packageUrl string
 @allowed([
@@ -61,16 +61,18 @@ var frontDoorOnly = [
   }
 ]
 
-var always = [
+var durableReady = alwaysReadyDurable > 0 ? [
   {
     name: 'durable'
     instanceCount: alwaysReadyDurable
   }
+] : []
+var httpReady = alwaysReadyHttp > 0 ? [
   {
     name: 'http'
     instanceCount: alwaysReadyHttp
   }
-]
+] : []
 
 resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
   name: 'plan-${token}'
@@ -96,9 +98,9 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
   })
   identity: {
     type: 'UserAssigned'
-    userAssignedIdentities: toObject(concat([
-      identityId
-    ], taskIdentityIds), id => id, id => {})
+    userAssignedIdentities: union({
+      '${identityId}': {}
+    }, taskIdentities)
   }
   properties: {
     serverFarmId: plan.id
@@ -133,7 +135,7 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
       scaleAndConcurrency: {
         maximumInstanceCount: instancesMax
         instanceMemoryMB: instanceMemoryMb
-        alwaysReady: filter(always, each => each.instanceCount > 0)
+        alwaysReady: concat(durableReady, httpReady)
         triggers: {
           http: {
             perInstanceConcurrency: requestsPerInstance

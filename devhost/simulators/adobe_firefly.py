@@ -48,7 +48,6 @@ from devhost.simulators.scenarios import Scenario, ScenarioError
 from devhost.simulators.state import SimulatorState
 
 SIGN_IN_PATH = "/adobe-ims/ims/token/v3"
-WRONG_SECRET = "wrong-secret"  # noqa: S105 - the one credential that is refused
 TOKEN_LIFETIME_S = 86_399
 _TOKEN_KEY = b"simulated Adobe IMS"
 NOT_AN_IMAGE = b"<!doctype html><title>Not a picture</title>"
@@ -87,7 +86,7 @@ async def _sign_in(state: SimulatorState, request: web.Request) -> web.Response:
     client_id, secret = str(form.get("client_id", "")), str(form.get("client_secret", ""))
     if form.get("grant_type") != "client_credentials" or not client_id or not form.get("scope"):
         return web.json_response({"error": "invalid_request"}, status=400)
-    if secret in ("", WRONG_SECRET):
+    if state.refuses(secret):
         state.outcomes[f"{FIREFLY} sign_in_refused"] += 1
         return web.json_response({"error": "invalid_client"}, status=400)
     state.outcomes[f"{FIREFLY} sign_in"] += 1

@@ -21,6 +21,7 @@ from typing import Any
 from aiohttp import web
 
 from devhost.simulators.paid_calls import has_credential, read_object
+from devhost.simulators.state import SimulatorState
 from devhost.simulators.scenarios import BLOCKED_WORDS
 
 PREFIX = "/azure-content-safety/contentsafety"
@@ -39,11 +40,12 @@ REFUSED_SEVERITY = 6
 class ContentSafetyService:
     """What was asked, in counts only: texts and pictures are nobody's to keep."""
 
+    state: SimulatorState
     calls: Counter[str] = field(default_factory=Counter)
 
     async def analyze(self, request: web.Request) -> web.StreamResponse:
         kind = request.match_info["kind"]
-        if not has_credential(request, "ocp-apim-subscription-key"):
+        if not has_credential(request, "ocp-apim-subscription-key", self.state):
             return _error(401, "401", "Access denied due to invalid subscription key.")
         if request.query.get("api-version") not in API_VERSIONS:
             return _error(404, "404", "Resource not found")
@@ -65,9 +67,9 @@ class ContentSafetyService:
         return web.json_response({"calls": dict(self.calls)})
 
 
-def add_azure_content_safety(app: web.Application) -> None:
+def add_azure_content_safety(app: web.Application, state: SimulatorState) -> None:
     """Adds both routes of the service and a count of their calls."""
-    service = ContentSafetyService()
+    service = ContentSafetyService(state)
     app.router.add_post(f"{PREFIX}/{{kind:text|image}}:analyze", service.analyze)
     app.router.add_get("/_control/content-safety", service.show)
 

@@ -68,8 +68,9 @@ class FoundrySimulator:
         return response
 
     async def _answer(self, request: web.Request) -> tuple[web.StreamResponse, str]:
-        if not has_credential(request, "api-key"):
-            raise _error(401, "401", "Access denied due to invalid subscription key.")
+        if not has_credential(request, "api-key", self.state):
+            message = "Access denied due to invalid subscription key."
+            raise _error(401, "401", message, "unauthorized")
         if request.query.get("api-version") != "preview":
             raise _error(404, "404", "Resource not found")
         deployment = request.match_info["deployment"]

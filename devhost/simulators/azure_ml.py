@@ -83,8 +83,8 @@ class ScoringSimulator:
         return response
 
     async def _answer(self, request: web.Request) -> tuple[web.StreamResponse, str]:
-        if not has_credential(request, "authorization"):
-            raise _gateway(401, "Unauthorized", "key_auth_access_denied")
+        if not has_credential(request, "authorization", self.state):
+            raise _gateway(401, "Unauthorized", "key_auth_access_denied", "unauthorized")
         if request.headers.get("azureml-model-deployment", DEPLOYMENT) != DEPLOYMENT:
             raise _gateway(404, "NotFound", "no such deployment")
         try:

@@ -78,7 +78,7 @@ class AzureOpenAISimulator:
         """One request on either route; each answer carries its ids and is counted."""
         request_id = str(uuid.uuid4())
         try:
-            require_credential(request.headers)
+            require_credential(request.headers, self.state)
             deployment = request.match_info.get("deployment")
             wanted = await read_image_request(request, deployment)
             call = self._accept(request, wanted, request_id)

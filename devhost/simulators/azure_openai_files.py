@@ -154,7 +154,7 @@ def guarded(state: SimulatorState, outcome: str, endpoint: Endpoint) -> Endpoint
         request_id = secrets.token_hex(16)
         counted = outcome
         try:
-            require_credential(request.headers)
+            require_credential(request.headers, state)
             response = await endpoint(request)
         except AzureRefusal as refusal:
             response = web.json_response(

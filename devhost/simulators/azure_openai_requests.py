@@ -21,8 +21,8 @@ from devhost.simulators.azure_openai_errors import (
 from devhost.simulators.azure_openai_models import AZURE_MODELS, AzureModel
 from devhost.simulators.invoice import GPT_IMAGE_2
 from devhost.simulators.pictures import JPEG, PNG
+from devhost.simulators.state import SimulatorState
 
-WRONG_KEY = "wrong-key"  # the one credential that is refused, for tests of a bad configuration
 BEARER = "bearer "
 AUTO = "auto"
 DEFAULT_SIZE = "1024x1024"  # what `auto` becomes
@@ -73,13 +73,13 @@ class AzureImageRequest:
     background: str
 
 
-def require_credential(headers: Mapping[str, str]) -> None:
+def require_credential(headers: Mapping[str, str], state: SimulatorState) -> None:
     """Raises AzureRefusal unless the key or the bearer token is plausible."""
     credential = headers.get("api-key", "").strip()
     authorization = headers.get("authorization", "")
     if not credential and authorization.lower().startswith(BEARER):
         credential = authorization[len(BEARER) :].strip()
-    if credential in ("", WRONG_KEY):
+    if state.refuses(credential):
         raise access_denied()
 
 

@@ -17,7 +17,6 @@ from devhost.simulators.provenance import with_credentials, with_note
 from devhost.simulators.scenarios import Scenario, ScenarioError
 from devhost.simulators.state import SimulatorState
 
-WRONG_KEY = "wrong"
 MEGABYTE = 1024 * 1024
 HTML = b"<!DOCTYPE html><html><body><h1>Sign in to the network</h1></body></html>"
 # A prompt may say what Content Safety is to find in the picture: `[[picture:violence=6]]`.
@@ -88,13 +87,13 @@ def _client_request_id(request: web.Request) -> str | None:
     return None if value is None else value.encode(errors="replace").decode()
 
 
-def has_credential(request: web.Request, key_header: str) -> bool:
-    """Whether a key or a bearer token is there and is not the one that stands for a wrong one."""
+def has_credential(request: web.Request, key_header: str, state: SimulatorState) -> bool:
+    """Whether a key or a bearer token is there that is not refused."""
     credential = request.headers.get(key_header, "").strip()
     authorization = request.headers.get("authorization", "")
     if authorization.lower().startswith("bearer "):
         credential = authorization[len("bearer ") :].strip()
-    return credential not in ("", WRONG_KEY)
+    return not state.refuses(credential)
 
 
 async def read_object(request: web.Request) -> dict[str, Any] | None:

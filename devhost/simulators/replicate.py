@@ -48,7 +48,6 @@ from devhost.simulators.replicate_webhooks import WEBHOOK_SECRET, Webhooks, pars
 from devhost.simulators.scenarios import Scenario, ScenarioError
 from devhost.simulators.state import SimulatorState
 
-REFUSED_KEY = "wrong-token"  # every other one is good
 PROBLEM = "application/problem+json"
 CREATES_LEFT = "599"  # of 600 a minute; the limit itself is not emulated
 READS_LEFT = "2999"
@@ -91,7 +90,7 @@ def _authorized(
 ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def handle(request: web.Request) -> web.StreamResponse:
         match = _AUTHORIZATION.fullmatch(request.headers.get("authorization", ""))
-        if match is None or match[1] == REFUSED_KEY:
+        if match is None or state.refuses(match[1]):
             _count(state, "unauthenticated")
             return _unauthenticated()
         try:

@@ -13,6 +13,8 @@ from devhost.simulators.scenarios import Scenarios
 AZURE_DELAY_S = 0.2  # real calls take 10 to 60 s; a demo should not
 REPLICATE_DELAY_S = 0.3
 FIREFLY_DELAY_S = 0.3
+# Refused from the start, for tests of a bad configuration; every other credential is good.
+WRONG_CREDENTIALS = frozenset({"", "wrong", "wrong-key", "wrong-token", "wrong-secret"})
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,11 @@ class SimulatorState:
     scenarios: Scenarios
     outcomes: Counter[str] = field(default_factory=Counter)  # "provider outcome" -> calls
     settlers: list[Callable[[], None]] = field(default_factory=list)
+    revoked: set[str] = field(default_factory=set)  # credentials that were good once
+
+    def refuses(self, credential: str) -> bool:
+        """Whether a key, token or client secret opens no door, at whatever provider."""
+        return credential in WRONG_CREDENTIALS or credential in self.revoked
 
     def settle(self) -> None:
         """Brings the invoice up to date: bills what the clock has ended meanwhile."""

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from shared.errors import Unavailable
+from shared.errors import EigError, Unavailable
 from shared.ports.secrets import Secret
 
 if TYPE_CHECKING:
@@ -104,6 +104,8 @@ class AzureHttp:
             newer = await key.renewed(used) if answer.status == REFUSED else None
         except Unavailable as error:
             raise NeverSent("credential_unavailable") from error
+        except EigError as error:  # the vault has no such secret, or does not show it to us
+            raise NeverSent("credential_missing", is_refusal=True) from error
         if newer is None:
             return answer
         return await self._send(path, content, {**(headers or {}), **self._keyed(newer)})

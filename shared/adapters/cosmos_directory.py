@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from shared.adapters.cosmos import CosmosConnection, answered, read_or_none
@@ -51,6 +52,7 @@ class CosmosDirectory:
             kind=user.kind,
             tier=user.tier,
             rights=rights,
+            inactive_at=datetime.fromisoformat(user.inactive_at) if user.inactive_at else None,
         )
 
     async def _read(self, item_id: str, partition_key: str) -> Document | None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -25,6 +26,8 @@ KEYS_MAX: Final = 100  # Entra publishes fewer than ten
 RSA_BITS_MIN: Final = 2_048
 
 _LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "localhost"})
+_VISIBLE: Final = re.compile(r"[!-~]+")
+_HOST: Final = re.compile(r"[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})*")
 _ADDRESSES: Final = ("authorization_endpoint", "token_endpoint", "end_session_endpoint")
 
 _log = logging.getLogger("eig.identity")
@@ -140,10 +143,13 @@ def no_keys() -> Unavailable:
 def is_safe_address(url: str, *, loopback: bool) -> bool:
     """Whether an address is https, or plain http on loopback where that is allowed."""
     try:
-        scheme = urlsplit(url).scheme
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port  # a port that is none raises
     except ValueError:
         return False
-    return scheme == "https" or (loopback and _is_loopback_http(url))
+    if not _VISIBLE.fullmatch(url) or not _HOST.fullmatch(host) or parts.username is not None:
+        return False
+    return parts.scheme == "https" or (loopback and _is_loopback_http(url))
 
 
 def _is_loopback_http(url: str) -> bool:

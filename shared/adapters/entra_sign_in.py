@@ -141,7 +141,7 @@ class EntraSignIn:
         try:
             claims = await self._id_claims(text_claim(answer, "id_token"))
             if nonce is not None and not hmac.compare_digest(
-                text_claim(claims, "nonce").encode(), nonce.encode()
+                text_claim(claims, "nonce").encode("utf-8", "replace"), nonce.encode()
             ):
                 raise RefusedError("nonce")
             return SignedIn(

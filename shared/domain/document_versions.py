@@ -41,6 +41,13 @@ def _user_to_2(old: Document) -> Document:
     return old | {"revision": 0, "user": user}
 
 
+def _user_to_3(old: Document) -> Document:
+    """Version 2 did not say when somebody was shut out: their last change, if they are now."""
+    user = old["user"]
+    is_active = user["status"] == "active"
+    return old | {"user": user | {"inactive_at": None if is_active else user["changed_at"] or None}}
+
+
 def _department_to_2(old: Document) -> Document:
     """Version 1 had a name and nothing else."""
     department = {"name": old["name"], "created_at": "", "changed_at": "", "change_id": ""}
@@ -53,7 +60,7 @@ def _slot_to_2(old: Document) -> Document:
 
 
 MIGRATIONS: Final[Mapping[str, tuple[Migration, ...]]] = {
-    "user": (_user_to_2,),
+    "user": (_user_to_2, _user_to_3),
     "department": (_department_to_2,),
     "slot": (_slot_to_2,),
 }

@@ -27,7 +27,9 @@ class OpenAIImageRequest(BaseModel):
     )
 
     prompt: Prompt
-    model: str = Field(default=AUTO_MODEL, min_length=1, max_length=64, examples=["gpt-image-2"])
+    model: str | None = Field(
+        default=AUTO_MODEL, min_length=1, max_length=64, examples=["gpt-image-2"]
+    )
     n: int | None = Field(default=None, ge=1, le=COUNT_MAX)
     size: str | None = Field(default=None, max_length=16, examples=["1024x1024"])
     quality: Literal["low", "medium", "high", "xhigh", "max", "auto", "standard", "hd"] | None = (
@@ -57,7 +59,7 @@ class OpenAIImageRequest(BaseModel):
         if faults:
             raise Invalid(faults[0].message, code="unsupported_parameter", faults=faults)
         wanted = {
-            "model": self.model,
+            "model": self.model or AUTO_MODEL,
             "prompt": self.prompt,
             "size": None if self.size == AUTO else self.size,
             "quality": None if self.quality == AUTO else self.quality,

@@ -89,12 +89,18 @@ def started(
     policy: SessionPolicy,
     fresh: Fresh,
     replaces: str | None = None,
+    inactive_at: datetime | None = None,
 ) -> Decision:
-    """A sign-in: it replaces the session it stepped up from; the oldest make room."""
+    """A sign-in: it replaces the session it stepped up from; the oldest make room.
+
+    `inactive_at` is when the person was last shut out: nothing of before lives on.
+    """
     ends: list[tuple[Session, EndReason]] = []
     kept: list[Session] = []
     for each in person.sessions:
         reason = expired(each, now, policy)
+        if reason is None and is_of_before(each, inactive_at):
+            reason = "disabled"
         if reason is None and each.family_id == replaces:
             reason = "replaced"
             # More proof is not a new day: the absolute limit stays where it was.
@@ -134,6 +140,11 @@ def checked(
         return Decision()
     sure = replace(session, checked_at=now, refresh_token=refresh_token)
     return Decision(_with(person, sure, fresh), session=sure)
+
+
+def is_of_before(session: Session, inactive_at: datetime | None) -> bool:
+    """Whether its person has been shut out since it began, even if they are let in again."""
+    return inactive_at is not None and session.created_at <= inactive_at
 
 
 def expired(session: Session, now: datetime, policy: SessionPolicy) -> EndReason | None:

@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, Final, Literal
 
 from shared.domain.document_versions import current_version
@@ -35,6 +36,7 @@ class DirectoryUser:
     kind: PrincipalKind = "person"
     tier: Tier = DEFAULT_TIER
     rights: Rights | None = None  # None: those of the built-in role
+    inactive_at: datetime | None = None  # when it was last not active: older sessions are over
 
 
 def caller_of(principal: Principal, user: DirectoryUser | None) -> Caller:
@@ -100,6 +102,7 @@ class User:
     source: UserSource = "api"
     created_at: str = ""
     changed_at: str = ""
+    inactive_at: str | None = None  # when it was last known not to be active; None: never
     revision: int = 1
     change_id: str = ""  # of the request that wrote this revision: tells a repeat from a rival
 
@@ -153,6 +156,7 @@ def user_state(user: User) -> Document:
         "source": user.source,
         "created_at": user.created_at,
         "changed_at": user.changed_at,
+        "inactive_at": user.inactive_at,
         "change_id": user.change_id,
     }
 
@@ -177,6 +181,7 @@ def read_user(document: Mapping[str, Any]) -> User:
         source=state["source"],
         created_at=state["created_at"],
         changed_at=state["changed_at"],
+        inactive_at=state["inactive_at"],
         revision=int(document["revision"]),
         change_id=state["change_id"],
     )

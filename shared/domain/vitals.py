@@ -19,6 +19,7 @@ PROVIDER_LATENCY: Final = "eig.provider.latency_ms"  # median of recent deliveri
 
 # Counters
 PROVIDER_ATTEMPTS: Final = "eig.provider.attempts"
+SESSIONS_COPIED: Final = "eig.sessions.copied"  # sessions that ended because of it
 
 GAUGES: Final = (
     BUDGET_SPENT,
@@ -33,7 +34,7 @@ GAUGES: Final = (
     PROVIDER_WAIT,
     PROVIDER_LATENCY,
 )
-COUNTERS: Final = (PROVIDER_ATTEMPTS,)
+COUNTERS: Final = (PROVIDER_ATTEMPTS, SESSIONS_COPIED)
 DIMENSIONS: Final = ("department", "ending", "period", "provider")  # never a person or a text
 
 

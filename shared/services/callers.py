@@ -88,13 +88,16 @@ class Callers:
             check_csrf_token(shown.browser, who.session.session.csrf_token)
         if who.principal.kind == "service" and not demand.lets_apps_in:
             raise PolicyDenied("This is for people; an app cannot do it.", code="users_only")
+        user = await self.directory.user(who.principal)
         try:
-            caller = caller_of(who.principal, await self.directory.user(who.principal))
+            caller = caller_of(who.principal, user)
         except PolicyDenied as denied:
             if who.session and self.sessions and denied.problem_code in _NOT_LET_IN:
                 key = (who.principal.tenant_id, who.principal.object_id)
                 await self.sessions.revoke_all(*key, correlation_id, "disabled")
             raise
+        if who.session and self.sessions and user:
+            await self.sessions.check_begun_after(who.session, user.inactive_at, correlation_id)
         if demand.steps_up:
             await self.step_up.require(
                 who.principal.tenant_id,

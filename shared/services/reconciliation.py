@@ -186,7 +186,9 @@ class Reconciliation:
             # First the attempt's own traces, as the sweep does it: no call can follow this.
             report = await self.attempts.stop(work, "sweeper")
             if report.ending == "unknown":
-                report = _from_export(report, item, gathered.provider)
+                if any(line.provider == gathered.provider for line in report.lines):
+                    continue  # what is billed may be an earlier attempt's: the horizon decides
+                report = _from_export(report, item)
             await self.settlements.settle(work.operation_id, [report])
             resolved += 1
         return resolved
@@ -301,12 +303,8 @@ def _case_event(case: Case, action: str, now: str, correlation_id: str) -> Audit
     )
 
 
-def _from_export(unknown: AttemptReport, item: Item, provider: str) -> AttemptReport:
-    """The end of an attempt that only the provider's export knows of.
-
-    What earlier attempts at the same provider were billed is in the export's sum as well.
-    """
-    earlier = sum(line.usd_micros for line in unknown.lines if line.provider == provider)
+def _from_export(unknown: AttemptReport, item: Item) -> AttemptReport:
+    """The end of an attempt that only the provider's export knows of."""
     return AttemptReport(
         generation_id=unknown.generation_id,
         attempt=unknown.attempt,
@@ -316,7 +314,7 @@ def _from_export(unknown: AttemptReport, item: Item, provider: str) -> AttemptRe
         ending="ended",
         failure=Failure.TIMEOUT,
         reason=FOUND_IN_EXPORT,
-        usd_micros=max(0, item.billed_usd_micros - earlier),
+        usd_micros=item.billed_usd_micros,
         request_id=item.request_id,
         job_id=item.job_id,
     )

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from shared.domain.identity import Caller
@@ -15,6 +15,7 @@ from shared.domain.session_rules import (
     ended,
     events_of,
     expired,
+    is_of_before,
     present,
     started,
 )
@@ -59,9 +60,15 @@ class Sessions:
     policy: SessionPolicy
     clock: Clock
     new_secret: Callable[[], bytes]
+    count_copied: Callable[[], None]  # operators are called by this figure: logs are sampled
 
     async def start(
-        self, who: SignedIn, device: Device, correlation_id: str, replaces: str | None = None
+        self,
+        who: SignedIn,
+        device: Device,
+        correlation_id: str,
+        replaces: str | None = None,
+        inactive_at: datetime | None = None,
     ) -> OpenSession:
         """Open a session for a sign-in: always a new family with a new secret."""
         now = self.clock.now()
@@ -86,7 +93,13 @@ class Sessions:
             if person.find(family_id):  # committed, though its answer was lost
                 return Decision(session=person.find(family_id))
             return started(
-                person, session, now=now, policy=self.policy, fresh=fresh, replaces=replaces
+                person,
+                session,
+                now=now,
+                policy=self.policy,
+                fresh=fresh,
+                replaces=replaces,
+                inactive_at=inactive_at,
             )
 
         decision = await self._change(who.tenant_id, who.object_id, decide, correlation_id)
@@ -120,6 +133,14 @@ class Sessions:
         if decision.rotated:  # one request of those side by side, so the issuer is asked once
             await self._check_account(opened, correlation_id)
         return opened
+
+    async def check_begun_after(
+        self, opened: OpenSession, inactive_at: datetime | None, correlation_id: str
+    ) -> None:
+        """End a session, and raise Unauthenticated, if its person was shut out since it began."""
+        if is_of_before(opened.session, inactive_at):
+            await self.end_own(opened, "disabled", correlation_id)
+            raise _ended()
 
     async def end_own(self, opened: OpenSession, reason: EndReason, correlation_id: str) -> None:
         """End the session that a request came with."""
@@ -234,16 +255,17 @@ class Sessions:
                 return decision
             events = events_of(decision, person, self.clock.now(), correlation_id, actor)
             if await self.store.write(decision.after, events):
-                _raise_alarm(decision)
+                self._raise_alarm(decision)
                 return decision
         raise Unavailable("Too many requests of one session at once.", retry_after_s=1)
 
-
-def _raise_alarm(decision: Decision) -> None:
-    """What an alert rule watches for: a copied token was used."""
-    for session, reason in decision.ended:
-        if reason == "reuse":
-            logger.error("session token used twice", extra={"code": f"session:{session.public_id}"})
+    def _raise_alarm(self, decision: Decision) -> None:
+        """What alert rules watch for: a copied token was used."""
+        for session, reason in decision.ended:
+            if reason == "reuse":
+                place = f"session:{session.public_id}"
+                logger.error("session token used twice", extra={"code": place})
+                self.count_copied()
 
 
 def _ended() -> Unauthenticated:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Final
 
 from shared.domain.access_tokens import Authentication, StepUpTerms, claims_parameter, unmet_claims
@@ -94,7 +95,8 @@ class SignIns:
                 "The sign-in did not succeed; start it again.", code="sign_in_failed"
             )
         who = await self.sign_in.redeem(code, pending.code_verifier, pending.nonce)
-        await self._require_known(Principal(who.tenant_id, who.object_id), correlation_id)
+        person = Principal(who.tenant_id, who.object_id)
+        inactive_at = await self._last_inactive(person, correlation_id)
         known = request.device_secret
         device = known if known and is_device_secret(known) else base64url(self.new_secret())
         opened = await self.sessions.start(
@@ -102,6 +104,7 @@ class SignIns:
             replace(request, device_secret=device).device,
             correlation_id,
             pending.replaces,
+            inactive_at,
         )
         return Completed(opened, device, pending.return_to)
 
@@ -113,10 +116,12 @@ class SignIns:
         except Unavailable:  # ours has ended; that is what was asked for
             return HOME
 
-    async def _require_known(self, principal: Principal, correlation_id: str) -> None:
-        """Raise PolicyDenied, and note it, for people the directory does not let in."""
+    async def _last_inactive(self, principal: Principal, correlation_id: str) -> datetime | None:
+        """When the person was last shut out; for whom the directory does not let in now, raise
+        PolicyDenied and note it."""
+        user = await self.directory.user(principal)
         try:
-            caller_of(principal, await self.directory.user(principal))
+            caller_of(principal, user)
         except PolicyDenied as denied:
             event = AuditEvent(
                 action="sign_in.denied",
@@ -130,6 +135,7 @@ class SignIns:
             )
             await self.sessions.store.note(principal.tenant_id, principal.object_id, event)
             raise
+        return user.inactive_at if user else None
 
     def _unmet(self) -> dict[str, object]:
         return unmet_claims(self.terms, self.tenant_id, Authentication(), self.clock.now())

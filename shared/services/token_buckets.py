@@ -107,30 +107,37 @@ class TokenBuckets:
         ask = _Ask(wants, lane, receipts, asyncio.get_running_loop().create_future())
         queue.asks.append(ask)
         if queue.worker is None:
-            queue.worker = asyncio.create_task(self._serve(partition, queue))
+            self._start(partition, queue)
         return await ask.answer
+
+    def _start(self, partition: str, queue: _Queue) -> None:
+        queue.worker = asyncio.create_task(self._serve(partition, queue))
+        queue.worker.add_done_callback(lambda worker: self._ended(worker, partition, queue))
+
+    def _ended(self, worker: "asyncio.Task[None]", partition: str, queue: _Queue) -> None:
+        queue.worker = None
+        if worker.cancelled() or worker.exception() is not None:
+            _fail(queue.asks, _stopped())  # this process is being stopped
+            queue.asks = []
+        elif queue.asks:  # they came after it had looked for the last time
+            self._start(partition, queue)
+        self._forget()
 
     async def _serve(self, partition: str, queue: _Queue) -> None:
         """Decide group after group until nobody asks any more."""
-        try:
-            while queue.asks:
-                queue.asks.sort(key=lambda each: each.rank)  # stable: first come, first served
-                group, queue.asks = queue.asks[:GROUP_MAX], queue.asks[GROUP_MAX:]
-                waiting = [ask for ask in group if not ask.answer.done()]
-                if waiting:
-                    await self._decide(partition, queue, waiting)
-        finally:
-            queue.worker = None
-            self._forget()
+        while queue.asks:
+            queue.asks.sort(key=lambda each: each.rank)  # stable: first come, first served
+            group, queue.asks = queue.asks[:GROUP_MAX], queue.asks[GROUP_MAX:]
+            waiting = [ask for ask in group if not ask.answer.done()]
+            if waiting:
+                await self._decide(partition, queue, waiting)
 
     async def _decide(self, partition: str, queue: _Queue, group: list[_Ask]) -> None:
         try:
             answers = await self._decided(partition, queue, group)
         except BaseException as fault:
             queue.known.clear()
-            for ask in group:
-                if not ask.answer.done():
-                    ask.answer.set_exception(fault if isinstance(fault, Exception) else _stopped())
+            _fail(group, fault if isinstance(fault, Exception) else _stopped())
             if not isinstance(fault, Exception):
                 raise
             return
@@ -189,6 +196,12 @@ def _answer(tally: Tally, ask: _Ask) -> Answer:
         short=decision.short,
         standings=tally.standings(ask.wants),
     )
+
+
+def _fail(asks: Sequence[_Ask], fault: Exception) -> None:
+    for ask in asks:
+        if not ask.answer.done():
+            ask.answer.set_exception(fault)
 
 
 def _pause_s(turn: int, seed: str) -> float:

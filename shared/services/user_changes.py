@@ -38,6 +38,7 @@ class UserChanges:
             revision=before.revision + 1 if before else 1,
             created_at=before.created_at if before else now,
             changed_at=now,
+            inactive_at=_inactive_at(before, after, now),
             change_id=self.clock.new_id(),
         )
         for _ in range(TRIES_MAX):
@@ -52,6 +53,13 @@ class UserChanges:
             if refused != change.super_admins_at or not after.is_acting_super_admin:
                 raise _refusal(change, refused, before)
         raise Unavailable("The Super Admins change too fast to be counted.", retry_after_s=1)
+
+
+def _inactive_at(before: User | None, after: User, now: str) -> str | None:
+    """Whoever is let in again starts anew: what was opened before this moment stays shut."""
+    if after.status != "active" or (before is not None and before.status != "active"):
+        return now
+    return before.inactive_at if before else None
 
 
 def _refusal(change: UserChange, refused: int, before: User | None) -> Rejected:

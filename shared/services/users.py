@@ -83,6 +83,8 @@ class Users:
         wanted = await self._narrowed(caller, wanted)
         if search:
             keys = self.personal.search_keys(caller.tenant_id, search)
+            if not keys:
+                return UserList(items=(), continuation=None)  # there is no word in it
             wanted = replace(wanted, search_keys=keys)
         page = await self.people.store.people(
             caller.tenant_id, wanted, continuation, min(limit, PEOPLE_PER_PAGE_MAX)

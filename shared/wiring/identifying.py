@@ -79,6 +79,7 @@ class Identifying(Bookkeeping):
         from shared.adapters.cosmos_sessions import CosmosSessions
         from shared.adapters.entra_sign_in import EntraSignIn, WebClient
         from shared.adapters.field_cipher import AesFieldCipher
+        from shared.domain.vitals import SESSIONS_COPIED
         from shared.identity_settings import session_policy_of
         from shared.services.session_checks import SessionChecks
         from shared.services.sessions import Sessions
@@ -100,6 +101,7 @@ class Identifying(Bookkeeping):
             policy=policy,
             clock=self.clock,
             new_secret=AesFieldCipher().new_key,
+            count_copied=lambda: self.metrics.count(SESSIONS_COPIED),
         )
 
     @cached_property

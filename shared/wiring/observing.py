@@ -6,19 +6,12 @@ from typing import TYPE_CHECKING
 from shared.wiring.bookkeeping import Bookkeeping
 
 if TYPE_CHECKING:
-    from shared.metrics import Metrics
     from shared.services.provider_overview import ProviderOverview
     from shared.services.vitals import Vitals
 
 
 class Observing(Bookkeeping):
-    """Metrics and what is measured for them."""
-
-    @cached_property
-    def metrics(self) -> "Metrics":
-        from shared.metrics import Metrics
-
-        return Metrics(self.settings.telemetry_connection)
+    """What is measured for metrics, and how providers are."""
 
     @cached_property
     def provider_overview(self) -> "ProviderOverview":

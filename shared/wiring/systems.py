@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from shared.adapters.cosmos import CosmosConnection
     from shared.adapters.cosmos_picture_records import CosmosPictureRecords
     from shared.domain.price_catalogues import PriceCatalogues
+    from shared.metrics import Metrics
     from shared.ports import (
         BatchFiles,
         BudgetPolicies,
@@ -42,6 +43,12 @@ class Systems:
         from shared.adapters.system_clock import SystemClock
 
         return SystemClock()
+
+    @cached_property
+    def metrics(self) -> "Metrics":
+        from shared.metrics import Metrics
+
+        return Metrics(self.settings.telemetry_connection)
 
     def secret(self, setting: str) -> "Secret":
         """A credential: what the setting says, or the Key Vault secret whose address it gives."""

@@ -1,5 +1,6 @@
 """The pipelines cannot run here: what can be read of them is checked."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -75,10 +76,39 @@ def test_deployment_passes_tests_what_if_and_smoke_in_this_order() -> None:
 def test_deployment_gives_every_variable_that_the_parameters_read() -> None:
     given = read(ROOT / ".github" / "workflows" / "deploy.yml")["env"]
     assert set(parameters("prod")) | set(parameters("dev")) <= set(given)
-    infra = jobs(ROOT / ".github" / "workflows" / "ci.yml")["infra"]["steps"]
-    (compiled,) = [step["env"] for step in infra if step.get("name") == "Compile"]
     needed = {name for name, must in parameters("prod").items() if must}
-    assert needed <= set(compiled)
+    for compiling in compilations():
+        assert needed <= set(compiling["env"])
+
+
+def compilations() -> list[dict[str, Any]]:
+    """The step of either pipeline that runs Bicep's own compiler."""
+    github = jobs(ROOT / ".github" / "workflows" / "ci.yml")["infra"]["steps"]
+    (devops,) = [job for job in read(DEVOPS)["stages"][0]["jobs"] if job["job"] == "infra"]
+    steps = [*github, *devops["steps"]]
+    found = [step for step in steps if "Compile" in (step.get("name"), step.get("displayName"))]
+    assert len(found) == 2
+    return found
+
+
+def test_both_pipelines_compile_every_template_and_every_parameter_file() -> None:
+    templates = {path.name for path in (ROOT / "bicep").glob("*.bicep")}
+    stages = {path.name for path in (ROOT / "bicep" / "params").glob("*.bicepparam")}
+    for compiling in compilations():
+        commands = compiling.get("run") or compiling["script"]
+        assert set(re.findall(r"build --file bicep/(\S+)", commands)) == templates
+        assert set(re.findall(r"build-params --file bicep/params/(\S+)", commands)) == stages
+
+
+def test_both_pipelines_run_the_suite_against_core_tools_with_the_same_access() -> None:
+    github = jobs(ROOT / ".github" / "workflows" / "ci.yml")["core-tools"]
+    (devops,) = [job for job in read(DEVOPS)["stages"][0]["jobs"] if job["job"] == "core_tools"]
+    for job in (github, devops):
+        text = json.dumps(job)
+        assert "func start" in text and "pytest tests/integration" in text
+        assert set(re.findall(r"EIG_TARGET\w*", text)) == {
+            *("EIG_TARGET", "EIG_TARGET_SIMULATORS", "EIG_TARGET_STORAGE")
+        }
 
 
 def test_make_targets_of_the_pipelines_exist() -> None:

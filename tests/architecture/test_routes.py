@@ -8,6 +8,7 @@ from typing import Any, get_type_hints
 
 import function_app
 from functions import names
+from functions.http_auth import CSRF_HEADER, SESSION_COOKIE
 from functions.http_openapi import openapi_document
 from functions.http_operations import OPERATIONS
 from functions.http_routes import API, BY_NAME, ROUTES, SCIM, location_of, path_of
@@ -112,6 +113,20 @@ def test_openapi_asks_for_a_token_except_on_public_routes() -> None:
     for route in ROUTES:
         described = paths[f"/{path_of(route.name)}"][route.method.lower()]
         assert (described.get("security") == []) == route.public
+
+
+def test_openapi_takes_a_session_with_the_csrf_token_where_something_may_change() -> None:
+    document = openapi_document()
+    schemes = document["components"]["securitySchemes"]
+    assert (schemes["session"]["in"], schemes["session"]["name"]) == ("cookie", SESSION_COOKIE)
+    assert (schemes["csrf"]["in"], schemes["csrf"]["name"]) == ("header", CSRF_HEADER)
+    for route in ROUTES:
+        described = document["paths"][f"/{path_of(route.name)}"][route.method.lower()]
+        ways = described.get("security", document["security"])
+        if route.public:
+            continue
+        cookie = {"session": []} if route.method == "GET" else {"session": [], "csrf": []}
+        assert ways == [{"token": []}, cookie]
 
 
 def test_openapi_names_every_status_of_a_route() -> None:

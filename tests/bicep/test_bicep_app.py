@@ -168,8 +168,10 @@ def test_app_accepts_the_settings_it_would_get(stage: str) -> None:
 def test_settings_hold_no_secret(stage: str) -> None:
     for name, value in settings_of(stage).items():
         assert isinstance(value, str), name
-        if re.search(r"TOKEN$|_KEYS?$|SALT|EXPORT_URL", name) and "VAULT_KEY" not in name:
-            assert value.startswith("@Microsoft.KeyVault(SecretUri="), name
+        if re.search(r"TOKEN$|SECRET$|_KEYS?$|SALT|EXPORT_URL", name) and "VAULT_KEY" not in name:
+            # Read by the host when it starts, or by the app whenever it is refused.
+            wanted = ("@Microsoft.KeyVault(SecretUri=", "<vault.properties.vaultUri>secrets/")
+            assert value == "" or str(value).startswith(wanted), name
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -196,6 +196,7 @@ async def test_right_answer_is_taken(hostile: HostileIssuer, sign_in: EntraSignI
         {"nonce": None},
         {"nonce": "other"},
         {"nonce": [PENDING.nonce]},
+        {"nonce": "\ud800"},
         {"aud": "7d0a2f4e-5b1c-4c39-9e57-0c6f1a2b3d40"},
         {"aud": [WEB["client_id"]]},
         {"tid": "22222222-aaaa-4bbb-8ccc-000000000002"},

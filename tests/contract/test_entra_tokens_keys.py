@@ -173,6 +173,12 @@ async def test_an_unknown_issuer_is_refused_without_asking_anyone(
         {"jwks_uri": "http://keys.attacker.invalid/keys"},
         {"jwks_uri": "file:///etc/passwd"},
         {"jwks_uri": "http://["},
+        {"jwks_uri": "https://.."},
+        {"jwks_uri": f"https://{'a' * 64}/keys"},
+        {"jwks_uri": "https://keys.example:99999/keys"},
+        {"jwks_uri": "https://user:word@keys.example/keys"},
+        {"jwks_uri": "https://keys.example/\ud800"},
+        {"jwks_uri": "https://"},
         {"padding": "x" * DOCUMENT_BYTES_MAX},
     ],
 )

@@ -71,6 +71,19 @@ async def test_entries_are_those_of_a_provider_closed_in_a_time(
     assert await store.entry(bench.id_of("nobody")) is None
 
 
+async def test_entry_is_found_by_every_provider_that_a_line_of_it_names(
+    store: Reconciliations, bench: RecordsBench
+) -> None:
+    work = await bench.admit("two")
+    first = builders.resolution(work).lines[0].model_copy(update={"provider": "replicate"})
+    end = builders.resolution(work, attempt=2, lines=(first,))
+    await bench.money.resolve(work.operation_id, end)
+    for provider in ("azure_openai", "replicate"):
+        (found,) = await store.entries(bench.partition, provider, "2026-01-01", "2027-01-01")
+        assert found["generation_id"] == work.generation_id
+    assert await store.entries(bench.partition, "azure_ml", "2026-01-01", "2027-01-01") == []
+
+
 async def test_corrections_are_adjustments_of_generations(
     store: Reconciliations, bench: RecordsBench
 ) -> None:

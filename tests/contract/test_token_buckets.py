@@ -166,6 +166,20 @@ async def test_take_without_a_store_is_unavailable_for_everybody_who_asked() -> 
     assert [type(answer) for answer in answers] == [Unavailable] * 3
 
 
+async def test_worker_that_is_stopped_leaves_nobody_waiting() -> None:
+    bench = Bench()
+    takes = [
+        asyncio.create_task(bench.mine.take(PARTITION, [Want("d", TEN, 1)])) for _ in range(70)
+    ]
+    await asyncio.sleep(0)
+    (worker,) = [each.worker for each in bench.mine._queues.values()]
+    assert worker is not None
+    worker.cancel()
+    answers = await asyncio.gather(*takes, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [Unavailable] * 70
+    assert not (await bench.mine.take(PARTITION, [Want("d", TEN, 11)])).taken
+
+
 async def test_take_that_nobody_waits_for_any_more_is_given_back() -> None:
     bench = Bench()
     gone = asyncio.create_task(bench.mine.take(PARTITION, [Want("d", TEN, 5)]))

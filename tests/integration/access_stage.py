@@ -17,7 +17,7 @@ from functions import names
 from functions.http_operations import OPERATIONS
 from functions.http_routes import API, ROUTES, Route, path_of
 from tests.access_matrix import ROLES
-from tests.integration.api import Json, Person, order, until
+from tests.integration.api import Answer, Json, Person, order, until
 from tests.integration.cloud import Cloud, organisation
 
 Scope = Literal["own", "department", "other", "foreign"]
@@ -88,20 +88,23 @@ class Stage:
 
     async def send(self, person: Person, route: Route, things: Things) -> int:
         """The status that somebody gets who asks for a route of these things."""
+        return (await self.exchange(person, route, things)).status
+
+    async def exchange(self, person: Person, route: Route, things: Things) -> Answer:
+        """What somebody gets who asks for a route of these things."""
         if route.name in (names.DELETE_USER, names.PUT_USER_STATUS) and things is self.shared:
             things = await self._expendable(things)
         if route.name in (names.SET_FREEZE, names.LIFT_FREEZE):
             things = await self._frozen(things, stands=route.name == names.LIFT_FREEZE)
         address = things.fill(route)
         person = Person(person.session, self.cloud.host_url, person.token)
-        answer = await person.send(
+        return await person.send(
             route.method,
             address,
             headers=self._headers(route),
             params=self._query(route, things),
             **self._body(route, things),
         )
-        return answer.status
 
     async def _expendable(self, things: Things) -> Things:
         body: Json = {"id": str(uuid4()), "department": things.department}

@@ -14,7 +14,10 @@ SECURITY_HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
     "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
 }
 POSTS = ["/generations", "/estimates", "/batches", "/batches/uploads"]
@@ -225,9 +228,36 @@ async def test_query_string_over_the_limit_answers_422(ava: Person) -> None:
     answer.problem(422, "query_too_long")
 
 
-@pytest.mark.parametrize(("method", "path"), [("PUT", "/models"), ("GET", "/nothing")])
-async def test_unknown_route_answers_404(ava: Person, method: str, path: str) -> None:
-    assert (await ava.send(method, path)).status == 404
+@pytest.mark.parametrize("path", ["/nothing", "/", "/generations/x/y/z", "/../admin", "/%2e%2e/x"])
+async def test_unknown_route_answers_404(ava: Person, path: str) -> None:
+    answer = await ava.get(path)
+    answer.problem(404, "not_found")
+    assert SECURITY_HEADERS.items() <= dict(answer.headers).items()
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "HEAD"])
+async def test_other_method_answers_405_and_names_those_that_work(ava: Person, method: str) -> None:
+    answer = await ava.send(method, "/models")
+    assert (answer.status, answer.headers["Allow"]) == (405, "GET")
+    assert SECURITY_HEADERS.items() <= dict(answer.headers).items()
+
+
+@pytest.mark.parametrize(
+    ("accept", "status"),
+    [
+        ("*/*", 200),
+        ("application/json", 200),
+        ("application/*;q=0.1, text/html", 200),
+        ("", 200),
+        ("text/html", 406),
+        ("application/json;q=0, */*", 406),
+        ("nonsense", 406),
+    ],
+)
+async def test_read_is_answered_in_a_form_that_is_accepted(
+    ava: Person, accept: str, status: int
+) -> None:
+    assert (await ava.send("GET", "/models", headers={"Accept": accept})).status == status
 
 
 async def test_health_is_public(nobody: Person) -> None:

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from devhost.local_settings import LOCAL_BOOTSTRAP_SECRET, LOCAL_SCIM_TOKENS
+from devhost.local_settings import LOCAL_BOOTSTRAP_SECRET, LOCAL_SCIM_TOKENS, people
 from shared.domain.scim import CORE, ENTERPRISE, PATCH_OP
 from tests.integration.api import Answer, Json, Person, order
 from tests.integration.cloud import Cloud
@@ -163,3 +163,14 @@ async def test_model_that_the_rules_deny_is_used_on_no_route(
         del user["id"]
         await olga.send("PUT", f"/users/{object_id}", json=user, headers=WHICHEVER)
         assert (await person.post("/generations", order())).status == 202
+
+
+async def test_pipeline_is_let_in_by_its_own_kind_of_token_alone(own_cloud: Cloud) -> None:
+    pipeline, person = people()["pipelines"][0], people()["users"][0]
+    app = {"idtyp": "app", "scp": None, "roles": pipeline["roles"]}
+    allowed = await own_cloud.minted(claims={**app, "oid": pipeline["oid"]})
+    assert (await allowed.post("/generations", order())).status == 202
+    (await allowed.get("/users/me")).problem(403, "users_only")
+    for claims in ({**app, "oid": person["oid"]}, {"oid": pipeline["oid"]}):
+        stranger = await own_cloud.minted(claims=claims)
+        (await stranger.get("/models")).problem(403, "unknown_user")

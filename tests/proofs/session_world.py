@@ -105,6 +105,7 @@ class SessionMachine(RuleBasedStateMachine):
             policy=POLICY,
             clock=self.clock,
             new_secret=lambda: self.random.randbytes(32),
+            count_copied=lambda: None,
         )
         self.families: list[Family] = []
         self.seen_tokens: set[str] = set()

@@ -29,6 +29,7 @@ class World:
         self.clock = FakeClock()
         self.issuer = FakeSignIn()
         self.secrets = 0
+        self.copied = 0
         self.connection = FakeConnection()
         self.sealing = Sealing(connection=FakeConnection(), clock=self.clock)
         store = CosmosSessions(self.connection.as_connection(), POLICY, self.clock)
@@ -38,20 +39,24 @@ class World:
             POLICY,
             self.clock,
             self.new_secret,
+            self.note_copied,
         )
-        users = {
+        self.users = {
             f"{TENANT}.{AVA}": DirectoryUser("marketing"),
             f"{TENANT}.{BEN}": DirectoryUser("marketing", status="disabled"),
         }
         self.sign_ins = SignIns(
             self.issuer,
             self.sessions,
-            FakeDirectory(users),
+            FakeDirectory(self.users),
             terms or StepUpTerms(),
             TENANT,
             self.clock,
             self.new_secret,
         )
+
+    def note_copied(self) -> None:
+        self.copied += 1
 
     def new_secret(self) -> bytes:
         self.secrets += 1

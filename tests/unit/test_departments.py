@@ -46,6 +46,17 @@ def test_no_sequence_of_moves_makes_a_ring(moves: list[tuple[str, str | None]]) 
             climb(tree.parents, name)
 
 
+async def test_ring_is_called_by_its_name(world: World) -> None:
+    admin = await world.caller(1)
+    await world.department("packaging", parent="design")
+    for parent in ("design", "packaging"):
+        with pytest.raises(Conflict) as refusal:
+            await world.departments.replace(
+                admin, "design", "Design", parent, expected=None, correlation_id="c"
+            )
+        assert refusal.value.problem_code == "department_ring"
+
+
 async def test_two_moves_at_once_do_not_make_a_ring(world: World) -> None:
     admin = await world.caller(1)
     ends = await asyncio.gather(

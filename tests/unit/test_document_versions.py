@@ -57,6 +57,32 @@ EXAMPLES: dict[tuple[str, int], dict[str, Any]] = {
             "change_id": "c",
         },
     },
+    ("user", 3): {
+        "id": f"user:{object_id(1)}",
+        "pk": TENANT,
+        "type": "user",
+        "schema_version": 3,
+        "object_id": object_id(1),
+        "revision": 4,
+        "user": {
+            "kind": "person",
+            "department_id": "marketing",
+            "role_id": "OrgAdmin",
+            "status": "active",
+            "tier": "free",
+            "cost_centre_id": "cc4711",
+            "rules": {"models": {}, "providers": {}, "otherwise": None},
+            "external_id": None,
+            "sealed": None,
+            "lookups": {},
+            "search_keys": [],
+            "source": "api",
+            "created_at": "2026-11-22T00:00:00+00:00",
+            "changed_at": "2026-11-22T02:00:00+00:00",
+            "inactive_at": "2026-11-22T01:00:00+00:00",
+            "change_id": "c",
+        },
+    },
     ("department", 1): {
         "id": "department:marketing",
         "pk": TENANT,
@@ -91,13 +117,21 @@ def test_there_is_an_example_of_every_version() -> None:
     assert set(EXAMPLES) == wanted
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 def test_user_of_each_version_is_read(version: int) -> None:
     user = read_user(upgrade(EXAMPLES["user", version]))
     assert (user.department_id, user.cost_centre_id, user.kind) == ("marketing", "cc4711", "person")
     assert user.status == "active"
-    assert user.role_id == {1: "StandardUser", 2: "DeptManager"}[version]
-    assert user.revision == {1: 0, 2: 3}[version]
+    assert user.role_id == {1: "StandardUser", 2: "DeptManager", 3: "OrgAdmin"}[version]
+    assert user.revision == {1: 0, 2: 3, 3: 4}[version]
+    assert user.inactive_at == {3: "2026-11-22T01:00:00+00:00"}.get(version)
+
+
+@pytest.mark.parametrize("status", ["disabled", "deleted"])
+def test_user_who_was_shut_out_by_an_older_app_has_been_since_the_last_change(status: str) -> None:
+    old = EXAMPLES["user", 2]
+    user = read_user(upgrade(old | {"user": old["user"] | {"status": status}}))
+    assert user.inactive_at == "2026-11-22T00:00:00+00:00"
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -125,10 +159,10 @@ def test_upgrade_leaves_the_stored_document_alone_and_the_newest_as_it_is(
     assert upgrade(upgraded) is upgraded
 
 
-@pytest.mark.parametrize("version", [3, 99, 0, -1, "2", 2.5, True, None])
+@pytest.mark.parametrize("version", [4, 99, 0, -1, "2", 2.5, True, None])
 def test_version_that_is_not_known_is_refused_readably(version: object) -> None:
     document = EXAMPLES["user", 2] | {"schema_version": version}
-    with pytest.raises(InvariantBroken, match="this app reads versions 1 to 2"):
+    with pytest.raises(InvariantBroken, match="this app reads versions 1 to 3"):
         upgrade(document)
 
 

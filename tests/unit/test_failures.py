@@ -175,6 +175,10 @@ def test_failure_of_status_maps_each_class(status: int, failure: Failure) -> Non
         (502, "<html>bad gateway</html>", False),
         (503, None, False),
         (504, {"code": "GatewayTimeout"}, False),
+        (499, {"code": "ClientClosedRequest"}, False),
+        (101, None, False),
+        (204, None, False),
+        (999, {}, False),
     ],
 )
 def test_is_definite_doubts_gateways(status: int, body: object, definite: bool) -> None:

@@ -69,10 +69,11 @@ def test_no_other_token_is_valid(scim: Provisioning, header: str | None) -> None
 
 
 def test_without_configured_tokens_nothing_is_valid(world: World) -> None:
-    closed = Provisioning(world.people, world.personal, ScimTerms(TENANT, frozenset()))
-    for header in (None, "Bearer ", "Bearer x"):
-        with pytest.raises(Unauthenticated):
-            closed.check_token(header)
+    for hashes in (frozenset[str](), frozenset({hash_of("")})):
+        closed = Provisioning(world.people, world.personal, ScimTerms(TENANT, hashes))
+        for header in (None, "Bearer ", "Bearer x"):
+            with pytest.raises(Unauthenticated):
+                closed.check_token(header)
 
 
 async def test_provisioned_person_may_call_and_disabled_one_may_not(

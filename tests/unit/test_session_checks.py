@@ -140,6 +140,7 @@ async def test_copied_token_raises_the_alarm_that_operators_watch_for(
     (alarm,) = [each for each in caplog.records if each.levelname == "ERROR"]
     assert alarm.getMessage() in (BICEP / "modules" / "sentinel.bicep").read_text("utf-8")
     assert old not in caplog.text
+    assert world.copied == 1
     with pytest.raises(Unauthenticated):
         await tab.use()
     assert await ends_of(world) == ["reuse"]

@@ -170,6 +170,36 @@ async def test_stale_revision_changes_nothing(world: World) -> None:
     assert (await world.stored(2)).department_id == "design"
 
 
+async def test_two_changes_of_one_revision_do_not_both_happen(world: World) -> None:
+    user = await world.enter(2)
+    ends = await asyncio.gather(
+        world.people.write(user, replace(user, tier="free"), SEED),
+        world.people.write(user, replace(user, tier="enterprise"), SEED),
+        return_exceptions=True,
+    )
+    assert [type(end) for end in ends if isinstance(end, Exception)] == [PreconditionFailed]
+    assert (await world.stored(2)).revision == 2
+
+
+async def test_sight_of_everybody_is_no_right_to_change_them(world: World) -> None:
+    top = await world.entered(1, "SuperAdmin")
+    reaches = {
+        Permission.USERS_READ: Reach.ORGANISATION,
+        Permission.USERS_WRITE: Reach.DEPARTMENT,
+    }
+    role = RoleOrder("Registrar", Role.DEPT_MANAGER, reaches, ModelRules())
+    await world.roles.put(top, "custom:registrar", role, expected=0, correlation_id="c")
+    registrar = await world.entered(2, "custom:registrar")
+    await world.enter(3, department="design")
+    assert (await world.users.get(registrar, object_id(3))).department_id == "design"
+    for change in (
+        world.users.set_status(registrar, object_id(3), "disabled", "x", "c"),
+        world.users.replace(registrar, object_id(3), order(), expected=1, correlation_id="c"),
+    ):
+        with pytest.raises(PolicyDenied):
+            await change
+
+
 @pytest.mark.parametrize("fault", [Fault.LOST, Fault.REFUSED])
 async def test_change_whose_answer_was_lost_happens_once(fault: Fault) -> None:
     calm = World()
@@ -192,7 +222,8 @@ async def test_names_are_stored_sealed_and_found_by_words(world: World) -> None:
     for search in ("rossi", "MIA rossi", "mia@contoso.example"):
         page = await world.users.list(admin, EVERYBODY, search, None, 10)
         assert [each.display_name for each in page.items] == ["Mia Rossi"]
-    assert (await world.users.list(admin, EVERYBODY, "ross", None, 10)).items == ()
+    for nobody in ("ross", "!!!", "rossi anders"):
+        assert (await world.users.list(admin, EVERYBODY, nobody, None, 10)).items == ()
 
 
 async def test_deleted_person_loses_names_and_may_come_back(world: World) -> None:

@@ -17,7 +17,6 @@ V3_PATH: Final = "/v3/images/generate-async"
 V4_PATH: Final = "/v4/images/generate-async"
 SEEDS: Final = 2**32  # seeds of one request follow one another and begin again here
 STATUS_URL_CHARS_MAX: Final = 512  # real ones have about 120
-CLIENT_CLOSED: Final = 499  # a gateway's word for: the connection to you was lost
 
 SUCCEEDED: Final = "succeeded"
 ENDINGS: Final = frozenset({SUCCEEDED, "failed", "cancelled", "canceled", "timeout"})
@@ -103,7 +102,7 @@ def refused_submission(
     status: int, headers: Mapping[str, str], answer: object
 ) -> NotDelivered | Unknown:
     """An error answer to a submission. No job was started, so nothing is booked; see the docs."""
-    if status == CLIENT_CLOSED or not is_definite(status, answer):
+    if not is_definite(status, answer):
         return Unknown("gateway_error")
     code = text_of(answer, "error_code")
     if (refusal := _refusal(code, Billed.NOTHING)) is not None:

@@ -20,7 +20,9 @@ from shared.adapters.providers.failures import (
     is_refusal,
     is_resource_block,
     parse_retry_after_s,
+    plain_text,
     refusal_categories,
+    request_id_of,
 )
 from shared.adapters.providers.fetching import (
     Miss,
@@ -47,8 +49,7 @@ ANSWER_BYTES_MAX: Final = 72 * 1024 * 1024  # one picture at its cap as base64; 
 DOWNLOAD_TIMEOUT_S: Final = 60.0  # a picture is 1-5 MB
 DOWNLOAD_TRIES_MAX: Final = 3  # the picture is paid for, and nothing else leads to it
 DOWNLOAD_PAUSE_S: Final = 1.0
-REQUEST_ID_CHARS_MAX: Final = 128
-MODEL_VERSION_CHARS_MAX: Final = 64
+REQUEST_IDS: Final = ("apim-request-id", "x-request-id")
 _MODERATED: Final = {"Request Moderated": "prompt_refused", "Content Moderated": "picture_refused"}
 
 
@@ -113,7 +114,7 @@ class AzureFoundryProvider:
 
     async def _outcome(self, answer: Answer, order: ImageOrder) -> ProviderOutcome:
         """Read a 200. It is billed, so one that we cannot use is booked at the maximum."""
-        request_id = request_id_of(answer.headers)
+        request_id = request_id_of(answer.headers, *REQUEST_IDS)
         document = answer.document if isinstance(answer.document, Mapping) else {}
         if (reason := _MODERATED.get(str(document.get("status")))) is not None:
             return _refused(reason, refusal_categories("", document), request_id)
@@ -170,7 +171,7 @@ def outcome_of_error(answer: Answer) -> ProviderOutcome:
     error = document.get("error")
     body = error if isinstance(error, Mapping) else {}
     text = next((each for each in (body.get("message"), error) if isinstance(each, str)), "")
-    request_id = request_id_of(answer.headers)
+    request_id = request_id_of(answer.headers, *REQUEST_IDS)
     moderated = _MODERATED.get(str(document.get("status")))
     if answer.status < 500 and (moderated or _is_refusal(answer.status, body, text)):
         reason = moderated or ("picture_refused" if is_output_refusal(text) else "prompt_refused")
@@ -219,12 +220,4 @@ def _unusable(reason: str, request_id: str | None) -> NotDelivered:
 
 def _model_version(document: Mapping[str, Any], order: ImageOrder) -> str:
     """What the answer calls the model, else the name of the route."""
-    named = document.get("model")
-    found = named if isinstance(named, str) and named else order.provider_model
-    return found[:MODEL_VERSION_CHARS_MAX]
-
-
-def request_id_of(headers: Mapping[str, str]) -> str | None:
-    """The provider's id of the request, for their support."""
-    request_id = headers.get("apim-request-id") or headers.get("x-request-id")
-    return request_id[:REQUEST_ID_CHARS_MAX] if request_id else None
+    return plain_text(document.get("model")) or order.provider_model

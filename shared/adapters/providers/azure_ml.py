@@ -15,6 +15,8 @@ from shared.adapters.providers.failures import (
     failure_of_status,
     is_definite,
     parse_retry_after_s,
+    plain_text,
+    request_id_of,
 )
 from shared.adapters.providers.fetching import in_slices, picture_from_base64
 from shared.domain.attempts import (
@@ -34,8 +36,7 @@ from shared.ports.secrets import Secret
 
 ANSWER_BYTES_MAX: Final = 16 * 1024 * 1024  # the service documents 10 MB for one answer
 ANSWER_TIMEOUT_S: Final = 200.0  # the service ends every request after 180 s
-REQUEST_ID_CHARS_MAX: Final = 128
-MODEL_VERSION_CHARS_MAX: Final = 64
+REQUEST_IDS: Final = ("x-ms-request-id", "x-request-id")
 MODEL_ERROR: Final = 424  # the container answered, with an error of its own
 _MODEL_STATUS_HEADER: Final = "ms-azureml-model-error-statuscode"
 # Codes of `azureml/score.py`; every other failure of the model ended after an unknown time.
@@ -121,7 +122,7 @@ def request_body(order: ImageOrder) -> dict[str, Any]:
 
 def outcome_of_error(answer: Answer, order: ImageOrder) -> ProviderOutcome:
     """Map an error answer of the endpoint or, behind a 424, of the scoring script."""
-    request_id = request_id_of(answer.headers)
+    request_id = request_id_of(answer.headers, *REQUEST_IDS)
     if answer.status == MODEL_ERROR:
         return _model_error(answer, order)
     if not is_definite(answer.status, answer.document):
@@ -160,13 +161,13 @@ def _model_error(answer: Answer, order: ImageOrder) -> NotDelivered:
         billed,
         reason,
         usage=usage if billed is Billed.USAGE else None,
-        request_id=request_id_of(answer.headers),
+        request_id=request_id_of(answer.headers, *REQUEST_IDS),
     )
 
 
 def _outcome(answer: Answer, order: ImageOrder) -> ProviderOutcome:
     """Read a 200. The machine has worked, so one that we cannot use is booked for its time."""
-    request_id = request_id_of(answer.headers)
+    request_id = request_id_of(answer.headers, *REQUEST_IDS)
     document = answer.document if isinstance(answer.document, Mapping) else {}
     items = document.get("images")
     if not isinstance(items, list):
@@ -183,7 +184,9 @@ def _outcome(answer: Answer, order: ImageOrder) -> ProviderOutcome:
             usage=usage,
             request_id=request_id,
         )
-    return Delivered(delivered, usage, request_id, model_version=_model_version(document))
+    return Delivered(
+        delivered, usage, request_id, model_version=plain_text(document.get("model_version"))
+    )
 
 
 def _picture(item: object) -> ProviderImage | None:
@@ -207,14 +210,3 @@ def _usage(document: Mapping[str, Any], images: int, order: ImageOrder) -> Usage
     if not (seconds.is_finite() and 0 <= seconds <= order.run_seconds_max):
         return None
     return Usage(seconds=seconds, images=images)
-
-
-def _model_version(document: Mapping[str, Any]) -> str | None:
-    version = document.get("model_version")
-    return version[:MODEL_VERSION_CHARS_MAX] if isinstance(version, str) and version else None
-
-
-def request_id_of(headers: Mapping[str, str]) -> str | None:
-    """The endpoint's id of the request, as its logs have it."""
-    request_id = headers.get("x-ms-request-id") or headers.get("x-request-id")
-    return request_id[:REQUEST_ID_CHARS_MAX] if request_id else None

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from shared.adapters.providers.azure_openai_answers import (
+    azure_request_id,
     outcome_of_answer,
     outcome_of_error,
     request_body,
-    request_id_of,
 )
 from shared.adapters.providers.azure_openai_connection import AzureOpenAIConnection
 from shared.adapters.providers.failures import load_json
@@ -128,11 +128,13 @@ class AzureOpenAIProvider:
             async with addressed.client.images.with_streaming_response.generate(
                 **addressed.body, extra_headers=addressed.headers
             ) as answer:
-                request_id = request_id_of(answer.headers)
+                request_id = azure_request_id(answer.headers)
                 document = load_json(await _read_capped(answer.iter_bytes(READ_BYTES)))
         except openai.APIStatusError as error:
             headers = error.response.headers
-            return outcome_of_error(error.status_code, error.body, headers, request_id_of(headers))
+            return outcome_of_error(
+                error.status_code, error.body, headers, azure_request_id(headers)
+            )
         except openai.APIConnectionError as error:
             return _outcome_of_lost_connection(error.__cause__)
         except (httpx2.HTTPError, anyio.EndOfStream, OSError):  # the last two from inside TLS

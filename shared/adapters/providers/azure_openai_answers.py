@@ -13,6 +13,7 @@ from shared.adapters.providers.failures import (
     is_resource_block,
     parse_retry_after_s,
     refusal_categories,
+    request_id_of,
 )
 from shared.adapters.providers.fetching import in_slices, picture_from_base64
 from shared.domain.attempts import (
@@ -28,7 +29,6 @@ from shared.domain.attempts import (
 )
 
 TOKENS_MAX: Final = 10_000_000  # far above ten of the dearest pictures; more is damage
-REQUEST_ID_CHARS_MAX: Final = 128
 
 
 def request_body(order: ImageOrder, deployment: str) -> dict[str, Any]:
@@ -129,7 +129,6 @@ def _refusal(body: Mapping[str, Any], text: str, request_id: str | None) -> NotD
     )
 
 
-def request_id_of(headers: Mapping[str, str]) -> str | None:
-    """The provider's id of the request, for their support."""
-    request_id = headers.get("apim-request-id") or headers.get("x-request-id")
-    return request_id[:REQUEST_ID_CHARS_MAX] if request_id else None
+def azure_request_id(headers: Mapping[str, str]) -> str | None:
+    """Azure's id of the request, for its support."""
+    return request_id_of(headers, "apim-request-id", "x-request-id")

@@ -13,10 +13,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.adapters.providers.azure_openai_answers import (
+    azure_request_id,
     outcome_of_answer,
     outcome_of_error,
     request_body,
-    request_id_of,
 )
 from shared.adapters.providers.azure_openai_connection import AzureOpenAIConnection
 from shared.adapters.providers.failures import load_json
@@ -236,7 +236,7 @@ async def _outcome_of_line(line: dict[str, Any], count: int) -> ProviderOutcome:
 
 def _refused(error: "openai.APIStatusError") -> NotDelivered:
     headers = error.response.headers
-    outcome = outcome_of_error(error.status_code, error.body, headers, request_id_of(headers))
+    outcome = outcome_of_error(error.status_code, error.body, headers, azure_request_id(headers))
     if isinstance(outcome, NotDelivered):
         # Nothing of a file is worked on before its batch exists, so nothing is billed.
         return NotDelivered(

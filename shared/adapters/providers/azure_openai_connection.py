@@ -6,7 +6,7 @@ that leaves may be billed.
 # The SDKs take half a second to import: only a worker that calls them pays.
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
 from shared.adapters.providers.failures import no_credential
@@ -15,11 +15,13 @@ from shared.errors import EigError
 from shared.ports.secrets import Secret
 
 if TYPE_CHECKING:
+    import httpx2
     import openai
     from azure.identity.aio import DefaultAzureCredential
 
 CONNECT_TIMEOUT_S: Final = 10.0  # a TLS handshake across the world takes less than one second
 SIGN_IN_TIMEOUT_S: Final = 30.0  # the managed identity endpoint is local; it may retry inside
+ERROR_BYTES_MAX: Final = 64 * 1024  # of a refusal, which the SDK reads whole; real ones have 2 KB
 
 
 class AzureOpenAIConnection:
@@ -113,6 +115,32 @@ class AzureOpenAIConnection:
                     limits=httpx2.Limits(max_keepalive_connections=0),
                     timeout=httpx2.Timeout(self._timeout_s, connect=CONNECT_TIMEOUT_S),
                     follow_redirects=False,
+                    event_hooks={"response": [_cut_refusal]},
                 ),
             )
         return self._client
+
+
+async def _cut_refusal(response: "httpx2.Response") -> None:
+    """End the body of an error answer at ERROR_BYTES_MAX, before anybody reads it."""
+    import httpx2
+
+    class Cut(httpx2.AsyncByteStream):
+        """The beginning of another stream."""
+
+        def __init__(self, stream: httpx2.AsyncByteStream) -> None:
+            self._stream = stream
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            left = ERROR_BYTES_MAX
+            async for chunk in self._stream:
+                yield chunk[:left]
+                left -= len(chunk)
+                if left <= 0:
+                    return
+
+        async def aclose(self) -> None:
+            await self._stream.aclose()
+
+    if response.status_code >= 300 and isinstance(response.stream, httpx2.AsyncByteStream):
+        response.stream = Cut(response.stream)

@@ -12,6 +12,8 @@ from shared.errors import EigError, Unavailable
 
 RETRY_AFTER_S_MAX: Final = 3_600.0  # a longer wait is no rate limit; the caller gives up before
 CATEGORIES_MAX: Final = 16  # more than any provider has
+PLAIN_CHARS_MAX: Final = 128  # of an id or a version that a provider names; real ones have 40
+CLIENT_CLOSED: Final = 499  # a gateway's word for: the connection to you was lost
 MODERATION_CODES: Final = frozenset(
     {
         "contentfilter",
@@ -63,10 +65,12 @@ def no_credential(error: EigError) -> NotDelivered:
 def is_definite(status: int, body: object) -> bool:
     """Whether an error answer says that nothing was made.
 
-    A gateway that gave up (504, or a 5xx without the API's JSON) does not know what the model
-    behind it still does.
+    A gateway that gave up (499, 504, or a 5xx without the API's JSON) does not know what the model
+    behind it still does; nor is a status an error answer that is none (1xx, 2xx, 600 and above).
     """
-    return status < 500 or (status != 504 and isinstance(body, Mapping))
+    if 300 <= status < 500:
+        return status != CLIENT_CLOSED
+    return 500 <= status < 600 and status != 504 and isinstance(body, Mapping)
 
 
 def is_refusal(codes: Iterable[object], text: str) -> bool:
@@ -163,6 +167,21 @@ def _moment(text: str) -> datetime:
         return parsedate_to_datetime(text)
     except ValueError:
         return datetime.fromisoformat(text)
+
+
+def plain_text(text: object, chars_max: int = PLAIN_CHARS_MAX) -> str | None:
+    """A provider's own word as far as it may go on record: printable ASCII, cut to a length.
+
+    Headers and JSON may carry lone surrogates, which no store and no later answer can encode.
+    """
+    if not isinstance(text, str) or not text.isascii() or not text.isprintable():
+        return None
+    return text[:chars_max] or None
+
+
+def request_id_of(headers: Mapping[str, str], *names: str) -> str | None:
+    """The provider's id of the request, for their support, from the first header that has one."""
+    return next((found for name in names if (found := plain_text(headers.get(name)))), None)
 
 
 def load_json(body: bytes) -> object:
