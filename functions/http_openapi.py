@@ -11,7 +11,8 @@ import azure.functions as func
 
 from functions import names
 from functions.http_auth import CSRF_HEADER, SESSION_COOKIE
-from functions.http_routes import ROUTES, Route, path_of
+from functions.http_bootstrap import SECRET_HEADER
+from functions.http_routes import ROUTES, SCIM, Route, path_of
 from functions.http_support import JSON, PROBLEM, Call, handle
 
 if TYPE_CHECKING:
@@ -39,6 +40,12 @@ SECURITY_SCHEMES = {
         "name": CSRF_HEADER,
         "description": "csrf_token of GET /api/v1/auth/session",
     },
+    "provisioning": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "the secret of the identity provider's provisioning app",
+    },
+    "bootstrap": {"type": "apiKey", "in": "header", "name": SECRET_HEADER},
 }
 COMMON_ERRORS = (401, 403, 431, 500, 503)
 bp = func.Blueprint()
@@ -98,7 +105,6 @@ def openapi_document() -> dict[str, Any]:
             "description": "Enterprise image generation: who may, what it costs, who pays.",
         },
         "servers": [{"url": "/"}],
-        "security": [{"token": []}, {"session": []}],
         "paths": paths,
         "components": {
             "securitySchemes": SECURITY_SCHEMES,
@@ -124,11 +130,8 @@ def _described(route: Route, operation: "Operation", references: dict[Any, Any])
         "summary": operation.summary,
         "parameters": _parameters(route, operation),
         "responses": _responses(route, operation, references),
+        "security": _security(route),
     }
-    if route.public:
-        described["security"] = []
-    elif route.method not in SAFE_METHODS:
-        described["security"] = [{"token": []}, {"session": [], "csrf": []}]
     if operation.body:
         content: dict[str, Any] = {
             operation.media_type: {
@@ -140,6 +143,18 @@ def _described(route: Route, operation: "Operation", references: dict[Any, Any])
             content[media_type] = {"schema": {"type": "string"}}
         described["requestBody"] = {"required": True, "content": content}
     return described
+
+
+def _security(route: Route) -> list[dict[str, list[str]]]:
+    """The ways in which a caller may show who they are; none where nobody is asked."""
+    if route.root == SCIM:
+        return [{"provisioning": []}]
+    if route.name == names.BOOTSTRAP:
+        return [{"bootstrap": []}]
+    if route.public:
+        return []
+    csrf: dict[str, list[str]] = {} if route.method in SAFE_METHODS else {"csrf": []}
+    return [{"token": []}, {"session": [], **csrf}]
 
 
 def _parameters(route: Route, operation: "Operation") -> list[dict[str, Any]]:

@@ -226,6 +226,31 @@ resource storageRole 'Microsoft.Authorization/roleDefinitions@2022-04-01' = [for
   }
 }]
 
+// Key Vault: of the built-in roles, those that sign may also change, back up and restore keys
+
+resource signerRole 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
+  name: guid(resourceGroup().id, 'eig-signer')
+  properties: {
+    roleName: 'eig-signer-${uniqueString(resourceGroup().id)}'
+    description: 'Signs with a key and shows its public part.'
+    type: 'CustomRole'
+    assignableScopes: [
+      resourceGroup().id
+    ]
+    permissions: [
+      {
+        actions: []
+        notActions: []
+        dataActions: [
+          'Microsoft.KeyVault/vaults/keys/read'
+          'Microsoft.KeyVault/vaults/keys/sign/action'
+        ]
+        notDataActions: []
+      }
+    ]
+  }
+}
+
 // Azure: assignments by resource
 
 var builtIn = {
@@ -235,7 +260,6 @@ var builtIn = {
   queueContributor: '974c5e8b-45b9-4653-ba55-5f855dd0fb88'
   tableContributor: '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3'
   secretsUser: '4633458b-17de-408a-b874-0445c86b69e6'
-  cryptoUser: '12338af0-0e69-4776-bea7-57ae8d297424'
   wrapUser: 'e147488a-f6f5-4113-8e2d-b22465e65bf6'
   openAiUser: '5e0bd9bd-7b93-4f28-af87-19fc36ad61bd'
   openAiContributor: 'a001fd3d-188f-4b5d-821b-7da978bf7442'
@@ -387,12 +411,12 @@ resource checkpointKey 'Microsoft.KeyVault/vaults/keys@2023-07-01' existing = {
 }
 
 resource appSignsCheckpoints 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(checkpointKey.id, 'app', builtIn.cryptoUser)
+  name: guid(checkpointKey.id, 'app', 'eig-signer')
   scope: checkpointKey
   properties: {
     principalId: appPrincipalId
     principalType: 'ServicePrincipal'
-    roleDefinitionId: subscriptionResourceId(roles, builtIn.cryptoUser)
+    roleDefinitionId: subscriptionResourceId(roles, signerRole.name)
   }
 }
 
@@ -403,12 +427,12 @@ resource witnessKey 'Microsoft.KeyVault/vaults/keys@2023-07-01' existing = {
 
 // The app only shows the witness's public key; the witness alone signs with it.
 resource witnessSigns 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!witnessApart) {
-  name: guid(witnessKey.id, 'witness', builtIn.cryptoUser)
+  name: guid(witnessKey.id, 'witness', 'eig-signer')
   scope: witnessKey
   properties: {
     principalId: witnessPrincipalId
     principalType: 'ServicePrincipal'
-    roleDefinitionId: subscriptionResourceId(roles, builtIn.cryptoUser)
+    roleDefinitionId: subscriptionResourceId(roles, signerRole.name)
   }
 }
 

@@ -21,7 +21,6 @@ var builtIn = {
   blobReader: '2a2b9908-6ea1-4ae2-8e65-a410df84e7d1'
   queueContributor: '974c5e8b-45b9-4653-ba55-5f855dd0fb88'
   tableContributor: '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3'
-  cryptoUser: '12338af0-0e69-4776-bea7-57ae8d297424'
 }
 var blobs = 'Microsoft.Storage/storageAccounts/blobServices/containers/blobs'
 
@@ -44,6 +43,29 @@ resource keeps 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
           '${blobs}/read'
           '${blobs}/write'
           '${blobs}/add/action'
+        ]
+        notDataActions: []
+      }
+    ]
+  }
+}
+
+resource signs 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
+  name: guid(resourceGroup().id, 'eig-signer')
+  properties: {
+    roleName: 'eig-signer-${uniqueString(resourceGroup().id)}'
+    description: 'Signs with a key and shows its public part.'
+    type: 'CustomRole'
+    assignableScopes: [
+      resourceGroup().id
+    ]
+    permissions: [
+      {
+        actions: []
+        notActions: []
+        dataActions: [
+          'Microsoft.KeyVault/vaults/keys/read'
+          'Microsoft.KeyVault/vaults/keys/sign/action'
         ]
         notDataActions: []
       }
@@ -113,11 +135,11 @@ resource key 'Microsoft.KeyVault/vaults/keys@2023-07-01' existing = {
 }
 
 resource witnessSigns 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(key.id, 'witness', builtIn.cryptoUser)
+  name: guid(key.id, 'witness', 'eig-signer')
   scope: key
   properties: {
     principalId: witnessPrincipalId
     principalType: 'ServicePrincipal'
-    roleDefinitionId: subscriptionResourceId(roles, builtIn.cryptoUser)
+    roleDefinitionId: subscriptionResourceId(roles, signs.name)
   }
 }

@@ -21,8 +21,8 @@ from typing import Any
 from aiohttp import web
 
 from devhost.simulators.paid_calls import has_credential, read_object
-from devhost.simulators.state import SimulatorState
 from devhost.simulators.scenarios import BLOCKED_WORDS
+from devhost.simulators.state import SimulatorState
 
 PREFIX = "/azure-content-safety/contentsafety"
 API_VERSIONS = ("2023-10-01", "2024-09-01")

@@ -88,8 +88,21 @@ def _app(state: SimulatorState) -> web.Application:
     add_azure_ml(app, state)
     add_azure_content_safety(app, state)
     _add_control(app, state)
+    _add_revocations(app, state)
     add_identity(app, state)  # last: its paths begin with a placeholder
     return app
+
+
+def _add_revocations(app: web.Application, state: SimulatorState) -> None:
+    async def revoke(request: web.Request) -> web.Response:
+        """From now on a credential is refused, as after its rotation."""
+        try:
+            state.revoked.add(str(json.loads(await request.read())["credential"]))
+        except (KeyError, TypeError, ValueError) as error:
+            return web.json_response({"error": str(error)}, status=400)
+        return web.json_response({"revoked": len(state.revoked)})
+
+    app.router.add_post("/_control/credentials/revoke", revoke)
 
 
 def _add_control(app: web.Application, state: SimulatorState) -> None:
@@ -129,16 +142,7 @@ def _add_control(app: web.Application, state: SimulatorState) -> None:
             return web.json_response({"error": str(error)}, status=400)
         return web.json_response({"now_s": state.clock.now_s()})
 
-    async def revoke(request: web.Request) -> web.Response:
-        """From now on a credential is refused, as after its rotation."""
-        try:
-            state.revoked.add(str(json.loads(await request.read())["credential"]))
-        except (KeyError, TypeError, ValueError) as error:
-            return web.json_response({"error": str(error)}, status=400)
-        return web.json_response({"revoked": len(state.revoked)})
-
     app.router.add_get("/_control/invoice", invoice)
-    app.router.add_post("/_control/credentials/revoke", revoke)
     app.router.add_post("/_control/invoice/reset", reset)
     app.router.add_get("/_control/stats", stats)
     app.router.add_post("/_control/scenarios", add_scenario)

@@ -44,6 +44,7 @@ class KeyVaultSecret:
         self._client: SecretClient | None = None
         self._kept: tuple[str, float] | None = None  # the value, and when it was read
         self._tried_at = float("-inf")
+        self._renewed_at = float("-inf")  # when a refusal last led to a read
         self._reading = asyncio.Lock()
 
     async def value(self) -> str:
@@ -57,7 +58,8 @@ class KeyVaultSecret:
     async def renewed(self, refused: str) -> str | None:
         async with self._reading:
             standing = self._kept[0] if self._kept else None
-            if standing == refused and self._now_s() - self._tried_at >= RENEWAL_PAUSE_S:
+            if standing == refused and self._now_s() - self._renewed_at >= RENEWAL_PAUSE_S:
+                self._renewed_at = self._now_s()
                 standing = await self._read()
             return standing if standing != refused else None
 

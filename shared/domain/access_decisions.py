@@ -17,6 +17,12 @@ _BY_REACH: Final[Mapping[Reach, Rule]] = {
     Reach.DEPARTMENT: "department",
     Reach.ORGANISATION: "organisation",
 }
+_WIDTH: Final[Mapping[Rule, int]] = {
+    "not_reached": 0,
+    "own": 1,
+    "department": 2,
+    "organisation": 3,
+}
 _OF_OTHERS: Final = frozenset({"department", "organisation"})
 # Their answers show what people did, wrote or spent: nobody reads that of others unlogged.
 SENSITIVE: Final = frozenset(
@@ -34,22 +40,24 @@ SENSITIVE: Final = frozenset(
 
 
 class Decisions:
-    """What was weighed while one request was carried out, in the order of the last look."""
+    """What was weighed while one request was carried out."""
 
     def __init__(self) -> None:
         self._rules: dict[Permission, Rule] = {}
         self._met: set[Permission] = set()  # those that were decided on a known object
+        self._last: tuple[str, Rule] = ("none", "before_rights")
 
     def weighed(self, permission: Permission, reach: Reach) -> None:
         """Note a look at how far a permission reaches, while no object is known."""
-        before = self._rules.pop(permission, _BY_REACH[reach])
-        self._rules[permission] = before if permission in self._met else _BY_REACH[reach]
+        self._last = (str(permission), _BY_REACH[reach])
+        if permission not in self._met:
+            self._rules[permission] = _BY_REACH[reach]
 
     def met(self, permission: Permission, rule: Rule) -> None:
-        """Note a decision on an object; of several reached ones the widest rule stays."""
-        before = self._rules.pop(permission, rule)
-        keeps = permission in self._met and before in _OF_OTHERS and rule == "own"
-        self._rules[permission] = before if keeps else rule
+        """Note a decision on an object; of several objects the widest rule counts."""
+        self._last = (str(permission), rule)
+        widest = self._rules[permission] if permission in self._met else "not_reached"
+        self._rules[permission] = max(rule, widest, key=_WIDTH.__getitem__)
         self._met.add(permission)
 
     @property
@@ -60,7 +68,7 @@ class Decisions:
     @property
     def decisive(self) -> tuple[str, Rule]:
         """The permission that was weighed last, and how; nothing, before the first one."""
-        return self.uses[-1] if self._rules else ("none", "before_rights")
+        return self._last
 
     @property
     def is_sensitive(self) -> bool:

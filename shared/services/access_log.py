@@ -38,6 +38,7 @@ DENIALS_TOLD_MAX: Final = 20  # of one caller by themselves in DENIALS_WINDOW; t
 DENIALS_WINDOW: Final = timedelta(minutes=1)
 CALLERS_MAX: Final = 10_000  # whose denials are remembered, about 200 bytes each
 USES_HELD_MAX: Final = 20_000  # in memory while the store is away, about 6 MB
+RETRY_AFTER_S: Final = 5
 ANY_OBJECT: Final = "any"  # of a denial that is counted only
 
 
@@ -46,6 +47,7 @@ class _Queue:
     """What waits to be written into one partition."""
 
     waiting: list[tuple[dict[str, Any], "asyncio.Future[None]"]] = field(default_factory=list)
+    group: list[tuple[dict[str, Any], "asyncio.Future[None]"]] = field(default_factory=list)
     worker: "asyncio.Task[None] | None" = None
 
 
@@ -140,22 +142,36 @@ class AccessLog:
         queue.waiting.append((body, done))
         if queue.worker is None:
             queue.worker = asyncio.create_task(self._write(partition, queue))
+            queue.worker.add_done_callback(lambda _: self._stopped(partition, queue))
         await done
 
     async def _write(self, partition: Partition, queue: _Queue) -> None:
+        """Write group after group until nobody waits any more."""
         while queue.waiting:
-            group, queue.waiting = queue.waiting[:GROUP_MAX], queue.waiting[GROUP_MAX:]
-            failure: Unavailable | None = None
-            try:
-                async with asyncio.timeout(STORE_TIME_S):
-                    await self._log.append(partition, [body for body, _ in group])
-            except Exception:  # whatever it was: the request must not be answered as if it stood
-                logger.exception("access log not written")
-                failure = Unavailable("The access log cannot be written.", retry_after_s=5)
-            for _, done in group:
-                if not done.done():  # whoever asked may have gone away
-                    done.set_exception(failure) if failure else done.set_result(None)
+            queue.group, queue.waiting = queue.waiting[:GROUP_MAX], queue.waiting[GROUP_MAX:]
+            failure = await self._failure_of(partition, [body for body, _ in queue.group])
+            for _, done in queue.group:
+                _end(done, failure)
         del self._queues[partition]
+
+    def _stopped(self, partition: Partition, queue: _Queue) -> None:
+        """Nobody may wait for ever for a worker that is stopped, even before it began."""
+        if self._queues.get(partition) is queue:
+            del self._queues[partition]
+            for _, done in (*queue.group, *queue.waiting):
+                _end(done, Unavailable("The worker is stopping.", retry_after_s=RETRY_AFTER_S))
+
+    async def _failure_of(
+        self, partition: Partition, bodies: list[dict[str, Any]]
+    ) -> Unavailable | None:
+        """None when the log has the events."""
+        try:
+            async with asyncio.timeout(STORE_TIME_S):
+                await self._log.append(partition, bodies)
+        except Exception:  # whatever it was: the request must not be answered as if it stood
+            logger.exception("access log not written")
+            return Unavailable("The access log cannot be written.", retry_after_s=RETRY_AFTER_S)
+        return None
 
     # --- what is counted -------------------------------------------------------------------
 
@@ -209,3 +225,13 @@ class AccessLog:
         moment = Moment(event_id, now.isoformat(), event_id)
         event = summary_event(actor, uses, moment, since.isoformat())
         await self._written(partition_for(actor, f"{now:%Y%m%d}"), event)
+
+
+def _end(done: "asyncio.Future[None]", failure: Unavailable | None) -> None:
+    """Tell whoever still waits; those who went away are told nothing."""
+    if done.done():
+        return
+    if failure:
+        done.set_exception(failure)
+    else:
+        done.set_result(None)

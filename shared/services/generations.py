@@ -117,12 +117,14 @@ class Generations:
         """The newest of the last few that this caller asked for in the same words since then."""
         asked = self._hash_of(request, charge)
         calendar = await self.admission.calendars.of(caller.department_id)
-        partition = Partition(caller.department_id, calendar.period_at(self.clock.now()))
+        now, then = calendar.period_at(self.clock.now()), calendar.period_at(since)
         own = GenerationFilter(caller.tenant_id, user_key=caller.key, since=since.isoformat())
-        page = await self.records.generations(partition, own, None, EARLIER_MAX)
-        for document in page.documents:
-            if document["batch_id"] is None:
-                if await self._was_admitted(document["generation_id"], asked):
+        for period in dict.fromkeys((now, then)):  # a period may have begun meanwhile
+            partition = Partition(caller.department_id, period)
+            page = await self.records.generations(partition, own, None, EARLIER_MAX)
+            for document in page.documents:
+                alone = document["batch_id"] is None
+                if alone and await self._was_admitted(document["generation_id"], asked):
                     return generation_view(document)
         return None
 

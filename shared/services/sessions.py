@@ -193,7 +193,7 @@ class Sessions:
         """Ask the issuer from time to time whether the account may still sign in."""
         session = opened.session
         age = self.clock.now() - session.checked_at
-        if session.refresh_token is None or age < CHECK_AFTER:
+        if age < CHECK_AFTER:
             return
         outcome = await self._asked(opened, correlation_id)
         if outcome.is_refused or (age >= CHECK_AGE_MAX and not outcome.is_confirmed):

@@ -104,12 +104,16 @@ BLOBS = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"
 LISTS = "Microsoft.Storage/storageAccounts/blobServices/containers/read"
 SIGNS = "Microsoft.Storage/storageAccounts/blobServices/generateUserDelegationKey/action"
 READ, WRITE = f"{BLOBS}/read", f"{BLOBS}/write"
-STORAGE_ROLES = {
+OWN_ROLES = {
     "eig-pictures": {
         *(LISTS, SIGNS, READ, WRITE, f"{BLOBS}/add/action", f"{BLOBS}/filter/action"),
         *(f"{BLOBS}/tags/read", f"{BLOBS}/tags/write"),
     },
     "eig-evidence": {LISTS, READ, WRITE, f"{BLOBS}/add/action"},
+    "eig-signer": {
+        "Microsoft.KeyVault/vaults/keys/read",
+        "Microsoft.KeyVault/vaults/keys/sign/action",
+    },
 }
 BLOB_ACTIONS = {  # what a call of the SDK needs; clients and pages are made without a call
     "get_blob_client": set[str](),
@@ -129,14 +133,14 @@ BLOB_CALL = re.compile(r"\.(\w*(?:_blob|_blobs)(?:_\w+)?|get_user_delegation_key
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_storage_roles_allow_exactly_what_their_names_say(stage: str) -> None:
+def test_own_roles_allow_exactly_what_their_names_say(stage: str) -> None:
     found = {}
     for each in estate(stage).of_type("Microsoft.Authorization/roleDefinitions"):
         (permission,) = each.properties["permissions"]
         assert permission["notActions"] == permission["notDataActions"] == []
         name = each.properties["roleName"].rpartition("-")[0]
         found[name] = {*permission["actions"], *permission["dataActions"]}
-    assert found == STORAGE_ROLES
+    assert found == OWN_ROLES
 
 
 @pytest.mark.parametrize(
@@ -157,7 +161,7 @@ def test_code_asks_storage_for_nothing_that_its_role_does_not_allow(
         needed = set().union(*(BLOB_ACTIONS[each] for each in asked))
         if "tags=" in text:
             needed.add(f"{BLOBS}/tags/write")
-        assert needed <= STORAGE_ROLES[role], module
+        assert needed <= OWN_ROLES[role], module
 
 
 def test_every_adapter_of_blobs_is_under_a_storage_role() -> None:

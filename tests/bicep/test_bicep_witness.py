@@ -12,6 +12,7 @@ from shared.witness_settings import load_witness_settings
 from tests.bicep.deployments import Deployment
 from tests.bicep.estates import BICEP, VARIABLES, estate
 from tests.bicep.evaluation import evaluate, parameters_of
+from tests.bicep.test_bicep_access import OWN_ROLES
 from tests.bicep.test_bicep_app import HOST_SETTINGS, Asked
 
 APP = "11111111-aaaa-4bbb-8ccc-0000000000aa"
@@ -88,6 +89,13 @@ def test_witness_can_write_in_its_own_account_only_and_alone() -> None:
         if READER in str(each.properties["roleDefinitionId"])
     }
     assert readers == {APP}
+    (signs,) = [
+        each
+        for each in witness().of_type("Microsoft.Authorization/roleDefinitions")
+        if each.properties["roleName"].startswith("eig-signer-")
+    ]
+    (permission,) = signs.properties["permissions"]
+    assert set(permission["dataActions"]) == OWN_ROLES["eig-signer"]
     for role in witness().of_type("Microsoft.Authorization/roleDefinitions"):
         assert "delete" not in json.dumps(role.properties).lower().replace("deletes nothing", "")
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import pytest
 
 from shared.adapters.providers.adobe_firefly import AdobeFireflyProvider, FireflyAddresses
+from shared.adapters.providers.azure_foundry import AzureFoundryProvider, FoundryTerms
+from shared.adapters.providers.azure_ml import AzureMlProvider, ScoringTerms
 from shared.adapters.providers.azure_openai import AzureOpenAIProvider, DeploymentRoute
 from shared.adapters.providers.replicate import ReplicateProvider
 from shared.domain.attempts import Billed, Delivered, Failure, ImageOrder, NotDelivered
@@ -20,6 +22,8 @@ from tests.fakes.secrets import FakeSecret
 SCOPE = "https://cognitiveservices.azure.com/.default"
 V1 = "/openai/v1/images/generations"
 BY_DEPLOYMENT = "/openai/deployments/gpt-image-2.5-flare/images/generations"
+FLUX = "/azure-foundry/providers/blackforestlabs/v1/flux-2-pro"
+SCORE = "/azure-ml/score"
 REFUSED = Answer(401, {"error": {"code": "401", "message": "Access denied"}, "title": "no"})
 
 
@@ -55,6 +59,19 @@ def _replicate(server: ScriptedServer, key: Secret | None) -> ClosableProvider:
     return ReplicateProvider(f"{server.origin}/v1", key, hosts, poll_interval_s=0.01)
 
 
+def _foundry(server: ScriptedServer, key: Secret | None) -> ClosableProvider:
+    terms = FoundryTerms(f"{server.origin}/azure-foundry", key, SCOPE, 5.0, frozenset())
+    return AzureFoundryProvider(terms)
+
+
+def _scoring(server: ScriptedServer, key: Secret | None) -> ClosableProvider:
+    return AzureMlProvider(ScoringTerms(f"{server.origin}{SCORE}", key, SCOPE, None))
+
+
+def _scored(_: ScriptedServer) -> Answer:
+    return Answer(body={"seconds": "1.0", "images": [{"b64_json": b64(png()), "seed": 9}]})
+
+
 def _azure_picture(_: ScriptedServer) -> Answer:
     return Answer(body={"data": [{"b64_json": b64(png())}]})
 
@@ -74,6 +91,8 @@ CASES = {
     "replicate": Case(
         order("sdxl"), replicate_server.SUBMIT, "authorization", _replicate, _started
     ),
+    "foundry": Case(order("foundry-flux-2-pro"), FLUX, "api-key", _foundry, _azure_picture),
+    "azure ml": Case(order("sdxl-sovereign"), SCORE, "authorization", _scoring, _scored),
 }
 
 

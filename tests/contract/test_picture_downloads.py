@@ -67,6 +67,13 @@ async def test_name_without_an_address_may_have_one_later() -> None:
 
 
 @pytest.mark.parametrize(
+    "url", [f"https://evil.example\\.{NAME}/p.png", f"https://{NAME}/\ud800", f"https://-.{NAME}/"]
+)
+async def test_address_that_is_none_is_not_asked_for_again(url: str) -> None:
+    assert await fetch(url, {NAME, f"*.{NAME}"}, ["169.254.169.254"]) is Miss.UNUSABLE
+
+
+@pytest.mark.parametrize(
     ("answer", "miss"),
     [
         (Answer(302, b"", {"location": "/p.png"}), Miss.UNUSABLE),

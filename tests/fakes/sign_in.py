@@ -19,6 +19,7 @@ class FakeSignIn:
     asked: list[AuthorizationRequest] = field(default_factory=list)
     redeemed: list[tuple[str, str, str]] = field(default_factory=list)
     renewals: int = 0
+    gives_refresh_tokens: bool = True
 
     async def authorization_url(self, request: AuthorizationRequest) -> str:
         self.asked.append(request)
@@ -42,4 +43,5 @@ class FakeSignIn:
         return "https://issuer.example/logout"
 
     def _person(self, object_id: str) -> SignedIn:
-        return SignedIn(TENANT, object_id, self.authentication, refresh_token=object_id)
+        token = object_id if self.gives_refresh_tokens else None
+        return SignedIn(TENANT, object_id, self.authentication, refresh_token=token)

@@ -201,11 +201,11 @@ async def test_own_things_department_things_and_all_things(
 
 
 async def test_manager_of_another_department_sees_nothing(
-    cloud: Cloud, things: dict[str, str]
+    own_cloud: Cloud, things: dict[str, str]
 ) -> None:
     file = organisation("neighbours", 1_000_000, [0], ["DeptManager"])
-    await cloud.seed(file)
-    manager = await cloud.minted(claims={"oid": file["users"][0]["object_id"]})
+    await own_cloud.seed(file)
+    manager = await own_cloud.minted(claims={"oid": file["users"][0]["object_id"]})
     for path in things.values():
         assert (await manager.get(path)).status == 404, path
 

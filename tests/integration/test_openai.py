@@ -200,6 +200,72 @@ async def test_repeat_of_a_client_without_a_key_is_paid_once(
     assert fresh.data != [] and fresh.created >= first.created
 
 
+async def test_impatient_client_repeats_itself_and_pays_once(
+    cloud: Cloud, client: openai.AsyncOpenAI
+) -> None:
+    sent = asked("slow seconds=3")
+    impatient = client.with_options(timeout=1.0, max_retries=8)  # sends no key of its own accord
+    assert len((await impatient.images.generate(**sent)).data or []) == 1
+    assert await charged(cloud, sent) == 1
+
+
+async def test_key_of_another_request_is_refused_and_nothing_is_paid(
+    cloud: Cloud, client: openai.AsyncOpenAI
+) -> None:
+    first, other, key = asked(), asked(), {"Idempotency-Key": str(uuid4())}
+    await client.images.generate(**first, extra_headers=key)
+    with pytest.raises(openai.BadRequestError) as refused:
+        await client.images.generate(**other, extra_headers=key)
+    assert refused.value.code == "idempotency_key_reused"
+    assert (await charged(cloud, first), await charged(cloud, other)) == (1, 0)
+
+
+async def test_synchronous_client_gets_its_picture(cloud: Cloud, ava: Person) -> None:
+    def draw() -> tuple[int, str | None]:
+        with openai.OpenAI(base_url=address(cloud), api_key=str(ava.token)) as made:
+            answer = made.images.generate(model=None, prompt=prompt(), size="auto")
+            return len(answer.data or []), answer._request_id
+
+    pictures, request_id = await asyncio.to_thread(draw)
+    assert pictures == 1 and request_id
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("POST", "/images/edits", 404),
+        ("POST", "/images/variations", 404),
+        ("POST", "/chat/completions", 404),
+        ("GET", "/images/generations", 405),
+        ("DELETE", "/models/gpt-image-2", 405),
+    ],
+)
+async def test_what_is_not_there_is_refused_in_the_words_of_its_clients(
+    cloud: Cloud, ava: Person, method: str, path: str, status: int
+) -> None:
+    signed = {"Authorization": f"Bearer {ava.token}"}
+    url = address(cloud) + path
+    async with cloud.session.request(method, url, headers=signed, json={}) as response:
+        error = (await response.json())["error"]
+        assert response.status == status
+        assert response.headers["x-should-retry"] == "false"
+    assert set(error) == {"message", "type", "param", "code"}
+    assert error["type"] == "invalid_request_error" and error["param"] is None
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"prompt": "\\ud800"}', b"prompt=x"])
+async def test_body_that_is_none_is_refused_without_a_field(
+    cloud: Cloud, ava: Person, body: bytes
+) -> None:
+    signed = {"Authorization": f"Bearer {ava.token}", "Content-Type": "application/json"}
+    url = f"{address(cloud)}/images/generations"
+    async with cloud.session.post(url, headers=signed, data=body) as response:
+        error = (await response.json())["error"]
+        assert response.status == 400
+        assert response.headers["x-request-id"] == response.headers["x-correlation-id"]
+    assert (error["type"], error["param"]) == ("invalid_request_error", None)
+
+
 async def test_no_answer_shows_a_prompt_or_a_token(client: openai.AsyncOpenAI, ava: Person) -> None:
     sent = asked("content_filter")
     with pytest.raises(openai.BadRequestError) as refused:

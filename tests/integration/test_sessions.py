@@ -345,40 +345,6 @@ async def test_person_who_is_not_in_the_directory_gets_no_session(
     (await browser.get("/models")).problem(401, "session_ended")
 
 
-async def test_account_that_is_disabled_is_out_with_the_next_request(
-    browser: Browser, olga: Person
-) -> None:
-    await browser.signed_in("ben")
-    path = f"/users/{BEN['oid']}/status"
-
-    async def put(status: str) -> None:
-        answer = await olga.send("PUT", path, json={"status": status, "reason": "a test"})
-        assert answer.status == 200, answer.content
-
-    await put("disabled")
-    try:
-        (await browser.get("/models")).problem(403, "account_disabled")
-        (await browser.get("/models")).problem(401, "session_ended")
-        assert (await other(browser).sign_in("ben")).status == 403
-    finally:
-        await put("active")
-    (await browser.get("/models")).problem(401, "session_ended")
-    assert (await other(browser).sign_in("ben")).status == 200
-
-
-async def test_account_that_was_disabled_meanwhile_is_out_though_it_is_let_in_again(
-    browser: Browser, olga: Person
-) -> None:
-    await browser.signed_in("ben")
-    for status in ("disabled", "active"):
-        path = f"/users/{BEN['oid']}/status"
-        answer = await olga.send("PUT", path, json={"status": status, "reason": "a test"})
-        assert answer.status == 200, answer.content
-    (await browser.get("/models")).problem(401, "session_ended")
-    await browser.signed_in("ben")
-    assert (await browser.get("/models")).status == 200
-
-
 async def test_store_and_logs_hold_no_secret(browser: Browser, own_cloud: Cloud) -> None:
     await browser.signed_in("ava")
     first = browser.cookies[SESSION]

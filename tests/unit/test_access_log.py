@@ -41,10 +41,10 @@ class SlowLog(FakeAuditLog):
     def __init__(self) -> None:
         super().__init__()
         self.groups: list[int] = []
-        self.is_away = False
+        self.is_away = self.is_slow = False
 
     async def append(self, partition: Partition, events: Sequence[Mapping[str, Any]]) -> None:
-        await asyncio.sleep(0)
+        await asyncio.sleep(60 if self.is_slow else 0)
         if self.is_away:
             raise Unavailable("away")
         self.groups.append(len(events))
@@ -130,6 +130,31 @@ def test_later_own_object_does_not_hide_that_of_another() -> None:
     with pytest.raises(NotFound):
         require(who, READ, owner(3, "design"), "generation")
     assert weighed(who).decisive == (READ, "not_reached")
+
+
+def test_objects_that_are_filtered_out_change_nothing_of_what_was_reached() -> None:
+    who = asking(1, Role.DEPT_MANAGER)
+    require(who, READ, owner(2), "image")
+    assert not may(who, READ, owner(3, "design"))
+    assert weighed(who).uses == ((READ, "department"),) and weighed(who).is_sensitive
+    assert weighed(who).decisive == (READ, "not_reached")
+
+
+async def test_nobody_waits_for_a_worker_that_is_stopped(bench: Bench) -> None:
+    bench.store.is_slow = True
+    who = actor_of(asking())
+    waits = asyncio.create_task(
+        bench.log.denied(who, Target("Get", "g"), Decisions(), "not_found", "c")
+    )
+    await asyncio.sleep(0)
+    for queue in list(bench.log._queues.values()):
+        assert queue.worker is not None
+        queue.worker.cancel()
+    with pytest.raises(Unavailable):
+        await waits
+    bench.store.is_slow = False
+    await bench.log.denied(who, Target("Get", "g"), Decisions(), "not_found", "c")
+    assert len(bench.events()) == 1
 
 
 async def test_own_read_is_counted_and_written_once(bench: Bench) -> None:

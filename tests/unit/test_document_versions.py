@@ -173,7 +173,7 @@ def test_newer_version_of_a_type_that_never_changed_is_refused() -> None:
 
 
 def test_created_document_says_its_version() -> None:
-    assert stamped({"type": "user"})["schema_version"] == 2
+    assert stamped({"type": "user"})["schema_version"] == 3
     assert stamped({"type": "hold"})["schema_version"] == 1
     assert stamped({"event": {}}) == {"event": {}}  # of the audit log
 
@@ -195,14 +195,14 @@ async def test_person_of_version_1_is_let_in_with_the_least_role(old_world: Worl
     assert (caller.role, caller.cost_centre_id) == (Role.STANDARD_USER, "cc4711")
 
 
-async def test_first_change_of_a_person_of_version_1_makes_it_version_2(old_world: World) -> None:
+async def test_first_change_of_a_person_of_version_1_makes_it_the_newest(old_world: World) -> None:
     admin = await old_world.caller(2)
     view = await old_world.users.replace(
         admin, object_id(1), order("design"), expected=None, correlation_id="c"
     )
     assert view.revision == 1
     stored = old_world.connection.container("directory").peek(TENANT, f"user:{object_id(1)}")
-    assert stored is not None and stored["schema_version"] == 2
+    assert stored is not None and stored["schema_version"] == 3
     assert (await old_world.caller(1)).department_id == "design"
     again = await old_world.users.replace(
         admin, object_id(1), order("marketing"), expected=1, correlation_id="c"

@@ -97,6 +97,19 @@ async def test_silence_is_borne_for_an_hour_and_costs_no_token(silent: str) -> N
     assert await ends_of(world) == ["unconfirmed"]
 
 
+async def test_session_about_which_the_issuer_cannot_be_asked_lives_as_long_as_its_silence() -> (
+    None
+):
+    world = World()
+    world.issuer.gives_refresh_tokens = False  # the registration lacks offline_access
+    tab = await signed_in(world)
+    await tab.work(int(CHECK_AGE_MAX.total_seconds() // 60) - 5)
+    with pytest.raises(Unauthenticated):
+        await tab.work(15)
+    assert await ends_of(world) == ["unconfirmed"]
+    assert world.issuer.renewals == 0
+
+
 async def test_session_of_an_erased_person_ends() -> None:
     world = World()
     tab = await signed_in(world)

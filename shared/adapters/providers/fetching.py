@@ -130,6 +130,8 @@ async def download_picture(
             if response.status != 200:
                 return _miss_of_status(response.status)
             data = await read_capped(response, IMAGE_BYTES_MAX)
+    except aiohttp.InvalidURL:  # passed our check, and is none all the same
+        return Miss.UNUSABLE
     except (aiohttp.ClientError, TimeoutError) as error:
         return Miss.UNUSABLE if isinstance(error.__cause__, UnsafeAddress) else Miss.UNREACHABLE
     if data is None or sniff_image(data) is None:
