@@ -6,11 +6,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from functions.http_models import PAGE_MAX, Query
 from functions.http_reasons import REASON_PATTERN
+from shared.domain.directory import PeopleFilter
 from shared.domain.identity import PrincipalKind
 from shared.domain.ids import DEPARTMENT_ID_PATTERN
 from shared.domain.model_rules import NAMED_MAX, ModelRules, Word
 from shared.domain.users import Personal, Tier, UserStatus
-from shared.ports.directory import PeopleFilter
 from shared.services.users import UserOrder
 
 GUID_PATTERN = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"

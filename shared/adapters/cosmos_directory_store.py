@@ -14,11 +14,10 @@ from shared.adapters.cosmos import (
     status_of,
 )
 from shared.domain.departments import index_document
-from shared.domain.directory import ALL_TENANTS, directory_partition, history_id
+from shared.domain.directory import ALL_TENANTS, PeopleFilter, directory_partition, history_id
 from shared.domain.document_versions import upgrade
 from shared.domain.ledger import Document, Operation
 from shared.errors import FieldFault, Invalid, InvariantBroken
-from shared.ports.directory import PeopleFilter
 from shared.ports.ledger import Page
 
 if TYPE_CHECKING:

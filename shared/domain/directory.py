@@ -14,6 +14,7 @@ from shared.domain.ledger import Create, Document, Operation, Patch
 from shared.domain.predicates import equal, has_no
 
 ALL_TENANTS: Final = "departments"  # partition with one entry per department, for timers
+PEOPLE_PER_PAGE_MAX: Final = 100
 HISTORY_PER_PAGE_MAX: Final = 50  # changes of one object
 
 
@@ -28,6 +29,20 @@ class TenantPartition(Partition):
 
 def directory_partition(tenant_id: str) -> TenantPartition:
     return TenantPartition(tenant_id, "")
+
+
+@dataclass(frozen=True)
+class PeopleFilter:
+    """Which people are wanted: every condition that is given must hold."""
+
+    department_id: str | None = None
+    role_id: str | None = None
+    status: str | None = None
+    kind: str | None = None
+    search_keys: tuple[str, ...] = ()  # each must be among a person's
+    user_name_key: str | None = None  # keyed hash of the sign-in name
+    external_id: str | None = None
+    with_deleted: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,28 +1,11 @@
 """The directory's store: documents of a tenant, changed in transactions, found by typed filters."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from shared.domain.directory import PeopleFilter
 from shared.domain.ledger import Document, Operation
 from shared.ports.ledger import Page
-
-PEOPLE_PER_PAGE_MAX = 100
-PeopleField = Literal["department_id", "role_id", "status", "kind"]
-
-
-@dataclass(frozen=True)
-class PeopleFilter:
-    """Which people are wanted: every condition that is given must hold."""
-
-    department_id: str | None = None
-    role_id: str | None = None
-    status: str | None = None
-    kind: str | None = None
-    search_keys: tuple[str, ...] = ()  # each must be among a person's
-    user_name_key: str | None = None  # keyed hash of the sign-in name
-    external_id: str | None = None
-    with_deleted: bool = False
 
 
 class DirectoryStore(Protocol):

@@ -16,7 +16,13 @@ from shared.domain.departments import (
     read_tree,
     tree_document,
 )
-from shared.domain.directory import Actor, differences, put_document
+from shared.domain.directory import (
+    PEOPLE_PER_PAGE_MAX,
+    Actor,
+    PeopleFilter,
+    differences,
+    put_document,
+)
 from shared.domain.identity import Caller, Permission, Reach, require_reach
 from shared.domain.ledger import Operation, Patch
 from shared.domain.predicates import equal, has_no
@@ -24,7 +30,7 @@ from shared.domain.user_views import ChangeList
 from shared.domain.users import read_user
 from shared.errors import Conflict, FieldFault, Invalid, NotFound, PolicyDenied, PreconditionFailed
 from shared.ports import BudgetPolicies, Clock
-from shared.ports.directory import PEOPLE_PER_PAGE_MAX, DirectoryStore, PeopleFilter
+from shared.ports.directory import DirectoryStore
 from shared.services.directory_changes import (
     DirectoryChanges,
     Revision,

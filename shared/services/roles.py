@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from shared.domain.directory import Actor, differences
+from shared.domain.directory import Actor, PeopleFilter, differences
 from shared.domain.identity import (
     CLAIM_BY_ROLE,
     ROLE_BY_CLAIM,
@@ -28,7 +28,7 @@ from shared.domain.roles import (
 )
 from shared.errors import Conflict, FieldFault, Invalid, NotFound, PolicyDenied
 from shared.ports import Clock
-from shared.ports.directory import DirectoryStore, PeopleFilter
+from shared.ports.directory import DirectoryStore
 from shared.services.directory_changes import (
     DirectoryChanges,
     Revision,

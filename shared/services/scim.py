@@ -12,12 +12,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from shared.domain.departments import read_department
-from shared.domain.directory import Actor
+from shared.domain.directory import Actor, PeopleFilter
 from shared.domain.personal_data import folded
 from shared.domain.scim import GUID, PER_PAGE_MAX, ScimUser, Shown, patched
 from shared.domain.users import NOBODY, Personal, User, read_user
 from shared.errors import NotFound, PreconditionFailed, ScimRefused, Unauthenticated
-from shared.ports.directory import PeopleFilter
 from shared.services.personal_data import PersonalData
 from shared.services.user_changes import UserChanges, already_exists
 

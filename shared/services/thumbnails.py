@@ -2,7 +2,7 @@
 
 import asyncio
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from shared.domain.identity import Caller
 from shared.domain.legal_holds import picture_of
@@ -20,6 +20,7 @@ class Thumbnails:
     images: Images
     storage: PictureStorage
     draw: DrawThumbnail
+    drawing: asyncio.Lock = field(default_factory=asyncio.Lock)  # one decoded picture at a time
 
     async def get(self, caller: Caller, image_id: str) -> bytes:
         """The thumbnail, drawn now if there is none; ImageArchived if it is too late for that."""
@@ -32,7 +33,8 @@ class Thumbnails:
         with tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES_MAX) as file:
             async for chunk in content.chunks:
                 file.write(chunk)
-            drawn = await asyncio.to_thread(self.draw, file)
+            async with self.drawing:
+                drawn = await asyncio.to_thread(self.draw, file)
         if drawn is None:
             raise NotFound("No thumbnail can be drawn of this picture.")
         await self.storage.put_thumbnail(picture, drawn)

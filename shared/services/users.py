@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from shared.domain.budgets import Scope
 from shared.domain.departments import department_document_id, read_department
-from shared.domain.directory import Actor
+from shared.domain.directory import PEOPLE_PER_PAGE_MAX, Actor, PeopleFilter
 from shared.domain.identity import (
     Caller,
     Ownership,
@@ -31,7 +31,6 @@ from shared.domain.users import (
 )
 from shared.errors import FieldFault, Invalid, NotFound, PolicyDenied
 from shared.ports import BudgetPolicies
-from shared.ports.directory import PEOPLE_PER_PAGE_MAX, PeopleFilter
 from shared.services.directory_changes import (
     DirectoryChanges,
     actor_of,

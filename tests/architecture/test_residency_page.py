@@ -24,7 +24,6 @@ def test_every_provider_has_a_row_with_the_regions_that_its_models_have() -> Non
         if name in row["who"]
     }
     known: dict[str, set[str]] = {}
-    models = MODELS.values() if hasattr(MODELS, "values") else MODELS
-    for model in models:
+    for model in MODELS.values():
         known.setdefault(model.provider, set()).update(model.regions)
     assert told == known

@@ -2,9 +2,9 @@
 
     python -m tests.contract.session_users ENDPOINT KEY TOKEN DEVICE CLIENTS
 
-It says "ready", waits for a line, opens the session again and again until it is refused or its
-input ends, and prints the successors that it was given, whether it was refused, and when the last
-request that was let in began, in microseconds.
+It says "ready", waits for a line, opens the session again and again until it is refused or a second
+line comes, and says "in" once it was let in. At the end it prints the successors that it was given,
+how many clients were refused, and when the last request that was let in began, in microseconds.
 """
 
 import asyncio
@@ -67,6 +67,8 @@ async def use(
             outcome.refused += 1
             return
         outcome.let_in += 1
+        if outcome.let_in == 1:
+            print("in", flush=True)
         outcome.last_began_us = max(outcome.last_began_us, began_us)
         if opened.token:
             outcome.successors.add(opened.token.text())
@@ -81,8 +83,8 @@ async def main(endpoint: str, key: str, token: str, device: str, clients: str) -
     await asyncio.to_thread(sys.stdin.readline)
     crowd = [use(sessions, token, shown, outcome, ended) for _ in range(int(clients))]
     running = asyncio.gather(*crowd)
-    await asyncio.to_thread(sys.stdin.readline)
-    ended.set()
+    if await asyncio.to_thread(sys.stdin.readline):  # not the end of the input
+        ended.set()
     await running
     await connection.aclose()
     print(json.dumps({**vars(outcome), "successors": sorted(outcome.successors)}), flush=True)

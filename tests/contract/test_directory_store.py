@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from shared.domain.directory import Actor
+from shared.domain.directory import Actor, PeopleFilter
 from shared.domain.ledger import Create, Patch
 from shared.domain.user_changes import user_change
 from shared.domain.users import User, read_user
 from shared.errors import Conflict, Invalid, InvariantBroken
-from shared.ports.directory import DirectoryStore, PeopleFilter
+from shared.ports.directory import DirectoryStore
 from shared.services.user_changes import UserChanges
 from tests.contract import cosmos_stores
 from tests.contract.cosmos_stores import Stores

@@ -7,11 +7,10 @@ from typing import Literal
 from shared.adapters.cosmos import answered
 from shared.adapters.cosmos_directory import DIRECTORY_CONTAINER, CosmosDirectory
 from shared.adapters.cosmos_directory_store import CosmosDirectoryStore
-from shared.domain.directory import ALL_TENANTS, directory_partition
+from shared.domain.directory import ALL_TENANTS, PeopleFilter, directory_partition
 from shared.domain.document_versions import upgrade
 from shared.domain.ledger import Document
 from shared.domain.users import User, read_user
-from shared.ports.directory import PeopleFilter
 from shared.ports.ledger import Page
 from tests.fakes.cosmos_container import FakeConnection
 

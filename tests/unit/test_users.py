@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from shared.domain.directory import PeopleFilter
 from shared.domain.identity import Permission, Reach, Role
 from shared.domain.model_rules import ModelRules
 from shared.domain.users import Personal, UserStatus
 from shared.errors import Conflict, Invalid, NotFound, PolicyDenied, PreconditionFailed
-from shared.ports.directory import PeopleFilter
 from shared.services.roles import RoleOrder
 from tests.builders import TENANT
 from tests.fakes.cosmos_container import FakeConnection
