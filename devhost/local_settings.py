@@ -91,7 +91,7 @@ def setting_values(ports: Ports) -> dict[str, str]:
         "EIG_SIGN_IN_CLIENT_ID": str(people()["web"]["client_id"]),
         "EIG_SIGN_IN_CLIENT_SECRET": str(people()["web"]["client_secret"]),
         # Alerts reach the receiver among the simulators, and mail stays on this machine.
-        "EIG_CORS_ORIGINS": "http://localhost:3000",
+        "EIG_CORS_ORIGINS": "http://127.0.0.1:3000",
         "EIG_WEBHOOK_ALLOWED_HOSTS": f"{LOOPBACK}:{ports.simulators}",
         "EIG_MAIL_FOLDER": ".devhost/mail",
         "EIG_RECEIPT_KEYS": receipt_key(),

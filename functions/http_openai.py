@@ -63,7 +63,7 @@ async def openai_list_models(req: func.HttpRequest) -> func.HttpResponse:
     """GET /openai/v1/models"""
 
     async def act(call: Call) -> func.HttpResponse:
-        return _answered(call, services().openai_images.models(call.known_caller))
+        return _answered(call, await services().openai_images.models(call.known_caller))
 
     return await handle(req, act, route=names.OPENAI_LIST_MODELS, refuse=openai_problem)
 
@@ -74,7 +74,7 @@ async def openai_get_model(req: func.HttpRequest) -> func.HttpResponse:
     """GET /openai/v1/models/{id}"""
 
     async def act(call: Call) -> func.HttpResponse:
-        found = services().openai_images.model(call.known_caller, call.path("id"))
+        found = await services().openai_images.model(call.known_caller, call.path("id"))
         return _answered(call, found)
 
     return await handle(req, act, route=names.OPENAI_GET_MODEL, refuse=openai_problem)

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from devhost.demo.api import Api, DemoStopped, Json
 from devhost.demo.approval import approved_generation
+from devhost.demo.fallback import attempts_text, routed_generation
 from devhost.demo.money import aud
 from devhost.demo.output import fetch_errors_csv, new_folder, point_latest_at
 from devhost.demo.pictures import Downloads, Picture
@@ -80,6 +81,7 @@ class _Demo:
         before, known_lines = await self._quiet(scope)
         single = await self._single()
         approved = await self._approved()
+        routed = await self._routed()
         batch = await self._batch(await self._upload())
         batch_path = f"/batches/{batch['id']}"
         items = [item async for item in self._pages(f"{batch_path}/items")]
@@ -96,6 +98,7 @@ class _Demo:
             started_at=started_at,
             single=single,
             approved=approved,
+            routed=routed,
             batch=batch,
             items=tuple(items),
             receipt=receipt,
@@ -103,7 +106,7 @@ class _Demo:
             budget_after=after,
             invoice_lines=tuple(lines),
             pictures=await self._pictures(
-                folder, [("single", single), ("approved", approved)], items
+                folder, [("single", single), ("approved", approved), ("routed", routed)], items
             ),
         )
 
@@ -146,6 +149,13 @@ class _Demo:
     async def _approved(self) -> Json:
         await self._sign_in(self._manager, MANAGER)
         return await self._ended(await approved_generation(self._api, self._manager, self._say))
+
+    async def _routed(self) -> Json:
+        simulators = self._options.ports.url("simulators")
+        asked = await routed_generation(self._api, simulators, WAIT_S, self._say)
+        ended = await self._ended(asked)
+        self._console.print(f"  {attempts_text(ended)}", markup=False)
+        return ended
 
     async def _ended(self, generation: Json) -> Json:
         path = f"/generations/{generation['id']}"

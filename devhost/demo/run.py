@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from devhost.demo.api import Json
+from devhost.demo.fallback import check_fallback
 from devhost.demo.pictures import Picture
 from devhost.demo.reconciliation import (
     Check,
@@ -41,6 +42,7 @@ class Run:
     started_at: datetime
     single: Json
     approved: Json  # a single generation that no budget covered until somebody approved it
+    routed: Json  # a single generation whose first provider failed
     batch: Json
     items: tuple[Json, ...]
     receipt: Json
@@ -49,9 +51,14 @@ class Run:
     invoice_lines: tuple[Json, ...]
     pictures: Mapping[str, tuple[Picture, ...]]  # by generation id
 
+    @property
+    def singles(self) -> list[tuple[str, Json]]:
+        """The generations that were asked for one by one, each with a name for people."""
+        return [("single", self.single), ("approved", self.approved), ("routed", self.routed)]
+
     def entries(self) -> list[Json]:
         """The ledger entries of this run: those of the receipt, and of the single generations."""
-        return [_entry(self.single), _entry(self.approved), *self.receipt["lines"]]
+        return [*(_entry(each) for _, each in self.singles), *self.receipt["lines"]]
 
 
 def _entry(generation: Json) -> Json:
@@ -70,7 +77,8 @@ def checks_of(run: Run) -> list[Check]:
     genuine = sum(picture.is_genuine for picture in pictures)
     succeeded = [item["generation"] for item in run.items if item["status"] == "succeeded"]
     asked = sum(
-        generation["request"]["count"] for generation in [run.single, run.approved, *succeeded]
+        generation["request"]["count"]
+        for generation in [*(each for _, each in run.singles), *succeeded]
     )
     entries = run.entries()
     return [
@@ -79,6 +87,7 @@ def checks_of(run: Run) -> list[Check]:
             run.approved["status"] == "succeeded",
             f"the image over budget {run.approved['status']} once it was approved",
         ),
+        check_fallback(run.routed),
         check_rows(run.batch["rows"], EXPECTED_ROWS),
         Check(
             genuine == len(pictures) == asked,

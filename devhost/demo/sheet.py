@@ -20,7 +20,7 @@ def contact_sheet(run: Run, checks: Sequence[Check]) -> str:
     """The page of a run: the single images first, then the rows in file order."""
     entries = run.entries()
     rows = run.batch["rows"]
-    singles = [("single", run.single), ("approved", run.approved)]
+    singles = run.singles
     pictures = run.batch["images"] + sum(len(each["images"]) for _, each in singles)
     prompts = _prompts()
     cards = [_generation_card(name, each, run.pictures[each["id"]]) for name, each in singles]

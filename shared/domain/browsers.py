@@ -16,7 +16,8 @@ from shared.errors import PolicyDenied
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 AGENT_CHARS_MAX: Final = 512  # of the header User-Agent; the rest tells devices no better apart
-_OURS: Final = frozenset({"same-origin", "none"})  # our pages, or the person's own address bar
+SAME_ORIGIN: Final = "same-origin"  # one of our pages
+TYPED: Final = "none"  # the person's own address bar, which sends nothing but GET
 _SECRET: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 _IPV4_PREFIX, _IPV6_PREFIX = 24, 48
 _BROWSERS: Final = (  # the first that fits: most of them also call themselves those below
@@ -66,11 +67,12 @@ def is_device_secret(text: str | None) -> bool:
 def check_origin(request: BrowserRequest, own_origin: str) -> None:
     """Raise PolicyDenied for a request with our cookie that no page of ours began."""
     is_safe = request.method in SAFE_METHODS
-    if request.fetch_site is not None and request.fetch_site not in _OURS:
+    begun = {None, SAME_ORIGIN, TYPED} if is_safe else {None, SAME_ORIGIN}
+    if request.fetch_site not in begun:
         raise _not_ours()
-    if request.origin is not None and request.origin != own_origin:
+    if request.origin not in (None, own_origin):
         raise _not_ours()
-    if not is_safe and request.fetch_site != "same-origin" and request.origin is None:
+    if not is_safe and request.fetch_site is None and request.origin is None:
         raise _not_ours()  # neither header says where it began
 
 

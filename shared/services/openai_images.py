@@ -104,20 +104,24 @@ class OpenAIImages:
         picture = b"".join([chunk async for chunk in content.chunks])
         return OpenAIImage(b64_json=base64.b64encode(picture).decode())
 
-    def models(self, caller: Caller) -> OpenAIModelList:
-        """What this caller may ask for by name."""
-        offered = [each.model for each in self.estimates.models().items]
+    async def models(self, caller: Caller) -> OpenAIModelList:
+        """What this caller may ask for by name; what passes by (freezes, outages) takes none away."""
+        around = await self.estimates.routing.surroundings(caller, self.clock.now())
+        offered = [MODELS[each.model] for each in self.estimates.models().items]
         return OpenAIModelList(
             data=tuple(
-                OpenAIModel(id=model, created=self._priced_since(model), owned_by=provider)
-                for model in offered
-                if (provider := MODELS[model].provider)
-                and caller.model_refusal(model, provider) is None
+                OpenAIModel(
+                    id=each.model, created=self._priced_since(each.model), owned_by=each.provider
+                )
+                for each in offered
+                if around.permission(each.model, each.provider) is None
+                and not around.rules.denies(each.model, each.provider)
+                and around.residency(each.regions)
             )
         )
 
-    def model(self, caller: Caller, name: str) -> OpenAIModel:
-        for each in self.models(caller).data:
+    async def model(self, caller: Caller, name: str) -> OpenAIModel:
+        for each in (await self.models(caller)).data:
             if each.id == name:
                 return each
         raise NotFound("There is no such model.", code="unknown_model")

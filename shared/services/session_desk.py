@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared.domain.identity import Caller, Ownership, Permission, Principal, require
+from shared.domain.roles import check_outranks
 from shared.domain.session_views import (
     CurrentSessionView,
     RevokedView,
@@ -59,6 +60,7 @@ class SessionDesk:
                 raise NotFound(NO_SUCH)
             owner = Ownership(caller.tenant_id, user.department_id, person.key)
             require(caller, Permission.SESSIONS_REVOKE, owner, "person")
+            check_outranks(caller, user.role)  # else an administrator could keep the one above out
         ended = await self.sessions.revoke_all(
             caller.tenant_id,
             object_id,

@@ -27,7 +27,7 @@ from tests.unit.test_egress import HOSTILE_URLS
 
 SEED = 20_231_105
 PROTECTED = tuple(route for route in ROUTES if not route.public)
-LISTED_ORIGIN = "http://localhost:3000"  # devhost/local_settings.py
+LISTED_ORIGIN = "http://127.0.0.1:3000"  # devhost/local_settings.py
 INSIDE = re.compile(rb"Traceback|File \"|/site-packages/|\.py\b|azure\.|cosmos|aiohttp", re.I)
 
 
@@ -244,10 +244,10 @@ async def test_api8_security_misconfiguration_where_there_is_nothing(
     ("origin", "is_listed"),
     [
         (LISTED_ORIGIN, True),
-        ("http://localhost:3001", False),
-        ("https://localhost:3000", False),
-        ("http://localhost:3000.attacker.invalid", False),
-        ("HTTP://LOCALHOST:3000", False),
+        ("http://127.0.0.1:3001", False),
+        ("https://127.0.0.1:3000", False),
+        ("http://127.0.0.1:3000.attacker.invalid", False),
+        ("HTTP://127.0.0.1:3000", False),
         ("null", False),
         ("*", False),
         ("x" * 1_000, False),

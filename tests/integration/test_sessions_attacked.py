@@ -8,11 +8,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from devhost.local_settings import people
 from tests.integration.api import Person
 from tests.integration.browser import DEVICE, SESSION, SIGN_IN, Browser
 from tests.integration.cloud import Cloud
 from tests.integration.test_sessions import BEN, aged, events_of, other
 
+SAM = next(user for user in people()["users"] if user["username"] == "sam")
 CROWD = 12  # more than the tries of one change, as a page with many pictures sends them
 
 
@@ -20,7 +22,7 @@ CROWD = 12  # more than the tries of one change, as a page with many pictures se
 async def browser(own_cloud: Cloud) -> AsyncIterator[Browser]:
     opened = Browser(own_cloud.session, own_cloud.api_url)
     yield opened
-    for username in ("ava", "ben"):
+    for username in ("ava", "ben", "sam"):
         await (await own_cloud.person(username)).delete("/sessions")
 
 
@@ -88,6 +90,16 @@ async def test_crowd_that_meets_a_renewal_gets_one_successor(
     assert successor != browser.cookies[SESSION]
     events = await events_of(own_cloud, view["session"]["id"])
     assert [action for action, _, _ in events] == ["session.started", "session.rotated.2"]
+
+
+async def test_administrator_cannot_keep_the_one_above_out(
+    browser: Browser, own_cloud: Cloud, olga: Person
+) -> None:
+    await browser.signed_in("sam")
+    path = f"/users/{SAM['oid']}/sessions"
+    (await olga.delete(path)).problem(403, "role_too_high")
+    assert (await browser.get("/models")).status == 200
+    assert (await (await own_cloud.person("sam")).delete(path)).json() == {"ended": 1}
 
 
 async def test_whoever_signs_out_everywhere_is_out_everywhere_at_once(

@@ -82,6 +82,10 @@ def test_list_of_issuers_that_is_not_exactly_right_is_refused(text: str) -> None
         ({"EIG_PUBLIC_ORIGIN": "http://eig.example"}, "EIG_PUBLIC_ORIGIN"),
         ({"EIG_PUBLIC_ORIGIN": "https://eig.example/"}, "EIG_PUBLIC_ORIGIN"),
         ({"EIG_PUBLIC_ORIGIN": "https://EIG.example"}, "EIG_PUBLIC_ORIGIN"),
+        ({"EIG_CORS_ORIGINS": "*"}, "EIG_CORS_ORIGINS"),
+        ({"EIG_CORS_ORIGINS": "https://app.example null"}, "EIG_CORS_ORIGINS"),
+        ({"EIG_CORS_ORIGINS": "https://app.example/"}, "EIG_CORS_ORIGINS"),
+        ({"EIG_CORS_ORIGINS": "http://app.example"}, "EIG_CORS_ORIGINS"),
         ({"EIG_PUBLIC_ORIGIN": ""}, "EIG_SIGN_IN_CLIENT_ID"),
     ],
 )
