@@ -54,7 +54,7 @@ param bootstrapSecretHash string = ''
 param scimTokenHashes string = ''
 @description('The department of provisioned people whose own is not known.')
 param scimDepartment string = ''
-@description('government: a session is locked after 15 minutes.')
+@description('government: a session is locked after 15 minutes; needs the lists of clients and the step-up settings.')
 @allowed([
   'standard'
   'government'

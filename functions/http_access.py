@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from shared.domain.access_events import Actor, Target
 
 _DENIALS: Final = (Unauthenticated, PolicyDenied, NotFound)
-_DENIED_STATUSES: Final = frozenset({401, 403, 404})
+_UNAUTHENTICATED: Final = 401
+_DENIED: Final = frozenset({403, 404})
 _ASKED_FOR: Final = ("department", "owner", "user", "name", "event_id")  # whose, in a query
 _READS: Final = frozenset({"GET", "HEAD"})
 
@@ -27,7 +28,7 @@ async def log_refusal(
     if not isinstance(error, _DENIALS):
         return
     route = _route_of(request)
-    if identity.principal is None and route is not None and route.public:
+    if isinstance(error, NotFound) and route is not None and route.public:
         return  # nobody was asked who they are
     await services().access_log.denied(
         _actor(identity),
@@ -59,17 +60,18 @@ async def _log_provisioning(
     request: func.HttpRequest, route: Route, status: int, correlation_id: str
 ) -> None:
     """The provisioning app has no caller, and answers refusals in words of its own."""
+    from shared.domain.access_decisions import Decisions
     from shared.domain.access_events import NOBODY, PROVISIONING, provisioned
 
-    target, log = _target(request, route), services().access_log
-    decisions = provisioned(is_read=request.method in _READS)
-    if status in _DENIED_STATUSES:
-        actor = NOBODY if status == 401 else PROVISIONING
-        await log.denied(actor, target, decisions, f"http_{status}", correlation_id)
+    target, log, reads = _target(request, route), services().access_log, request.method in _READS
+    if status == _UNAUTHENTICATED:
+        await log.denied(NOBODY, target, Decisions(), f"http_{status}", correlation_id)
+    elif status in _DENIED:
+        decided = provisioned(is_read=reads)
+        await log.denied(PROVISIONING, target, decided, f"http_{status}", correlation_id)
     else:
-        await log.allowed(
-            PROVISIONING, target, decisions, correlation_id, reads=request.method in _READS
-        )
+        decided = provisioned(is_read=reads)
+        await log.allowed(PROVISIONING, target, decided, correlation_id, reads=reads)
 
 
 def _route_of(request: func.HttpRequest) -> Route | None:

@@ -1,6 +1,7 @@
 """SCIM 2.0 over HTTP, for identity providers: its own token, media type and errors."""
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 bp = func.Blueprint()
 ANONYMOUS = func.AuthLevel.ANONYMOUS  # the token of the provisioning app is checked at our edge
 SCIM_JSON: Final = "application/scim+json"
+_WHOLE: Final = re.compile(r"-?[0-9]{1,9}")
 Act = Callable[[Call], Awaitable[func.HttpResponse]]
 
 
@@ -67,7 +69,7 @@ def _resource(call: Call, shown: "Shown", status: int = 200) -> func.HttpRespons
 
     location = _location(shown)
     version = version_of(shown.revision)
-    if status == 200 and call.request.headers.get("If-None-Match") == version:
+    if call.request.method == "GET" and call.request.headers.get("If-None-Match") == version:
         return func.HttpResponse(status_code=304, headers={"ETag": version})
     params = call.request.params
     body = chosen(
@@ -83,7 +85,7 @@ def _location(shown: "Shown") -> str:
 
 def _number(call: Call, name: str, default: int) -> int:
     text = call.request.params.get(name) or str(default)
-    if not text.lstrip("-").isdecimal() or len(text) > 9:
+    if _WHOLE.fullmatch(text) is None:
         raise ScimRefused("invalidValue", f"{name} is a whole number.")
     return int(text)
 

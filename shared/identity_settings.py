@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from shared.domain.access_tokens import CONTEXTS
-from shared.domain.sessions import PROFILES, SessionPolicy
+from shared.domain.sessions import GOVERNMENT, PROFILES, SessionPolicy
 from shared.domain.token_issuers import TokenIssuer
 
 if TYPE_CHECKING:
@@ -50,6 +50,22 @@ def check_identity(settings: "Settings", faults: list[str]) -> None:
     if settings.sign_in_client_id and not origin:
         faults.append("EIG_SIGN_IN_CLIENT_ID goes with EIG_PUBLIC_ORIGIN")
     issuers = issuers_of(settings)
+    if settings.session_profile == GOVERNMENT:
+        faults += [f"{name} is needed by {GOVERNMENT}" for name in _left_open(settings, issuers)]
     names, tenants = {each.issuer for each in issuers}, {each.tenant_id for each in issuers}
     if len(names) < len(issuers) or len(tenants) < len(issuers):
         faults.append("EIG_TOKEN_ISSUERS names an issuer or a tenant twice")
+
+
+def _left_open(settings: "Settings", issuers: tuple[TokenIssuer, ...]) -> list[str]:
+    """What the profile of governments does not leave to chance, by the name of the setting."""
+    home, *further = issuers
+    wanted = {
+        "EIG_TOKEN_AUTHORIZED_PARTIES": home.authorized_parties,
+        "EIG_STEP_UP_CONTEXT": home.step_up_context,
+        "EIG_STEP_UP_AGE_MAX_S": settings.step_up_age_max,
+        "authorized_parties and step_up_context in EIG_TOKEN_ISSUERS": all(
+            each.authorized_parties and each.step_up_context for each in further
+        ),
+    }
+    return [name for name, value in wanted.items() if not value]

@@ -68,7 +68,7 @@ def _generation_card(
 ) -> Card:
     request, cost = generation["request"], generation["cost"]
     row = f"row {generation['row']}" if generation["row"] else None
-    settings = [row, request["model"], request["size"], request["quality"]]
+    settings = [row, generation["routing"]["chosen"], request["size"], request["quality"]]
     if request["seed"] is not None:
         settings.append(f"seed {request['seed']}")
     return Card(

@@ -154,8 +154,8 @@ def _hits(listed: object, blocklists: tuple[str, ...]) -> tuple[str, ...] | None
         return ()
     if not isinstance(listed, list):
         return None
-    names = {item.get("blocklistName") if isinstance(item, dict) else None for item in listed}
-    return tuple(sorted(str(name) for name in names)) if names <= set(blocklists) else None
+    names = {str(item.get("blocklistName")) if isinstance(item, dict) else "" for item in listed}
+    return tuple(sorted(names)) if names <= set(blocklists) else None
 
 
 def _acceptable_copy(picture: bytes) -> bytes | None:

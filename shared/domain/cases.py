@@ -8,6 +8,8 @@
 A case's id is its subject and a number. The subject says where it lies: a generation id (a
 department's partition), or what begins with a provider's name (the organisation's). The first case
 of a generation with an entry has no number; a settlement may have opened it, with the entry.
+A fallback has the generation billed by several providers: those before the last one have cases of
+their own, whose subject names the provider, so that no bill is taken for another's.
 Another case is opened only when the one it follows is closed, in a transaction that says so: one
 subject never has two cases to decide, and what a closed one booked is final.
 """
@@ -212,7 +214,7 @@ class CaseChain:
         if last is not None:
             number = int(last.case_id.removeprefix(self.subject).removeprefix(":") or 0)
             case_id = numbered_case_id(self.subject, number + 1)
-        elif case.has_entry:
+        elif case.has_entry and case.generation_id == self.subject:
             case_id = settlement_case_id(self.subject)
         case = replace(case, case_id=case_id, follows=last.case_id if last else None)
         if case.kind in SUMS:
@@ -240,6 +242,11 @@ def organisation_cases(tenant_id: str) -> Partition:
 def numbered_case_id(subject: str, number: int) -> str:
     """Of a case that reconciliation opens; numbers begin with 1."""
     return f"{subject}:{number}"
+
+
+def generation_subject(generation_id: str, provider: str, last_provider: str) -> str:
+    """What cases about a generation's bill at one provider are about."""
+    return generation_id if provider == last_provider else f"{generation_id}:{provider}"
 
 
 def settlement_case_id(generation_id: str) -> str:

@@ -57,6 +57,7 @@ def provider_share(document: Mapping[str, Any], provider: str) -> dict[str, Any]
     return {
         **document,
         "provider": provider,
+        "last_provider": document["provider"],
         "model": last.model if last else document["model"],
         "amount_micros": sum(line.amount_micros for line in own),
         "usd_micros": sum(line.usd_micros for line in own),

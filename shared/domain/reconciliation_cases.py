@@ -10,6 +10,7 @@ from shared.domain.cases import (
     SUMS,
     Case,
     CaseKind,
+    generation_subject,
     numbered_case_id,
     organisation_cases,
     organisation_subject,
@@ -93,7 +94,7 @@ def findings(
     by_age = sorted(known, key=lambda case: (case.opened_at, case.case_id))
     standing = {case.subject: case for case in by_age}
     for item in comparison.items:
-        subject, partition = _subject(comparison, item, terms)
+        subject, partition = _subject(comparison, item, books, terms)
         kind = _OPENS.get(item.standing)
         case = standing.pop(subject, None)
         if kind is None and case is not None and item.standing == "matched":
@@ -110,7 +111,9 @@ def findings(
             yield _drift_finding(comparison, figures, terms)
 
 
-def _subject(comparison: Comparison, item: Item, terms: FindingTerms) -> tuple[str, Partition]:
+def _subject(
+    comparison: Comparison, item: Item, books: Books, terms: FindingTerms
+) -> tuple[str, Partition]:
     """What a case about an item is about, and where it lies."""
     partition = partition_of(item.generation_id or "")
     if (
@@ -122,7 +125,11 @@ def _subject(comparison: Comparison, item: Item, terms: FindingTerms) -> tuple[s
             comparison.provider, comparison.day, "billed_not_booked", item.key
         )
         return subject, organisation_cases(terms.tenant_id)
-    return item.generation_id, partition
+    entry = books.resolutions.get(item.generation_id)
+    if entry is None:
+        return item.generation_id, partition
+    last_provider = entry["last_provider"]
+    return generation_subject(item.generation_id, comparison.provider, last_provider), partition
 
 
 def _item_case(

@@ -1,12 +1,12 @@
 """SCIM 2.0 (RFC 7643, RFC 7644): what identity providers send about users, and how we show them.
 
-Only what the directory keeps is read. Attributes of the standard that it has no place for are
-passed over, because providers send them by default; attributes of nobody are refused.
+Only what the directory keeps is read. What a resource holds besides is passed over, because
+providers send more than anybody keeps; a path of a PATCH that names no attribute is refused.
 """
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -59,6 +59,17 @@ class ScimUser:
     email: str | None = None
     department: str | None = None  # an id or a name
 
+    def with_members(self, members: Mapping[str, Any]) -> "ScimUser":
+        """The user with the members of a JSON object; those of nobody's schema are passed over."""
+        changed = self
+        for name, value in members.items():
+            try:
+                changed = changed.set(name, value)
+            except ScimRefused as refusal:
+                if refusal.scim_type != "invalidPath":
+                    raise
+        return changed
+
     def set(self, path: str, value: object) -> "ScimUser":
         """The user with another value at a path of the standard; None removes it."""
         lowered = path.strip().lower().removeprefix(f"{CORE.lower()}:")
@@ -72,18 +83,14 @@ class ScimUser:
             return replace(self, **changes)
         if _EMAIL.fullmatch(lowered):
             return replace(self, email=None if value is None else _email(value))
+        if lowered == ENTERPRISE.lower() and value is None:
+            return replace(self, department=None)
         if lowered in ("name", ENTERPRISE.lower()) and isinstance(value, Mapping):
-            return self._with_parts(path, value)
+            separator = "." if lowered == "name" else ":"
+            return self.with_members({f"{lowered}{separator}{k}": v for k, v in value.items()})
         if _is_passed_over(lowered):
             return self
         raise ScimRefused("invalidPath", "There is no such attribute.")
-
-    def _with_parts(self, path: str, parts: Mapping[str, Any]) -> "ScimUser":
-        changed = self
-        separator = "." if path.lower() == "name" else ":"
-        for name, value in parts.items():
-            changed = changed.set(f"{path}{separator}{name}", value)
-        return changed
 
 
 @dataclass(frozen=True)
@@ -101,15 +108,12 @@ def read_resource(body: Mapping[str, Any]) -> ScimUser:
     """The user of a POST or PUT; ScimRefused for what the standard does not allow."""
     if CORE not in _schemas(body):
         raise ScimRefused("invalidSyntax", "The body is no SCIM user.")
-    user = ScimUser()
-    for name, value in body.items():
-        if name.lower() in ("name", "displayname"):
-            continue
-        user = user.set(name, value)
     names = {name.lower(): value for name, value in body.items()}
-    user = user.set("displayName", names.get("displayname") or _whole_name(names.get("name")))
-    if not user.user_name:
+    if not names.get("username"):
         raise ScimRefused("invalidValue", "userName is needed.")
+    members = {k: v for k, v in body.items() if k.lower() not in ("name", "displayname")}
+    user = ScimUser().with_members(members)
+    user = user.set("displayName", names.get("displayname") or _whole_name(names.get("name")))
     return user
 
 
@@ -121,13 +125,12 @@ def patched(user: ScimUser, body: Mapping[str, Any]) -> ScimUser:
     if not 1 <= len(operations) <= OPERATIONS_MAX:
         raise ScimRefused("tooMany", f"Send 1 to {OPERATIONS_MAX} operations.")
     for operation in operations:
-        for path, value in _steps(operation):
-            user = user.set(path, value)
+        user = _after(user, operation)
     return user
 
 
-def _steps(operation: object) -> Iterator[tuple[str, object]]:
-    """What an operation sets; providers may write "Replace", and leave paths to the value."""
+def _after(user: ScimUser, operation: object) -> ScimUser:
+    """What an operation makes of a user; providers may write "Replace", or leave out the path."""
     if not isinstance(operation, Mapping):
         raise ScimRefused("invalidSyntax", "An operation is an object.")
     verb = str(operation.get("op", "")).lower()
@@ -139,13 +142,14 @@ def _steps(operation: object) -> Iterator[tuple[str, object]]:
     if verb == "remove":
         if not path:
             raise ScimRefused("noTarget", "remove needs a path.")
-        yield path, None
-    elif path:
-        yield path, value
-    elif isinstance(value, Mapping):
-        yield from value.items()
-    else:
+        return user.set(path, None)
+    if "value" not in operation:
+        raise ScimRefused("invalidValue", "add and replace need a value.")
+    if path:
+        return user.set(path, value)
+    if not isinstance(value, Mapping):
         raise ScimRefused("invalidValue", "Without a path, the value is an object.")
+    return user.with_members(value)
 
 
 def read_filter(text: str) -> tuple[str, str]:
@@ -155,9 +159,11 @@ def read_filter(text: str) -> tuple[str, str]:
     if found is None or field is None:
         raise ScimRefused("invalidFilter", 'Filter by userName, externalId or id, as id eq "x".')
     try:
-        return field, str(json.loads(found[2]))
-    except ValueError:
+        value = str(json.loads(found[2]))
+        value.encode()
+    except ValueError:  # also half a surrogate pair, which is no text
         raise ScimRefused("invalidFilter", "The value of the filter is no JSON text.") from None
+    return field, value
 
 
 def read_version(header: str | None) -> int | None:
@@ -198,15 +204,19 @@ def resource(shown: Shown, location: str) -> dict[str, Any]:
 def chosen(body: dict[str, Any], attributes: str | None, excluded: str | None) -> dict[str, Any]:
     """The attributes that were asked for; `id`, `schemas` and `meta` always come along."""
     always = {"id", "schemas", "meta"}
-
-    def names(text: str) -> set[str]:
-        return {name.strip().lower().split(".")[0] for name in text.split(",")}
-
     if attributes:
-        kept = names(attributes)
+        kept = set(map(_top_attribute, attributes.split(",")))
         return {k: v for k, v in body.items() if k in always or k.lower() in kept}
-    dropped = names(excluded or "")
+    dropped = set(map(_top_attribute, (excluded or "").split(",")))
     return {k: v for k, v in body.items() if k in always or k.lower() not in dropped}
+
+
+def _top_attribute(name: str) -> str:
+    """The member of a resource that an attribute is, or is part of; names may have their schema."""
+    lowered = name.strip().lower()
+    if lowered.startswith(ENTERPRISE.lower()):
+        return ENTERPRISE.lower()
+    return lowered.removeprefix(f"{CORE.lower()}:").split(".")[0]
 
 
 def listing(resources: list[dict[str, Any]], total: int, start: int) -> dict[str, Any]:

@@ -37,12 +37,10 @@ class SessionPolicy:
     sessions_max: int
 
 
-# "government" keeps to the Australian ISM: a lock after 15 minutes (ISM-0428).
+GOVERNMENT: Final = "government"  # keeps to the Australian ISM: a lock after 15 minutes (ISM-0428)
 PROFILES: Final[Mapping[str, SessionPolicy]] = {
     "standard": SessionPolicy(timedelta(minutes=30), timedelta(hours=12), timedelta(minutes=10), 5),
-    "government": SessionPolicy(
-        timedelta(minutes=15), timedelta(hours=12), timedelta(minutes=5), 2
-    ),
+    GOVERNMENT: SessionPolicy(timedelta(minutes=15), timedelta(hours=12), timedelta(minutes=5), 2),
 }
 
 

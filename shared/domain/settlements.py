@@ -6,7 +6,14 @@ from typing import Final
 
 from shared.domain.attempts import AttemptLine, AttemptReport, Course, Failure
 from shared.domain.audit_events import AuditEvent, Outcome
-from shared.domain.cases import Case, CaseKind, case_document, settlement_case_id
+from shared.domain.cases import (
+    Case,
+    CaseKind,
+    case_document,
+    generation_subject,
+    numbered_case_id,
+    settlement_case_id,
+)
 from shared.domain.commitments import prompt_commitment
 from shared.domain.fallbacks import billed_micros, held_micros, lines_of, status_of
 from shared.domain.ledger import Cost, Document, GenerationStatus, Resolution, partition_for
@@ -157,8 +164,11 @@ def _case(item: WorkItem, lines: Sequence[AttemptLine], kind: CaseKind, closed_a
     own = [each for each in lines if each.provider == line.provider]  # as its export names them
     booked_usd = sum(each.usd_micros for each in own)
     billed_usd = booked_usd + sum(each.excess_usd_micros for each in own)
+    generation_id = item.generation_id
+    subject = generation_subject(generation_id, line.provider, lines[-1].provider)
+    is_last = subject == generation_id
     case = Case(
-        case_id=settlement_case_id(item.generation_id),
+        case_id=settlement_case_id(subject) if is_last else numbered_case_id(subject, 1),
         partition=partition_for(item.generation_id),
         kind=kind,
         opened_at=closed_at,

@@ -9,6 +9,7 @@ from shared.domain.directory import Actor, Change, noted
 from shared.domain.ledger import Create, Document
 from shared.errors import Conflict, NotFound, Unauthenticated
 from shared.ports import Clock
+from shared.services.departments import already_exists
 from shared.services.organisation import Organisation
 
 BOOTSTRAP_ID = "bootstrap"
@@ -39,7 +40,7 @@ class Bootstrap:
         """Raise NotFound where no secret is configured, Unauthenticated for another one."""
         if self.secret_hash is None:
             raise NotFound("There is nothing here.")
-        shown = hashlib.sha256(secret.encode()).hexdigest()
+        shown = hashlib.sha256(secret.encode(errors="replace")).hexdigest()
         if not hmac.compare_digest(shown, self.secret_hash):
             raise Unauthenticated("The bootstrap secret is not the one that is configured.")
 
@@ -60,6 +61,9 @@ class Bootstrap:
         if standing is None:
             if await store.find(self.tenant_id, "super_admins") is not None:
                 raise Conflict(ALREADY, code="already_begun")
+            # Before the marker, which would bind the tenant to an id that it cannot have.
+            if not await store.claim_department(self.tenant_id, document["department_id"]):
+                raise already_exists()
             change = Change(
                 object_id=BOOTSTRAP_ID,
                 revision=1,

@@ -179,7 +179,7 @@ class Cases:
         """Micro-AUD and micro-USD of the entry and all its corrections."""
         entry: Document | None = None
         if case.partition != organisation_cases(self.tenant_id):
-            entry = await self.store.entry(case.subject)
+            entry = await self.store.entry(case.generation_id or case.subject)
             if entry is None and case.has_entry:
                 raise Unavailable("The entry could not be read yet.", retry_after_s=1)
         share = provider_share(entry, case.provider) if entry and case.provider else entry
@@ -204,7 +204,7 @@ class Cases:
 
     async def _payer_of_record(self, case: Case) -> tuple[Charge, int | None]:
         """Who asked for a generation that has no entry; else its department alone."""
-        record = await self.records.generation(case.subject)
+        record = await self.records.generation(case.generation_id or case.subject)
         if record is None:
             return Charge(case.partition.department_id, None), None
         return charge_of(record), record["quote"]["aud_per_usd_micros"]

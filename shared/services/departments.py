@@ -115,7 +115,6 @@ class Departments:
         actor: Actor,
     ) -> DepartmentView:
         """The same for an actor who is nobody's caller, such as a seed."""
-        await self._check_parent(tenant_id, parent_id)
         if len(await self.store.listed(tenant_id, "department")) >= DEPARTMENTS_MAX:
             raise Conflict(f"There are at most {DEPARTMENTS_MAX} departments.", code="too_many")
         for tries_left in reversed(range(TRIES_MAX)):
@@ -134,6 +133,7 @@ class Departments:
                 change_id=self.clock.new_id(),
             )
             tree = await self._tree(tenant_id)
+            await self._check_parent(tenant_id, parent_id)  # after the tree: closing writes it
             moved = tree.moved(department_id, parent_id)
             try:
                 await self._write(None, department, tree, moved, "department.created", actor)

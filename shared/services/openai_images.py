@@ -105,7 +105,7 @@ class OpenAIImages:
         return OpenAIImage(b64_json=base64.b64encode(picture).decode())
 
     async def models(self, caller: Caller) -> OpenAIModelList:
-        """What this caller may ask for by name; what passes by (freezes, outages) takes none away."""
+        """What this caller may ask for by name; freezes and outages, which pass, take none away."""
         around = await self.estimates.routing.surroundings(caller, self.clock.now())
         offered = [MODELS[each.model] for each in self.estimates.models().items]
         return OpenAIModelList(

@@ -20,7 +20,7 @@ from shared.domain.users import DEFAULT_TIER, Personal, Tier, User
 from shared.errors import Conflict, Invalid, PreconditionFailed
 from shared.ports import BudgetPolicies, Clock
 from shared.ports.allocations import OrganisationPolicies
-from shared.services.departments import Departments
+from shared.services.departments import Departments, already_exists
 from shared.services.personal_data import PersonalData
 from shared.services.user_changes import UserChanges
 
@@ -115,6 +115,10 @@ class Organisation:
             named = ", ".join(sorted(places)[:FAULTS_SHOWN_MAX])
             raise Invalid(f"The organisation file is not usable at: {named}.") from fault
         _check_departments(file)
+        for department in file.departments:  # before a budget lies with another tenant's
+            store = self.departments.store
+            if not await store.claim_department(file.tenant_id, department.department_id):
+                raise already_exists()
         if file.organisation is not None:
             await self._cap_once(file.tenant_id, file.organisation)
         for department_id, policy in _policies(file):

@@ -12,7 +12,7 @@ from shared.domain.identity import (
     Reach,
     require_reach,
 )
-from shared.domain.model_rules import ModelRules
+from shared.domain.model_rules import NO_RULES, ModelRules
 from shared.domain.permissions import BUILT_IN, Reaches, Role
 from shared.domain.role_views import RoleList, RoleView
 from shared.domain.roles import (
@@ -39,6 +39,7 @@ from shared.services.model_rules import shown_rules
 
 NO_SUCH = "There is no such role."
 ADMINS_ONLY = "Only administrators of the organisation see and change roles."
+RULES_ADMINS_ONLY = "Only administrators of the organisation change rules of models."
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,8 @@ class Roles:
                 "A role is named custom:, then lower-case letters, digits and hyphens.",
                 faults=[FieldFault("/id", "for instance custom:catalogue-pipeline")],
             )
-        check_expected(before.revision if before else None, expected)
+        stands = before is not None and before.status == "active"
+        check_expected(before.revision if before and stands else None, expected)
         if before is None and len(await self.store.listed(caller.tenant_id, "role")) >= ROLES_MAX:
             raise Conflict(f"An organisation has at most {ROLES_MAX} roles.", code="too_many")
         now = self.clock.now().isoformat()
@@ -149,6 +151,9 @@ class Roles:
                 check_may_give(caller, before.rank, {})
             if order is not None:
                 check_may_give(caller, order.rank, order.reaches)
+                if order.rules != (before.rules if before else NO_RULES):
+                    write = Permission.MODEL_RULES_WRITE
+                    require_reach(caller, write, Reach.ORGANISATION, RULES_ADMINS_ONLY)
         except PolicyDenied as refusal:
             await self.changes.note_denial(
                 caller.tenant_id, role_document_id(_safe(role_id)), "role.change", actor, refusal
@@ -204,6 +209,15 @@ async def rank_of(store: DirectoryStore, tenant_id: str, role_id: str) -> Role:
         return built_in
     role = await find_role(store, tenant_id, role_id)
     return role.rank if role else Role.STANDARD_USER
+
+
+async def reaches_of(store: DirectoryStore, tenant_id: str, role_id: str) -> Reaches:
+    """What a role that somebody has allows; nothing if it is gone."""
+    built_in = ROLE_BY_CLAIM.get(role_id)
+    if built_in is not None:
+        return BUILT_IN[built_in]
+    role = await find_role(store, tenant_id, role_id)
+    return role.reaches if role and role.status == "active" else {}
 
 
 def _shown(role: CustomRole) -> dict[str, Any]:

@@ -47,7 +47,7 @@ class Provisioning:
         """Raise Unauthenticated unless the provisioning app sent one of its valid tokens."""
         text = authorization or ""
         token = text[len(_SCHEME) :].strip() if text.lower().startswith(_SCHEME) else ""
-        shown = hashlib.sha256(token.encode()).hexdigest()
+        shown = hashlib.sha256(token.encode(errors="replace")).hexdigest()
         # All are compared, so that the time tells nothing of which came close.
         matches = [hmac.compare_digest(shown, each) for each in sorted(self.terms.token_hashes)]
         if not token or not any(matches):
@@ -65,7 +65,8 @@ class Provisioning:
 
     async def find(self, name: str, value: str) -> Sequence[Shown]:
         """Who has this userName, externalId or id; nobody, or one."""
-        if name == "id":
+        if name == "id" or (name == "external_id" and _is_guid(value)):
+            # An external id that is a GUID is the object id, whatever else was written down.
             user = await self.people.find(self.terms.tenant_id, value) if _is_guid(value) else None
             found: Sequence[User] = (
                 [user] if user and user.is_present and user.kind == "person" else []
@@ -93,6 +94,8 @@ class Provisioning:
             raise already_exists()
         department_id = await self._department(wanted.department, None)
         blank = User(tenant_id, object_id, department_id, source="scim")
+        if before is not None:  # what was decided about somebody holds when they come back
+            blank = replace(blank, tier=before.tier, rules=before.rules)
         return await self._written(before, await self._following(blank, wanted), correlation_id)
 
     async def replace(
@@ -196,7 +199,7 @@ class Provisioning:
 def _shown(user: User, personal: Personal) -> Shown:
     seen = ScimUser(
         user_name=personal.user_name,
-        external_id=user.external_id,
+        external_id=user.external_id or user.object_id,
         active=user.status == "active",
         display_name=personal.display_name,
         email=personal.email,

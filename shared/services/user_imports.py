@@ -5,7 +5,14 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from shared.domain.directory import Actor
-from shared.domain.identity import Caller, Permission, Reach, require_reach
+from shared.domain.identity import (
+    Caller,
+    Ownership,
+    Permission,
+    Reach,
+    require,
+    require_reach,
+)
 from shared.domain.user_imports import ImportRow, read_import
 from shared.domain.user_views import ImportRowView, ImportView
 from shared.domain.users import NOBODY, Personal, Tier, User
@@ -69,6 +76,9 @@ class UserImports:
         object_id = row.cells["object_id"]
         stored = await self.users.people.find(caller.tenant_id, object_id)
         standing = stored if stored and stored.is_present else None
+        if standing is not None:  # or "unchanged" would tell where people of others are
+            owner = Ownership(standing.tenant_id, standing.department_id, standing.key)
+            require(caller, Permission.USERS_READ, owner, "user")
         order = await self._order(row, standing)
         if standing is not None:
             blank = standing
@@ -77,7 +87,8 @@ class UserImports:
         after = await self.users.ordered(blank, order)
         if after == standing:
             return "unchanged"
-        await self.users.check_order(caller, standing, object_id, order)
+        notes = None if dry_run else actor
+        await self.users.check_order(caller, standing, object_id, order, notes)
         if not dry_run:
             await self.users.people.write(stored, after, actor)
         return "updated" if standing else "created"

@@ -15,7 +15,8 @@ from shared.domain.identity import (
     require_reach,
 )
 from shared.domain.model_rules import NO_RULES, ModelRules
-from shared.domain.permissions import Role
+from shared.domain.models import MODELS
+from shared.domain.permissions import Role, includes
 from shared.domain.roles import check_may_give, check_outranks
 from shared.domain.user_views import ChangeList, UserList, UserView
 from shared.domain.users import (
@@ -38,7 +39,7 @@ from shared.services.directory_changes import (
     history_page,
 )
 from shared.services.personal_data import PersonalData
-from shared.services.roles import described_role, rank_of
+from shared.services.roles import described_role, find_role, rank_of, reaches_of
 from shared.services.user_changes import UserChanges, already_exists
 
 NO_SUCH = "There is no such user."
@@ -167,7 +168,7 @@ class Users:
         """
         actor = actor_of(caller, correlation_id)
         before = await self._visible(caller, object_id)
-        await self._admit(caller, before, None, actor, object_id)
+        await self._admit(caller, before, None, actor, object_id, lets_in=status == "active")
         if before.status == status:
             return await self._view(before)
         after = replace(before, status=status)
@@ -220,9 +221,13 @@ class Users:
         order: UserOrder | None,
         actor: Actor,
         object_id: str,
+        *,
+        lets_in: bool = False,
     ) -> None:
         try:
             await self._check_may_write(caller, before, order, object_id)
+            if lets_in and before is not None:
+                await self._check_may_let_in(caller, before)
         except PolicyDenied as refusal:
             await self.changes.note_denial(
                 caller.tenant_id, user_document_id(object_id), "user.change", actor, refusal
@@ -248,15 +253,41 @@ class Users:
         if before is None or before.role_id != order.role_id:
             role = await described_role(self.people.store, caller.tenant_id, order.role_id)
             check_may_give(caller, *role)
-        if order.tier != (before.tier if before else DEFAULT_TIER) and not everywhere:
+            await self._check_may_open_models(caller, order.role_id)
+        known = before or await self._left_behind(caller.tenant_id, object_id)
+        if order.tier != (known.tier if known else DEFAULT_TIER) and not everywhere:
             raise PolicyDenied("Only administrators of the organisation change tiers.")
-        if order.rules != (before.rules if before else NO_RULES):
+        if order.rules != (known.rules if known else NO_RULES):
             require_reach(
                 caller,
                 Permission.MODEL_RULES_WRITE,
                 Reach.ORGANISATION,
                 "Only administrators of the organisation change rules of models.",
             )
+
+    async def _check_may_let_in(self, caller: Caller, user: User) -> None:
+        """Whoever lets somebody in again gives them what their role allows."""
+        reaches = await reaches_of(self.people.store, user.tenant_id, user.role_id)
+        if not includes(caller.reaches, reaches):
+            raise PolicyDenied("Their role allows what yours does not.", code="role_too_wide")
+
+    async def _check_may_open_models(self, caller: Caller, role_id: str) -> None:
+        """A role with rules opens no model to others that its giver may not use."""
+        if caller.reach(Permission.MODEL_RULES_WRITE) == Reach.ORGANISATION:
+            return
+        custom = await find_role(self.people.store, caller.tenant_id, role_id)
+        for model in MODELS.values() if custom else ():
+            refused = caller.model_refusal(model.name, model.provider)
+            if custom and refused and custom.rules.says(model.name, model.provider) == "allow":
+                raise PolicyDenied(
+                    f"The role opens the model {model.name}, which you may not use.",
+                    code="role_too_wide",
+                )
+
+    async def _left_behind(self, tenant_id: str, object_id: str) -> User | None:
+        """Who was deleted; what administrators decided about them holds when they come back."""
+        user = await self.people.find(tenant_id, object_id)
+        return user if user and user.status == "deleted" else None
 
     async def _check_department(self, caller: Caller, department_id: str) -> None:
         """Another department is not there for who may not put anybody into it."""

@@ -163,6 +163,12 @@ async def test_trouble_of_the_service_is_no_judgement(
         (Answer(301, {}, {"location": "http://127.0.0.1:1/"}), "http_301"),
         (Answer(ending="reset"), "connection_lost"),
         (Answer(ending="hang"), "no_answer_in_time"),
+        (
+            Answer(
+                200, {"categoriesAnalysis": WHOLE, "blocklistsMatch": [{"blocklistName": ["x"]}]}
+            ),
+            "malformed",
+        ),
         (Answer(200, b"[" * 100_000), "malformed"),
     ],
 )

@@ -124,6 +124,7 @@ def _answers() -> Iterator[tuple[str, bytes]]:
     categories = {"categories": [{"a": 1}, None]}
     odd_error = {"message": ["a"], "code": {}, "inner_error": [1], "moderation_details": categories}
     yield "other types in a refusal", whole({"error": odd_error, "detail": {}, "title": [1]}, 400)
+    yield "other types in a rate limit", whole({"error": {"code": [1], "message": {}}}, 429)
     yield "redirect", whole(b"", 307, b"location: http://127.0.0.1:1/")
     yield "no http", b"SSH-2.0-x\r\n\r\n"
     yield "nothing", b""

@@ -1,6 +1,7 @@
 """Azure OpenAI batches against the simulator: what is sent, and what each end of a line means."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -331,6 +332,27 @@ async def test_results_are_read_across_chunk_borders_and_oversized_lines_left_ou
     assert list(found) == ["00001-1", "00003-1"]
     assert all(isinstance(outcome, Delivered) for outcome in found.values())
     assert [getattr(each, "request_id", None) for each in found.values()] == ["r-1", "r-3"]
+    await batches.aclose()
+
+
+async def test_line_with_odd_types_spoils_no_other_line(server: ScriptedServer) -> None:
+    answered = {"status_code": 200, "body": {"data": [{"b64_json": b64(png())}]}}
+    lines = [
+        {"custom_id": "00001-1", "response": None, "error": {"code": ["batch_expired"]}},
+        {"custom_id": "00002-1", "response": {**answered, "request_id": "\ud800"}},
+        {"custom_id": ["00003-1"], "response": answered},
+        {"custom_id": "00004-1", "response": {"status_code": "200", "body": []}},
+    ]
+    text = "\n".join(json.dumps(each) for each in lines)
+    server.answers(f"{PATHS}/files/file-2/content", Answer(body=text.encode()))
+    batches = scripted(server)
+    job = BatchJob("batch_1", "completed", "file-2")
+    counts = {f"{number:05d}-1": 1 for number in range(1, 5)}
+    found = {name: outcome async for name, outcome in batches.outcomes(job, counts)}
+    assert found["00001-1"] == found["00004-1"] == Unknown("line_without_answer")
+    delivered = found["00002-1"]
+    assert isinstance(delivered, Delivered) and delivered.request_id is None
+    assert len(found) == 3
     await batches.aclose()
 
 

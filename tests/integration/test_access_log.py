@@ -134,12 +134,21 @@ async def test_flood_of_refusals_does_not_fill_the_log(ledger: Cloud, finn: Pers
 
 async def test_callers_without_a_token_are_counted(ledger: Cloud, nobody: Person) -> None:
     (await nobody.get("/models")).problem(401, "unauthenticated")
+    somebody = Person(nobody.session, ledger.host_url, None)
+    assert (await somebody.get("/scim/v2/Users")).status == 401
+    assert (await nobody.get("/nothing")).status == 404
 
-    async def counted() -> list[Json]:
-        return await events(ledger, "c.event.actor = 'anonymous'")
+    async def counted() -> str:
+        found = await events(ledger, "c.event.actor = 'anonymous'")
+        assert all(each["outcome"] == "denied" for each in found)
+        return ",".join(each["details"]["uses"] for each in found)
 
-    (event, *_) = await until(counted, len)
-    assert event["reason"] is None and "|unauthenticated|any|" in event["details"]["uses"]
+    kinds = (
+        "ListModels|none|before_rights|unauthenticated|any|",
+        "ScimListUsers|none|before_rights|http_401|any|",
+        "UnknownRoute|none|before_rights|not_found|any|",
+    )
+    await until(counted, lambda uses: all(kind in uses for kind in kinds))
 
 
 async def test_nothing_that_was_sent_stands_in_the_log(ledger: Cloud, pat: Person) -> None:

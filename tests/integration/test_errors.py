@@ -228,7 +228,7 @@ async def test_query_string_over_the_limit_answers_422(ava: Person) -> None:
     answer.problem(422, "query_too_long")
 
 
-@pytest.mark.parametrize("path", ["/nothing", "/", "/generations/x/y/z", "/../admin", "/%2e%2e/x"])
+@pytest.mark.parametrize("path", ["/nothing", "/", "/generations/x/y/z"])
 async def test_unknown_route_answers_404(ava: Person, path: str) -> None:
     answer = await ava.get(path)
     answer.problem(404, "not_found")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import pytest
@@ -43,12 +44,13 @@ async def test_estimate_is_what_the_generation_reserves(ava: Person, model: str)
 
 async def test_estimate_reserves_nothing_and_calls_nobody(cloud: Cloud, pat: Person) -> None:
     before = (await pat.get("/budgets/user:me")).json()
-    submissions = len(await cloud.submissions())
-    await pat.post("/estimates", order(count=10, quality="high"))
-    await pat.post("/estimates", {"prompt": prompt()})
-    await dry_run(pat, f"model,prompt\nsdxl,{prompt()}\n")
+    single, compared, row = prompt(), prompt(), prompt()
+    await pat.post("/estimates", order(count=10, quality="high", prompt=single))
+    await pat.post("/estimates", {"prompt": compared})
+    await dry_run(pat, f"model,prompt\nsdxl,{row}\n")
     assert (await pat.get("/budgets/user:me")).json() == before
-    assert len(await cloud.submissions()) == submissions
+    asked_for = {hashlib.sha256(each.encode()).hexdigest() for each in (single, compared, row)}
+    assert asked_for.isdisjoint(await cloud.submissions())
 
 
 async def test_estimate_without_a_model_compares_all_of_them(ava: Person) -> None:

@@ -100,6 +100,13 @@ async def test_models_are_those_that_the_caller_may_use(
     assert refused.value.code == "model_not_found"
 
 
+async def test_models_are_listed_for_somebody_without_a_department(
+    cloud: Cloud, olga: Person
+) -> None:
+    async with openai.AsyncOpenAI(base_url=address(cloud), api_key=str(olga.token)) as admin:
+        assert "gpt-image-2" in [model.id async for model in admin.models.list()]
+
+
 async def test_model_auto_is_chosen_by_routing(client: openai.AsyncOpenAI) -> None:
     raw = await client.images.with_raw_response.generate(model="auto", prompt=prompt())
     assert len(raw.parse().data or []) == 1

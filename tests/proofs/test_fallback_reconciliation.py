@@ -6,12 +6,14 @@ import pytest
 
 from shared.domain.attempts import AttemptLine, AttemptReport, Failure
 from shared.domain.entries import read_entries
+from shared.domain.reconciliation import BilledLine
 from shared.domain.routes import Candidate, Route
 from shared.domain.work import WorkItem
 from shared.errors import InvariantBroken
 from shared.services.cases import Closing
 from tests import builders
-from tests.proofs.reconciliation_bench import ADMIN, ReconciliationBench
+from tests.fakes.usage_exports import FakeUsageExport
+from tests.proofs.reconciliation_bench import ADMIN, DAY, ReconciliationBench
 
 HELD = 6_000  # by each candidate, in micro-USD and in micro-AUD
 FIRST_USD, SECOND_USD = 4_000, 5_000
@@ -128,6 +130,50 @@ async def test_difference_at_one_provider_is_adjusted_against_its_own_lines() ->
     assert (await at.cases.close(ADMIN, work.generation_id, closing, "c")).status == "closed"
     assert (await at.budget()).spent_micros == before + 400
     at.check()
+
+
+@pytest.mark.parametrize("more_usd", [600, 500])
+@pytest.mark.parametrize("first_is_closed", [True, False])
+async def test_differences_at_two_providers_are_decided_apart(
+    more_usd: int, *, first_is_closed: bool
+) -> None:
+    at = await opened("azure_openai")
+    other = FakeUsageExport("replicate")
+    exports = {"azure_openai": at.export, "replicate": other}
+    gathering = replace(at.reconciliation.gathering, exports=exports)
+    at.reconciliation = replace(at.reconciliation, gathering=gathering)
+    work, report = await fallen(at, *TWO)
+    await at.settle(work, report)
+    at.bill(work, FIRST_USD + 500, model="gpt-image-2")
+    other.days[DAY] = [
+        BilledLine("replicate", "sdxl", DAY, "output", SECOND_USD + more_usd, job_id="job-2")
+    ]
+    ids = (f"{work.generation_id}:azure_openai:1", work.generation_id)
+    closing = Closing("adjust", "the invoices are right")
+    await at.run()
+    if first_is_closed:
+        await at.cases.close(ADMIN, ids[0], closing, "c")
+    await at.reconciliation.run_now(ADMIN, "replicate", DAY, "c")
+    for case_id in ids:
+        assert (await at.cases.close(ADMIN, case_id, closing, "c")).status == "closed"
+    assert (await at.budget()).spent_micros == FIRST_USD + 500 + SECOND_USD + more_usd
+    again = await at.reconciliation.run_now(ADMIN, "replicate", DAY, "c")
+    assert (again.opened, (await at.run()).opened) == ({}, {})
+
+
+async def test_what_an_earlier_provider_took_beyond_its_quote_is_a_case_of_its_own() -> None:
+    at = await opened("azure_openai")
+    work, report = await fallen(at, *TWO)
+    dear = report.lines[0].model_copy(update={"excess_usd_micros": 300})
+    await at.settle(work, report.model_copy(update={"lines": (dear,)}))
+    case_id = f"{work.generation_id}:azure_openai:1"
+    kinds = {each["id"]: each["kind"] for each in at.documents("case")}
+    assert kinds == {f"case:{case_id}": "cost_above_hold"}
+    at.bill(work, FIRST_USD + 300, model="gpt-image-2")
+    assert (await at.run()).opened == {}
+    closed = await at.cases.close(ADMIN, case_id, Closing("adjust", "the invoice is right"), "c")
+    assert closed.status == "closed"
+    assert (await at.budget()).spent_micros == FIRST_USD + 300 + SECOND_USD
 
 
 async def test_reports_have_an_entry_for_each_line_that_cost_something() -> None:

@@ -13,7 +13,7 @@ from shared.errors import InvariantBroken
 from shared.identity_settings import issuers_of, session_policy_of
 from shared.settings import load_settings
 
-EXTERNAL = {
+EXTERNAL: dict[str, Any] = {
     "issuer": "https://44444444-aaaa-4bbb-8ccc-000000000004.ciamlogin.com/x/v2.0",
     "tenant_id": "44444444-aaaa-4bbb-8ccc-000000000004",
     "audience": "8e1b3f5f-6c2d-4d40-8f68-1d7f2b3c4e51",
@@ -21,6 +21,7 @@ EXTERNAL = {
     "authorized_parties": ["app-1"],
     "step_up_context": "c2",
 }
+GOVERNMENT = {"EIG_SESSION_PROFILE": "government", "EIG_TOKEN_AUTHORIZED_PARTIES": "client-1"}
 
 
 def settings(**changes: str) -> Any:
@@ -107,10 +108,29 @@ def test_two_issuers_of_one_tenant_are_refused() -> None:
 def test_session_policy_is_the_profiles_or_stricter() -> None:
     minutes = timedelta(minutes=1)
     assert session_policy_of(settings()).idle == 30 * minutes
-    government = settings(EIG_SESSION_PROFILE="government")
+    government = settings(**GOVERNMENT)
     assert session_policy_of(government).idle == 15 * minutes
     assert session_policy_of(government).absolute == timedelta(hours=12)
     shorter = settings(EIG_SESSION_IDLE_S="600")
     assert session_policy_of(shorter).idle == 10 * minutes
-    longer = settings(EIG_SESSION_PROFILE="government", EIG_SESSION_IDLE_S="3600")
+    longer = settings(**GOVERNMENT, EIG_SESSION_IDLE_S="3600")
     assert session_policy_of(longer).idle == 15 * minutes
+
+
+@pytest.mark.parametrize(
+    "name", ["EIG_TOKEN_AUTHORIZED_PARTIES", "EIG_STEP_UP_CONTEXT", "EIG_STEP_UP_AGE_MAX_S"]
+)
+def test_government_profile_leaves_neither_clients_nor_proof_open(name: str) -> None:
+    assert settings(**{name: ""})
+    with pytest.raises(InvariantBroken) as refused:
+        settings(**GOVERNMENT | {name: ""})
+    assert name in refused.value.detail
+
+
+def test_government_profile_holds_for_each_issuer() -> None:
+    assert settings(**GOVERNMENT, EIG_TOKEN_ISSUERS=json.dumps([EXTERNAL]))
+    for name in ("authorized_parties", "step_up_context"):
+        loose = {key: value for key, value in EXTERNAL.items() if key != name}
+        with pytest.raises(InvariantBroken) as refused:
+            settings(**GOVERNMENT, EIG_TOKEN_ISSUERS=json.dumps([loose]))
+        assert "EIG_TOKEN_ISSUERS" in refused.value.detail

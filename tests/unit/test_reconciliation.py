@@ -257,6 +257,7 @@ def books(*generation_ids: str) -> Books:
         "amount_micros": 150,
         "usd_micros": 100,
         "aud_per_usd_micros": 1_500_000,
+        "last_provider": PROVIDER,
     }
     return Books({g: {**resolution, "generation_id": g} for g in generation_ids}, {})
 

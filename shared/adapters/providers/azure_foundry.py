@@ -182,7 +182,7 @@ def outcome_of_error(answer: Answer) -> ProviderOutcome:
         failure = Failure.PROVIDER_BLOCKED
     elif failure is Failure.TIMEOUT:
         billed = Billed.OUTPUT  # Azure says of its own image models that a 408 is billed
-    elif failure is Failure.RATE_LIMITED and body.get("code") in QUOTA_CODES:
+    elif failure is Failure.RATE_LIMITED and str(body.get("code")) in QUOTA_CODES:
         failure = Failure.QUOTA_EXHAUSTED
     if failure in (Failure.RATE_LIMITED, Failure.TRANSIENT):
         retry_after_s = parse_retry_after_s(answer.headers, text)

@@ -19,7 +19,7 @@ from shared.adapters.providers.azure_openai_answers import (
     request_body,
 )
 from shared.adapters.providers.azure_openai_connection import AzureOpenAIConnection
-from shared.adapters.providers.failures import load_json
+from shared.adapters.providers.failures import load_json, plain_text
 from shared.domain.attempts import (
     Billed,
     Failure,
@@ -218,14 +218,13 @@ async def _outcome_of_line(line: dict[str, Any], count: int) -> ProviderOutcome:
     answer, error = line.get("response"), line.get("error")
     if not isinstance(answer, dict):
         code = error.get("code") if isinstance(error, dict) else None
-        if code in _NOT_WORKED_ON:
-            return NotDelivered(Failure.TRANSIENT, Billed.NOTHING, str(code))
+        if isinstance(code, str) and code in _NOT_WORKED_ON:
+            return NotDelivered(Failure.TRANSIENT, Billed.NOTHING, code)
         if code == "request_timeout":
             return NotDelivered(Failure.TIMEOUT, Billed.OUTPUT, "request_timeout")
         return Unknown("line_without_answer")
     status, body = answer.pop("status_code", None), answer.pop("body", None)
-    request_id = answer.get("request_id")
-    request_id = request_id if isinstance(request_id, str) else None
+    request_id = plain_text(answer.get("request_id"))
     if status == 200:
         return await outcome_of_answer(body, count, request_id)
     if not isinstance(status, int):
