@@ -21,6 +21,8 @@ from shared.domain.work import WorkItem
 RETRY_WAIT_S: Final = 5.0  # after a retryable failure that named no time
 RETRY_AFTER_S_MAX: Final = 300.0  # a provider that asks for more is treated as if it asked for this
 SAME_PROVIDER_WAIT_S_MAX: Final = 20.0  # who asks for more patience is passed over, if others can
+GATE_WAIT_S_MAX: Final = 30.0  # who must wait longer asks somebody else, if the route has anybody
+PASSED_OVER_RETRY_S: Final = 30.0  # until a first choice that was passed over is asked again
 NOT_AFFORDABLE: Final = "fallback_not_affordable"
 # What met the whole account meets the provider's other models alike.
 _ACCOUNT_WIDE: Final = frozenset(
@@ -120,6 +122,21 @@ def passed_over(item: WorkItem, course: Course) -> Course | None:
     billed = billed_micros(course.lines)
     following = item.route.next_after(course.candidate, billed, not_at=provider)
     return course.model_copy(update={"candidate": following}) if following is not None else None
+
+
+def in_turn(item: WorkItem, course: Course, wait_s: float) -> tuple[Course, float]:
+    """Whose turn it is when this candidate can be asked in `wait_s` only, and in how many seconds.
+
+    When the last one is busy, too, and nobody has been asked yet, it is the first one's turn again.
+    """
+    if wait_s <= GATE_WAIT_S_MAX:
+        return course, wait_s
+    following = passed_over(item, course)
+    if following is not None:
+        return following, 0.0
+    if course.lines or course.candidate == 0:
+        return course, wait_s
+    return course.model_copy(update={"candidate": 0}), PASSED_OVER_RETRY_S
 
 
 def ended_with(item: WorkItem, course: Course) -> AttemptReport:

@@ -113,8 +113,7 @@ def read_resource(body: Mapping[str, Any]) -> ScimUser:
         raise ScimRefused("invalidValue", "userName is needed.")
     members = {k: v for k, v in body.items() if k.lower() not in ("name", "displayname")}
     user = ScimUser().with_members(members)
-    user = user.set("displayName", names.get("displayname") or _whole_name(names.get("name")))
-    return user
+    return user.set("displayName", names.get("displayname") or _whole_name(names.get("name")))
 
 
 def patched(user: ScimUser, body: Mapping[str, Any]) -> ScimUser:

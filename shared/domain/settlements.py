@@ -71,7 +71,7 @@ def resolution_for(
         failure=report.failure,
         request_id=report.request_id,
         job_id=report.job_id,
-        case=_case(item, lines, case_kind, closed_at) if case_kind else None,
+        case=_case(item, report, case_kind, closed_at) if case_kind else None,
         list_usd_micros=_list_usd_micros(lines),
         saved_micros=_saved_micros(item, lines),
         lines=lines,
@@ -155,15 +155,17 @@ def _cost(lines: Sequence[AttemptLine], report: AttemptReport) -> tuple[Cost, Ca
     return cost, "outcome_unknown" if report.reason == OUTCOME_UNKNOWN else None
 
 
-def _case(item: WorkItem, lines: Sequence[AttemptLine], kind: CaseKind, closed_at: str) -> Document:
+def _case(item: WorkItem, report: AttemptReport, kind: CaseKind, closed_at: str) -> Document:
     """The case that opens with a settlement; what a provider billed may not be known yet.
 
     It is about the line that calls for it: what exceeded its quote, or nobody knows the end of.
     """
+    lines = lines_of(item, report)
     line = next((each for each in lines if each.excess_usd_micros), lines[-1])
     own = [each for each in lines if each.provider == line.provider]  # as its export names them
     booked_usd = sum(each.usd_micros for each in own)
     billed_usd = booked_usd + sum(each.excess_usd_micros for each in own)
+    is_unknown = report.reason == OUTCOME_UNKNOWN and line.provider == lines[-1].provider
     generation_id = item.generation_id
     subject = generation_subject(generation_id, line.provider, lines[-1].provider)
     is_last = subject == generation_id
@@ -179,7 +181,7 @@ def _case(item: WorkItem, lines: Sequence[AttemptLine], kind: CaseKind, closed_a
         job_id=line.job_id,
         tenant_id=item.owner.tenant_id,
         charge=item.charge,
-        billed_usd_micros=None if kind == "outcome_unknown" else billed_usd,
+        billed_usd_micros=None if is_unknown else billed_usd,
         booked_usd_micros=booked_usd,
         booked_micros=billed_micros(own),
         aud_per_usd_micros=item.quote.aud_per_usd_micros,

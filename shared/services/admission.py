@@ -14,7 +14,6 @@ from shared.errors import (
     PeriodNotOpen,
     PolicyDenied,
     Rejected,
-    Unavailable,
 )
 from shared.ports import Clock, Ledger
 from shared.services.alerts import Alerts
@@ -74,15 +73,13 @@ class Admission:
             hold.operation_id,
             reservation.event.correlation_id,
         )
-        reserved = False
         try:
             reserved = await self._reserved(caller, reservation, quietly=quietly)
-        except Unavailable:
-            reserved = True  # for all we know
+        except Rejected:  # after any other end the money may be set aside, for all we know
+            await self.rate_limits.give_back(taken)
             raise
-        finally:
-            if not reserved:
-                await self.rate_limits.give_back(taken)
+        if not reserved:
+            await self.rate_limits.give_back(taken)
         return reserved
 
     async def _reserved(self, caller: Caller, reservation: Reservation, *, quietly: bool) -> bool:

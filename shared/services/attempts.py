@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from shared.domain.attempt_markers import AttemptMarker, MarkerOwner
@@ -32,10 +32,11 @@ from shared.domain.attempts import (
 )
 from shared.domain.fallbacks import (
     NOT_AFFORDABLE,
+    PASSED_OVER_RETRY_S,
     continued,
     ended_with,
     held_micros,
-    passed_over,
+    in_turn,
     raise_micros,
 )
 from shared.domain.ids import row_of
@@ -51,8 +52,6 @@ from shared.services.freezes import Freezes
 from shared.services.provider_gate import ProviderGate, Wait
 
 STORE_RETRY_S = 5.0  # the ledger did not answer before anything was sent: ask again soon
-GATE_WAIT_S_MAX = 30.0  # whoever must wait longer asks somebody else, if the route has anybody
-PASSED_OVER_RETRY_S = 30.0  # until a first choice that was passed over is asked again
 GOES_ON: Final = ("retry", "fallback")  # endings after which another attempt may follow
 
 logger = logging.getLogger("eig.attempts")
@@ -155,19 +154,19 @@ class Attempts:
     ) -> AttemptReport:
         """No budget lets the hold rise for this candidate: end with what there is, for good.
 
-        The next marker is taken first, so that no repeat of this attempt can still be let through.
-        Before anything has failed there is nothing to end with: the first choice is waited for.
+        The next marker is taken first, so that no repeat of this attempt can still be let through,
+        and says how it ended, so that a repeat says the same. Before anything has failed there is
+        nothing to end with: the first choice is waited for.
         """
         logger.info("fallback not affordable", extra={"code": refusal.problem_code})
         if not course.lines:
             first = course.model_copy(update={"candidate": 0})
             reason = NOT_AFFORDABLE
             return postponed(item.generation_id, attempt, PASSED_OVER_RETRY_S, reason, first)
-        marker = self._marker(item, attempt, "canceller", course)
+        ended = ended_with(item, course).model_dump(mode="json")
+        marker = replace(self._marker(item, attempt, "canceller", course), outcome=ended)
         standing = await self.ledger.begin_attempt(marker)
-        if standing.owner == "worker":
-            return await self.evidence(item, standing, course)
-        return ended_with(item, course)
+        return await self.evidence(item, standing, course)
 
     async def cancel(self, item: WorkItem) -> AttemptReport | None:
         """Take the next marker if no call is under way; None when the provider has the work."""
@@ -215,10 +214,10 @@ class Attempts:
 
         `course` is what led to it, for a marker that somebody took to stop the work.
         """
-        if marker.owner != "worker":
-            return canceled(item.generation_id, marker.attempt, course)
         if marker.outcome is not None:
             return AttemptReport.model_validate(marker.outcome)
+        if marker.owner != "worker":
+            return canceled(item.generation_id, marker.attempt, course)
         sealed = await self.images.sealed(item.generation_id)
         if sealed is not None:
             return sealed
@@ -391,7 +390,5 @@ class Attempts:
 
 def _elsewhere(item: WorkItem, attempt: int, course: Course, wait: Wait) -> AttemptReport:
     """The report of an attempt that the gate holds back: for long, another candidate is asked."""
-    following = passed_over(item, course) if wait.seconds > GATE_WAIT_S_MAX else None
-    if following is None:
-        return postponed(item.generation_id, attempt, wait.seconds, wait.reason, course)
-    return postponed(item.generation_id, attempt, 0.0, wait.reason, following)
+    turn, wait_s = in_turn(item, course, wait.seconds)
+    return postponed(item.generation_id, attempt, wait_s, wait.reason, turn)

@@ -13,11 +13,13 @@ from shared.domain.identity import CLAIM_BY_ROLE, Caller
 from shared.domain.ids import Partition
 from shared.domain.ledger import Document, Reservation, partition_for
 from shared.domain.parked_work import Move, OperationKind, Parked, ended_record, moved_id, parked
+from shared.domain.rate_limits import images_of
 from shared.errors import BudgetExceeded, Unavailable
 from shared.ports import Clock, Ledger, Orchestrations
 from shared.ports.parked_work import ParkedWork
 from shared.services.approvals import Approvals
 from shared.services.calendars import Calendars
+from shared.services.rate_limits import RateLimits, Taken
 
 START_SPREAD_S: Final = 30  # not all deferred work of a period starts in its first second
 # Of several budgets that refuse, the one that allows least decides.
@@ -52,6 +54,7 @@ class Overage:
     approvals: Approvals
     calendars: Calendars
     clock: Clock
+    rate_limits: RateLimits | None = None  # counts what waits, too; nobody does in such proofs
 
     async def take(
         self,
@@ -181,6 +184,7 @@ class Overage:
         first_day = calendar.start(following.period)
         due = datetime(first_day.year, first_day.month, first_day.day, tzinfo=UTC)
         due += timedelta(seconds=int(new_id[-4:], 16) % START_SPREAD_S)
+        taken = await self._counted(caller, wanted)
         if wanted.prepare is not None:
             await wanted.prepare(new_id)
         work = parked(wanted.kind, wanted.reservation(new_id), "deferred", due.isoformat())
@@ -198,8 +202,24 @@ class Overage:
                 "quoted_micros": work.hold.amount_micros,
             },
         )
-        move = await self.store.move(Move(wanted.operation_id, work, due.isoformat()), event)
+        ours = Move(wanted.operation_id, work, due.isoformat())
+        move = await self.store.move(ours, event)
+        if move is not ours and self.rate_limits is not None:
+            await self.rate_limits.give_back(taken)
         if move is None:  # the same request was reserved, or asked for, at the same moment
             return wanted.operation_id
         await self.land(move, orchestrations)
         return move.parked.operation_id
+
+    async def _counted(self, caller: Caller, wanted: Wanted) -> Taken:
+        """Count what waits for a period now, because nobody counts it when that begins."""
+        if self.rate_limits is None:
+            return Taken()
+        asked = wanted.reservation(wanted.operation_id)
+        return await self.rate_limits.take(
+            caller,
+            images_of(asked.record),
+            asked.hold.amount_micros,
+            wanted.operation_id,
+            wanted.correlation_id,
+        )

@@ -1,7 +1,7 @@
 """Provisioning by an identity provider: it creates, changes, disables and deletes people.
 
-It changes who somebody is and whether they are let in, never what they may do: roles, tiers and
-rules are the organisation's. It comes with a token of its own, of which two are valid while one
+It changes who somebody is, where they belong and whether they are let in; roles, tiers and rules
+are the organisation's. It comes with a token of its own, of which two are valid while one
 replaces the other.
 """
 
@@ -16,7 +16,7 @@ from shared.domain.directory import Actor, PeopleFilter
 from shared.domain.personal_data import folded
 from shared.domain.scim import GUID, PER_PAGE_MAX, ScimUser, Shown, patched
 from shared.domain.users import NOBODY, Personal, User, read_user
-from shared.errors import NotFound, PreconditionFailed, ScimRefused, Unauthenticated
+from shared.errors import Conflict, NotFound, PreconditionFailed, ScimRefused, Unauthenticated
 from shared.services.personal_data import PersonalData
 from shared.services.user_changes import UserChanges, already_exists
 
@@ -160,7 +160,13 @@ class Provisioning:
 
     async def _written(self, before: User | None, after: User, correlation_id: str) -> Shown:
         actor = Actor(ACTOR, "system", correlation_id)
-        [shown] = await self._shown([await self.people.write(before, after, actor)])
+        try:
+            [shown] = await self._shown([await self.people.write(before, after, actor)])
+        except Conflict as refusal:
+            if refusal.problem_code != "department_closed":
+                raise
+            # Providers take a 409 for somebody who is there already, and look for them.
+            raise ScimRefused("invalidValue", refusal.detail) from refusal
         return shown
 
     async def _department(self, wanted: str | None, standing: str | None) -> str:

@@ -277,10 +277,10 @@ class Users:
             return
         custom = await find_role(self.people.store, caller.tenant_id, role_id)
         for model in MODELS.values() if custom else ():
-            refused = caller.model_refusal(model.name, model.provider)
-            if custom and refused and custom.rules.says(model.name, model.provider) == "allow":
+            refused = caller.model_refusal(model.model, model.provider)
+            if custom and refused and custom.rules.says(model.model, model.provider) == "allow":
                 raise PolicyDenied(
-                    f"The role opens the model {model.name}, which you may not use.",
+                    f"The role opens the model {model.model}, which you may not use.",
                     code="role_too_wide",
                 )
 

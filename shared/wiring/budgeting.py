@@ -114,7 +114,14 @@ class Budgeting(Departing):
     def overage(self) -> "Overage":
         from shared.services.overage import Overage
 
-        return Overage(self.parked_work, self.ledger, self.approvals, self.calendars, self.clock)
+        return Overage(
+            self.parked_work,
+            self.ledger,
+            self.approvals,
+            self.calendars,
+            self.clock,
+            self.rate_limits,
+        )
 
     @cached_property
     def admission(self) -> "Admission":

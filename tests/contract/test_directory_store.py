@@ -1,5 +1,6 @@
 """The DirectoryStore port: one suite on the fake and on the SDK."""
 
+import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -81,6 +82,20 @@ async def test_last_super_admin_is_kept_by_the_store(changes: UserChanges, enter
     with pytest.raises(Conflict) as refusal:
         await changes.write(first, replace(first, role_id="OrgAdmin"), ACTOR)
     assert refusal.value.problem_code == "last_super_admin"
+
+
+async def test_last_two_super_admins_do_not_go_at_the_same_moment(
+    changes: UserChanges, enter: Enter
+) -> None:
+    first = await enter(1, role_id="SuperAdmin")
+    second = await enter(2, role_id="SuperAdmin")
+    ends = await asyncio.gather(
+        changes.write(first, replace(first, status="deleted"), ACTOR),
+        changes.write(second, replace(second, role_id="OrgAdmin"), ACTOR),
+        return_exceptions=True,
+    )
+    [refusal] = [each for each in ends if isinstance(each, Conflict)]
+    assert refusal.problem_code == "last_super_admin"
 
 
 async def test_closed_department_takes_nobody(

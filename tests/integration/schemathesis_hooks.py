@@ -22,11 +22,16 @@ _SEED: dict[str, Any] = json.loads((REPOSITORY / "examples" / "organisation.json
 PEOPLE = tuple(each["object_id"] for each in _SEED["users"])
 DEPARTMENTS = tuple(each["department_id"] for each in _SEED["departments"])
 _ORGANISATION = re.compile(r"/(users|departments)(/|$)", re.IGNORECASE)
+_EVERYBODYS = "/organisation/model-rules"
 
 
 def changes_who_is_seeded(case: Any) -> bool:
     """Whether a request would change a person or a department that other tests need."""
-    if case.method.upper() == "GET" or not _ORGANISATION.search(case.path):
+    if case.method.upper() == "GET":
+        return False
+    if case.path.endswith(_EVERYBODYS):
+        return "deny" in str(case.body)
+    if not _ORGANISATION.search(case.path):
         return False
     named = {unquote(str(value)) for value in (case.path_parameters or {}).values()}
     if not named.isdisjoint({*PEOPLE, *DEPARTMENTS}):

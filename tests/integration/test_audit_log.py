@@ -220,7 +220,8 @@ async def test_receipts_bind_the_approvals_of_a_request_and_of_a_batch(
         (tmp_path / "receipt.json").write_text(json.dumps(forged))
         code, said = await verify("receipt", tmp_path / "receipt.json")
         assert code == 1 and "is left out" in said
-    swapped = {**receipts[0], "events": receipts[1]["events"]}
+    of_another = {name: receipts[1][name] for name in ("events", "checkpoint")}
+    swapped = {**receipts[0], **of_another}
     (tmp_path / "receipt.json").write_text(json.dumps(swapped))
     code, said = await verify("receipt", tmp_path / "receipt.json")
     assert code == 1 and "it is not about this generation" in said

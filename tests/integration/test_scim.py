@@ -9,7 +9,8 @@ from uuid import uuid4
 import pytest
 
 from devhost.local_settings import LOCAL_BOOTSTRAP_SECRET, LOCAL_SCIM_TOKENS, people
-from shared.domain.scim import CORE, ENTERPRISE, PATCH_OP
+from functions.http_routes import ROUTES, SCIM, Route
+from shared.domain.scim import CORE, ENTERPRISE, ERROR, PATCH_OP
 from tests.integration.api import Answer, Json, Person, order
 from tests.integration.cloud import Cloud
 
@@ -113,6 +114,20 @@ async def test_wrong_request_is_refused_in_the_words_of_the_protocol(
 ) -> None:
     refused = (await provider.send(method, path, body)).json(400)
     assert (refused["scimType"], refused["status"]) == (scim_type, "400")
+
+
+@pytest.mark.parametrize("route", [each for each in ROUTES if each.root == SCIM], ids=str)
+async def test_every_route_of_provisioning_wants_its_token(own_cloud: Cloud, route: Route) -> None:
+    path = "/" + route.path.replace("{id}", str(uuid4()))
+    refused = await Provider(own_cloud, "local-scim-token-3").send(route.method, path, {})
+    assert refused.json(401)["schemas"] == [ERROR]
+
+
+@pytest.mark.parametrize("wrong", ["startIndex=--5", "startIndex=1.0", "count=x", "count=1e9"])
+async def test_page_that_is_no_number_is_refused_in_the_words_of_the_protocol(
+    provider: Provider, wrong: str
+) -> None:
+    assert (await provider.send("GET", f"/Users?{wrong}")).json(400)["scimType"] == "invalidValue"
 
 
 async def test_only_the_provisioning_tokens_open_the_door(own_cloud: Cloud, olga: Person) -> None:

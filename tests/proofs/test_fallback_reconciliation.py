@@ -8,6 +8,7 @@ from shared.domain.attempts import AttemptLine, AttemptReport, Failure
 from shared.domain.entries import read_entries
 from shared.domain.reconciliation import BilledLine
 from shared.domain.routes import Candidate, Route
+from shared.domain.settlements import expired_report
 from shared.domain.work import WorkItem
 from shared.errors import InvariantBroken
 from shared.services.cases import Closing
@@ -174,6 +175,19 @@ async def test_what_an_earlier_provider_took_beyond_its_quote_is_a_case_of_its_o
     closed = await at.cases.close(ADMIN, case_id, Closing("adjust", "the invoice is right"), "c")
     assert closed.status == "closed"
     assert (await at.budget()).spent_micros == FIRST_USD + 300 + SECOND_USD
+
+
+@pytest.mark.parametrize(("models", "billed_usd"), [(ONE, None), (TWO, FIRST_USD + 300)])
+async def test_nobody_claims_to_know_a_bill_with_an_unknown_attempt_in_it(
+    models: tuple[tuple[str, str], ...], billed_usd: int | None
+) -> None:
+    at = await opened(models[0][1])
+    work, report = await fallen(at, *models)
+    dear = report.lines[0].model_copy(update={"excess_usd_micros": 300})
+    lost = report.model_copy(update={"lines": (dear,), "images": (), "usd_micros": 0})
+    await at.settle(work, expired_report(work, lost))
+    (case,) = at.documents("case")
+    assert (case["kind"], case["facts"]["billed_usd_micros"]) == ("cost_above_hold", billed_usd)
 
 
 async def test_reports_have_an_entry_for_each_line_that_cost_something() -> None:

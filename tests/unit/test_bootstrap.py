@@ -1,5 +1,6 @@
 """The first request of an organisation works once, and a repeat finishes what died half-way."""
 
+import asyncio
 import hashlib
 
 import pytest
@@ -51,6 +52,28 @@ async def test_other_request_comes_too_late(world: World) -> None:
         assert refusal.value.problem_code == "already_begun"
 
 
+async def test_department_of_another_tenant_binds_nobody_and_gets_no_budget(world: World) -> None:
+    await world.store.claim_department("another-tenant", "operations")
+    with pytest.raises(Conflict) as refusal:
+        await bootstrap(world).begin(WANTED, "c")
+    assert refusal.value.problem_code == "already_exists"
+    with pytest.raises(Conflict):
+        await world.organisation.seed(bootstrap(world)._file(WANTED))
+    assert not await world.policies.policies("operations")
+    mended = Beginning(object_id(1), "headquarters", "Headquarters", 1_000_000)
+    assert await bootstrap(world).begin(mended, "c")
+
+
+async def test_two_who_begin_at_once_make_one_super_admin(world: World) -> None:
+    other = Beginning(object_id(2), "operations", "Operations", 1_000_000)
+    ends = await asyncio.gather(
+        *(bootstrap(world).begin(each, "c") for each in (WANTED, other)), return_exceptions=True
+    )
+    assert sorted(type(each).__name__ for each in ends) == ["Conflict", "bool"]
+    found = [await world.people.find(TENANT, object_id(number)) for number in (1, 2)]
+    assert sum(each is not None for each in found) == 1
+
+
 async def test_organisation_that_was_seeded_has_begun(world: World) -> None:
     await world.department("marketing")
     await world.enter(5, "SuperAdmin")
@@ -72,7 +95,9 @@ async def test_repeat_finishes_what_died_half_way(world: World) -> None:
     assert (await world.caller(1)).role == Role.SUPER_ADMIN
 
 
-@pytest.mark.parametrize("secret", ["", "twice", hashlib.sha256(SECRET.encode()).hexdigest()])
+@pytest.mark.parametrize(
+    "secret", ["", "twice", "\udcff", hashlib.sha256(SECRET.encode()).hexdigest()]
+)
 def test_other_secret_is_refused(world: World, secret: str) -> None:
     bootstrap(world).check_secret(SECRET)
     with pytest.raises(Unauthenticated):

@@ -115,6 +115,20 @@ async def test_department_does_not_close_under_somebody_who_arrives(world: World
     assert (await world.caller(7)).department_id == "design"
 
 
+async def test_department_that_closes_meanwhile_gets_no_parts(world: World) -> None:
+    admin = await world.caller(1)
+    claim = world.store.claim_department
+
+    async def claim_then_close(*arguments: object) -> bool:
+        await world.departments.close(admin, "design", expected=1, correlation_id="c")
+        return await claim(*arguments)  # type: ignore[arg-type]
+
+    object.__setattr__(world.store, "claim_department", claim_then_close)
+    with pytest.raises(Invalid):
+        await world.department("packaging", parent="design")
+    assert not await world.directory.has_department(TENANT, "packaging")
+
+
 async def test_department_with_people_or_parts_stays_open(world: World) -> None:
     admin = await world.caller(1)
     await world.department("packaging", parent="design")

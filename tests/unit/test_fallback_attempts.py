@@ -1,5 +1,6 @@
 """Fallbacks over a ledger: two providers, one hold, one entry with a line for each attempt."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -21,13 +22,16 @@ from shared.domain.attempts import (
 from shared.domain.budgets import Scope
 from shared.domain.fallbacks import (
     NOT_AFFORDABLE,
+    PASSED_OVER_RETRY_S,
     billed_micros,
 )
+from shared.domain.ids import operation_id, row_generation_id
 from shared.domain.ledger import ATTEMPTS_MAX
 from shared.domain.settlements import expired_report, resolution_for
+from shared.domain.work import WorkItem
 from shared.errors import BudgetExceeded, PolicyDenied
 from shared.services.attempts import Attempts
-from shared.services.provider_gate import GateLimit, ProviderGate
+from shared.services.provider_gate import GateLimit, ProviderGate, Wait
 from tests import builders
 from tests.fakes.clock import FakeClock
 from tests.fakes.cosmos_container import FakeConnection
@@ -73,10 +77,10 @@ class Bench:
         await self.ledger.reserve(builders.reservation(self.work))
         return self
 
-    async def carried_out(self) -> AttemptReport:
+    async def carried_out(self, work: WorkItem | None = None) -> AttemptReport:
         attempt, course = 1, Course()
         while True:
-            report = await self.attempts.run(self.work, attempt, course)
+            report = await self.attempts.run(work or self.work, attempt, course)
             if report.ending not in ("retry", "fallback", "again"):
                 return report
             attempt += report.ending != "again"
@@ -196,8 +200,8 @@ async def test_a_raise_that_no_budget_covers_ends_with_what_there_is() -> None:
     await bench.settled(report)
     assert bench.budget == (0, QUOTE.amount_micros)
     # A repeat of the second attempt may not be let through once the budget has room again.
-    again = await bench.attempts.run(bench.work, 2, Course(candidate=1, lines=()))
-    assert again.ending == "canceled"
+    assert await bench.attempts.run(bench.work, 2, Course(candidate=1, lines=())) == report
+    assert await bench.attempts.stop(bench.work, "sweeper") == report
     assert bench.invoice["replicate"] == {}
 
 
@@ -309,3 +313,48 @@ async def test_an_end_after_a_record_that_may_stand_is_made_sure_of() -> None:
         broken = await Bench(script).admitted()
         await two_executions(broken)
         assert not await books_match(broken)
+
+
+async def test_who_was_passed_over_is_asked_again_when_everybody_is_busy() -> None:
+    bench = await Bench(then_delivers()).admitted()
+    busy = {"azure_openai", "replicate"}
+
+    async def enter(provider: str, *_: object) -> Wait | None:
+        return Wait(3_600.0, "provider_limit") if provider in busy else await admit(provider, *_)
+
+    admit: Any = bench.attempts.gate.enter
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(bench.attempts.gate, "enter", enter)
+        passed = await bench.attempts.run(bench.work, 1)
+        assert passed.next is not None and passed.next.candidate == 1
+        waits = await bench.attempts.run(bench.work, 1, passed.next)
+        assert (waits.next, waits.retry_after_s) == (Course(), PASSED_OVER_RETRY_S)
+        busy.remove("azure_openai")
+        assert (await bench.attempts.run(bench.work, 1, waits.next or Course())).candidate == 0
+
+
+async def test_rows_that_raise_at_once_never_pass_the_ceiling_and_book_what_was_billed() -> None:
+    rows, affordable = 12, 5
+    bench = Bench(then_delivers(failure(Failure.MALFORMED, Billed.MAXIMUM)))
+    batch_id = operation_id(builders.PARTITION, "test", "batch")
+    work = [
+        replace(bench.work, generation_id=row_generation_id(batch_id, row))
+        for row in range(1, rows + 1)
+    ]
+    limit = rows * QUOTE.amount_micros + affordable * work[0].candidate(1).amount_micros + 5
+    connection = bench.connection.as_connection()
+    await builders.open_budgets(connection, builders.PARTITION, dict.fromkeys(SCOPES, limit))
+    await bench.ledger.reserve(builders.batch_reservation(batch_id, work))
+    limits = dict.fromkeys(bench.providers, GateLimit(rows, 60_000))
+    bench.attempts = replace(bench.attempts, gate=ProviderGate(limits, bench.clock))
+    reports = await asyncio.gather(*(bench.carried_out(each) for each in work))
+    assert [report.ending for report in reports].count("delivered") == affordable
+    assert bench.budget[0] <= limit
+    for each, report in zip(work, reports, strict=True):
+        end = resolution_for(each, report, builders.CLOSED_AT)
+        await bench.ledger.resolve(batch_id, [end])
+    billed = sum(sum(provider.billed.values()) for provider in bench.providers.values())
+    booked = [bench.document(f"x:{each.generation_id}")["usd_micros"] for each in work]
+    assert sum(booked) == billed
+    assert bench.budget[0] == bench.document(f"h:{batch_id}")["remaining_micros"] == 0
+    assert bench.budget[1] <= limit

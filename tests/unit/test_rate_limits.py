@@ -11,9 +11,10 @@ from shared.adapters.cosmos_token_buckets import CosmosTokenBuckets
 from shared.answer_headers import answer_headers
 from shared.domain.budgets import charged_scopes
 from shared.domain.identity import Caller
+from shared.domain.ledger import Reservation
 from shared.domain.rate_limits import RateTerms, header_fields, images_of, partition_of_people
 from shared.domain.token_buckets import Limit, Standing
-from shared.errors import BudgetExceeded, RateLimited
+from shared.errors import BudgetExceeded, RateLimited, Unavailable
 from shared.services.admission import Admission
 from shared.services.budget_periods import BudgetPeriods
 from shared.services.calendars import Calendars
@@ -199,6 +200,23 @@ async def test_reservation_that_the_budget_refuses_counts_for_nothing() -> None:
     with pytest.raises(BudgetExceeded):
         await bench.admission().reserve(caller(), builders.reservation(builders.item()))
     assert (await bench.left(caller()))["images-per-hour"] == 10
+
+
+@pytest.mark.parametrize("end", [Unavailable("x"), asyncio.CancelledError(), RuntimeError("x")])
+async def test_reservation_whose_end_is_not_known_stays_counted(end: BaseException) -> None:
+    bench = Bench()
+    await bench.open(10_000_000)
+    admission = bench.admission()
+    reserve = admission.ledger.reserve
+
+    async def reserve_and_fall_silent(reservation: Reservation) -> None:
+        await reserve(reservation)
+        raise end
+
+    object.__setattr__(admission.ledger, "reserve", reserve_and_fall_silent)
+    with pytest.raises(type(end)):
+        await admission.reserve(caller(), builders.reservation(builders.item()))
+    assert (await bench.left(caller()))["images-per-hour"] == 9
 
 
 async def test_repeat_costs_nothing_and_is_never_refused() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from shared.domain.model_rules import ModelRules
 from shared.domain.scim import (
     CORE,
     ENTERPRISE,
@@ -61,7 +62,8 @@ def test_each_of_two_tokens_is_valid(scim: Provisioning, token: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "header", [None, "", "Bearer ", "Bearer x", "Basic first-token", hash_of(TOKENS[0])]
+    "header",
+    [None, "", "Bearer ", "Bearer x", "Basic first-token", hash_of(TOKENS[0]), "Bearer \udcff"],
 )
 def test_no_other_token_is_valid(scim: Provisioning, header: str | None) -> None:
     with pytest.raises(Unauthenticated):
@@ -106,6 +108,27 @@ async def test_person_is_found_by_each_name(scim: Provisioning) -> None:
         assert not await scim.find(name, "nobody")
 
 
+async def test_person_of_ours_is_found_by_the_object_id_and_by_no_claim_to_it(
+    world: World, scim: Provisioning
+) -> None:
+    await world.enter(1)  # invited before provisioning began: no external id was written down
+    await world.enter(2, external_id=object_id(1))  # somebody wrote another one's
+    [found] = await scim.find("external_id", object_id(1))
+    assert (found.object_id, found.user.external_id) == (object_id(1), object_id(1))
+    assert not await scim.find("external_id", object_id(3))
+
+
+async def test_who_is_provisioned_again_keeps_what_was_decided_about_them(
+    world: World, scim: Provisioning
+) -> None:
+    rules = ModelRules(otherwise="deny")
+    await world.enter(1, "DeptManager", tier="free", rules=rules)
+    await scim.delete(object_id(1), None, "c")
+    await scim.create(body(1), "c")
+    back = await world.stored(1)
+    assert (back.role_id, back.tier, back.rules) == ("StandardUser", "free", rules)
+
+
 async def test_same_account_or_name_twice_is_a_conflict(scim: Provisioning) -> None:
     await scim.create(body(1), "c")
     for again in (body(1, userName="other"), body(2, userName="User1@contoso.example")):
@@ -118,6 +141,13 @@ async def test_account_without_an_object_id_is_refused(scim: Provisioning) -> No
     for external_id in (None, "bjensen", "2819C223-7F76-453A-919D-413861904646"):
         with pytest.raises(ScimRefused):
             await scim.create(ScimUser("u", external_id), "c")
+
+
+async def test_person_without_a_department_that_is_open_is_no_conflict(world: World) -> None:
+    terms = ScimTerms(TENANT, frozenset(), "nowhere")
+    with pytest.raises(ScimRefused) as refusal:
+        await Provisioning(world.people, world.personal, terms).create(body(1), "c")
+    assert refusal.value.scim_type == "invalidValue"
 
 
 async def test_replacement_clears_what_it_leaves_out_and_keeps_rights(
@@ -218,3 +248,6 @@ async def test_resource_shows_what_was_sent_and_only_what_was_asked_for(
     assert shown[ENTERPRISE] == {"department": "marketing"}
     assert set(chosen(shown, "userName", None)) == {"schemas", "id", "meta", "userName"}
     assert "emails" not in chosen(shown, None, "emails.value,id")
+    assert set(chosen(shown, f"{CORE}:userName", None)) == {"schemas", "id", "meta", "userName"}
+    assert ENTERPRISE in chosen(shown, f"{ENTERPRISE}:department", None)
+    assert ENTERPRISE not in chosen(shown, None, f"{ENTERPRISE}:department")

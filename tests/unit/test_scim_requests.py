@@ -121,6 +121,9 @@ def test_active_is_understood_as_entra_writes_it(value: object, active: bool) ->
         ({"op": "add", "value": {f"{ENTERPRISE}:department": "x"}}, "department", "x"),
         ({"op": "add", "value": {ENTERPRISE: {"department": "x"}}}, "department", "x"),
         ({"op": "Replace", "path": f"{CORE}:userName", "value": "bj"}, "user_name", "bj"),
+        ({"op": "remove", "path": ENTERPRISE}, "department", None),
+        ({"op": "add", "value": {"shoeSize": 9, "displayName": "B"}}, "display_name", "B"),
+        ({"op": "replace", "value": {"name": {"formatted": "B"}}}, "display_name", "B"),
         ({"op": "Add", "path": "name.givenName", "value": "Babs"}, "user_name", "bjensen"),
         ({"op": "Replace", "path": f"{ENTERPRISE}:manager", "value": "x"}, "user_name", "bjensen"),
         (
@@ -146,6 +149,7 @@ def test_patch_sets_what_its_path_names(step: dict[str, Any], field: str, value:
         (operations({"op": "replace", "path": "active", "value": "maybe"}), "invalidValue"),
         (operations({"op": "replace", "path": "displayName", "value": 7}), "invalidValue"),
         (operations({"op": "replace", "path": "displayName", "value": "a\nb"}), "invalidValue"),
+        (operations({"op": "replace", "path": "active"}), "invalidValue"),
         (operations({"op": "remove", "path": "userName"}), "mutability"),
         (operations({"op": "replace", "path": 7, "value": 1}), "invalidPath"),
     ],
@@ -159,6 +163,19 @@ def test_patch_that_is_wrong_is_refused_in_the_words_of_the_protocol(
     shown = error_body(refusal.value, 400)
     assert (shown["status"], shown["scimType"]) == ("400", scim_type)
     assert "maybe" not in json.dumps(shown)
+
+
+def test_attributes_of_nobodys_schema_are_passed_over_in_a_resource() -> None:
+    custom = "urn:ietf:params:scim:schemas:extension:CustomExtensionName:2.0:User"
+    more = {"shoeSize": 9, custom: {"tag": "701984"}, ENTERPRISE: {"room": "1", "department": "d"}}
+    assert body(1, **more) == body(1, **{ENTERPRISE: {"department": "d"}})
+
+
+@pytest.mark.parametrize("name", [None, "", {}])
+def test_user_without_a_name_is_refused(name: object) -> None:
+    with pytest.raises(ScimRefused) as refusal:
+        body(1, userName=name)
+    assert refusal.value.scim_type == "invalidValue"
 
 
 JSON = st.recursive(
@@ -204,6 +221,10 @@ def test_filter_by_one_name_is_read(text: str, found: tuple[str, str]) -> None:
         'userName eq "a" or userName eq "b"',
         "userName eq bjensen",
         'userName eq "\\x"',
+        'userName eq "\\ud800"',
+        "userName eq 'bjensen'",
+        'userName eq "a" OR 1=1',
+        "id eq 1",
         'userName eq "' + "a" * 2_000 + '"',
     ],
 )

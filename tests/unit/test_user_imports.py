@@ -49,6 +49,11 @@ async def test_rows_come_to_be_people(world: World) -> None:
     assert (await world.stored(3)).role_id == "StandardUser"
 
 
+async def test_file_that_a_spreadsheet_saved_is_read(world: World) -> None:
+    content = b"\xef\xbb\xbf" + file(f"{object_id(2)},marketing,,,,,,").replace(b"\n", b"\r\n")
+    assert (await imported(world, content)).created == 1
+
+
 async def test_dry_run_says_the_same_and_changes_nothing(world: World) -> None:
     content = file(f"{object_id(2)},marketing,,,,,,", f"{object_id(3)},nowhere,,,,,,")
     commits = world.connection.container("directory").commits

@@ -1,0 +1,121 @@
+"""Ways around the rules of who gives what: coming back, being let in, roles with rules, imports."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from shared.domain.identity import Caller, Permission, Reach, Rights, Role
+from shared.domain.model_rules import NO_RULES, ModelRules
+from shared.domain.models import MODELS
+from shared.domain.permissions import BUILT_IN, Reaches
+from shared.domain.user_views import ImportView
+from shared.errors import PolicyDenied
+from shared.services.roles import RoleOrder
+from shared.services.user_imports import UserImports
+from tests.builders import TENANT
+from tests.people_world import World, object_id, order
+
+MODEL = next(iter(MODELS.values()))
+DENIED = ModelRules(models={MODEL.model: "deny"})
+OPENED = ModelRules(models={MODEL.model: "allow"})
+
+
+@pytest.fixture
+async def world() -> World:
+    at = World()
+    await at.department("marketing", "design")
+    return at
+
+
+async def imported(world: World, caller: Caller, *rows: str, dry_run: bool = False) -> ImportView:
+    content = "\n".join(("object_id,department,role", *rows)).encode()
+    return await UserImports(world.users).run(caller, content, "c", dry_run=dry_run)
+
+
+async def role(world: World, name: str, reaches: Reaches, rules: ModelRules = NO_RULES) -> None:
+    admin = await world.entered(90, "OrgAdmin")
+    wanted = RoleOrder(name, Role.STANDARD_USER, reaches, rules)
+    await world.roles.put(admin, f"custom:{name}", wanted, expected=0, correlation_id="c")
+
+
+@pytest.mark.parametrize("left", [{"tier": "free"}, {"rules": DENIED}])
+async def test_manager_frees_nobody_by_deleting_and_inviting_again(
+    world: World, left: dict[str, Any]
+) -> None:
+    manager = await world.entered(1, "DeptManager")
+    before = await world.enter(2, **left)
+    await world.users.set_status(manager, object_id(2), "deleted", "left", "c")
+    with pytest.raises(PolicyDenied):
+        await world.users.create(manager, object_id(2), order(), "c")
+    view = await imported(world, manager, f"{object_id(2)},marketing,")
+    assert view.failed == 1
+    same = order(tier=before.tier, rules=before.rules)
+    if before.rules == NO_RULES:  # the same tier may be given again
+        assert (await world.users.create(manager, object_id(2), same, "c")).tier == "free"
+    admin = await world.entered(3, "OrgAdmin")
+    if before.rules != NO_RULES:
+        assert (await world.users.create(admin, object_id(2), order(), "c")).status == "active"
+
+
+async def test_manager_lets_nobody_in_whose_role_allows_more(world: World) -> None:
+    await role(world, "auditor", {Permission.AUDIT_READ: Reach.ORGANISATION})
+    manager = await world.entered(1, "DeptManager")
+    await world.enter(2, "custom:auditor", status="disabled")
+    await world.enter(3, "custom:gone", status="disabled")
+    with pytest.raises(PolicyDenied) as refusal:
+        await world.users.set_status(manager, object_id(2), "active", None, "c")
+    assert refusal.value.problem_code == "role_too_wide"
+    assert (await world.stored(2)).status == "disabled"
+    assert (await world.users.set_status(manager, object_id(3), "active", None, "c")).status
+
+
+async def test_role_opens_no_model_that_its_giver_may_not_use(world: World) -> None:
+    await role(world, "painter", BUILT_IN[Role.STANDARD_USER], OPENED)
+    await world.enter(1, "DeptManager", rules=DENIED)
+    shut_out, manager = await world.caller(1), await world.entered(2, "DeptManager")
+    wanted = order(role_id="custom:painter")
+    with pytest.raises(PolicyDenied) as refusal:
+        await world.users.create(shut_out, object_id(3), wanted, "c")
+    assert refusal.value.problem_code == "role_too_wide"
+    assert (await world.users.create(manager, object_id(3), wanted, "c")).role == "custom:painter"
+
+
+async def test_who_may_write_roles_alone_writes_no_rules_of_models(world: World) -> None:
+    admin = await world.entered(1, "OrgAdmin")
+    reaches: Reaches = {k: v for k, v in admin.reaches.items() if k != Permission.MODEL_RULES_WRITE}
+    narrow = replace(admin, rights=Rights("custom:roles-only", reaches))
+    wanted = RoleOrder("x", Role.STANDARD_USER, {}, OPENED)
+    with pytest.raises(PolicyDenied):
+        await world.roles.put(narrow, "custom:x-ray", wanted, expected=0, correlation_id="c")
+    plain = replace(wanted, rules=NO_RULES)
+    view = await world.roles.put(narrow, "custom:x-ray", plain, expected=0, correlation_id="c")
+    assert view.revision == 1
+
+
+async def test_name_of_a_deleted_role_may_be_used_again(world: World) -> None:
+    await role(world, "painter", {})
+    admin = await world.caller(90)
+    await world.roles.delete(admin, "custom:painter", expected=1, correlation_id="c")
+    again = RoleOrder("Painter", Role.STANDARD_USER, {}, NO_RULES)
+    view = await world.roles.put(admin, "custom:painter", again, expected=0, correlation_id="c")
+    assert view.revision == 3
+
+
+async def test_import_does_not_tell_where_people_of_others_are(world: World) -> None:
+    manager = await world.entered(1, "DeptManager")
+    await world.enter(2, department="design")
+    told = {
+        place: (await imported(world, manager, f"{object_id(2)},{place},", dry_run=True)).errors
+        for place in ("design", "marketing")
+    }
+    assert told["design"] == told["marketing"] != ()
+
+
+async def test_refused_row_leaves_an_event_and_a_tried_one_does_not(world: World) -> None:
+    manager = await world.entered(1, "DeptManager")
+    row = f"{object_id(2)},marketing,SuperAdmin"
+    for dry_run, events in ((True, 0), (False, 1)):
+        assert (await imported(world, manager, row, dry_run=dry_run)).failed == 1
+        denied = [e for e in await world.store.events(TENANT) if e["outcome"] == "denied"]
+        assert len(denied) == events
