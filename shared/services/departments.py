@@ -56,8 +56,10 @@ class Departments:
 
     async def list(self, caller: Caller) -> DepartmentList:
         """The departments the caller may see."""
+        read = Permission.DEPARTMENTS_READ
+        require_reach(caller, read, Reach.DEPARTMENT, "Your role sees no departments.")
         tree = await self._tree(caller.tenant_id)
-        everywhere = caller.reach(Permission.DEPARTMENTS_READ) == Reach.ORGANISATION
+        everywhere = caller.reach(read) == Reach.ORGANISATION
         found = [
             read_department(each)
             for each in await self.store.listed(caller.tenant_id, "department")

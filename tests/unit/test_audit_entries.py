@@ -1,12 +1,15 @@
 """Log entries: canonical, without text of people, and something for every document."""
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import rfc8785
 
+import shared
 from shared.domain.attempts import Failure
 from shared.domain.audit_entries import KEY_BYTES, PARTITION_CHARS_MAX, AuditRecord, entry_of
 from shared.domain.audit_events import EVENT_BYTES_MAX, outbox_document
@@ -112,6 +115,14 @@ def test_reason_that_somebody_typed_is_a_keyed_hash_be_it_one_word(typed: str) -
 def test_every_code_of_the_error_tree_and_of_providers_is_listed() -> None:
     codes = {*Failure, OUTCOME_UNKNOWN, PolicyDenied.code, Unavailable.code, Conflict.code}
     assert {code for code in codes if is_reason_code(code)} == codes
+
+
+def test_every_code_that_a_refusal_is_given_is_listed() -> None:
+    root = Path(shared.__file__).parent
+    sources = [*root.rglob("*.py"), *(root.parent / "functions").glob("*.py")]
+    given = re.compile(r'\bcode="([a-z0-9_]+)"')
+    codes = {code for each in sources for code in given.findall(each.read_text())}
+    assert {code for code in codes if not is_reason_code(code)} == set()
 
 
 def test_an_entry_follows_from_its_event_although_codes_were_added_since() -> None:

@@ -119,3 +119,12 @@ async def test_refused_row_leaves_an_event_and_a_tried_one_does_not(world: World
         assert (await imported(world, manager, row, dry_run=dry_run)).failed == 1
         denied = [e for e in await world.store.events(TENANT) if e["outcome"] == "denied"]
         assert len(denied) == events
+
+
+async def test_role_without_sight_of_departments_lists_none(world: World) -> None:
+    await role(world, "painter", {Permission.GENERATIONS_CREATE: Reach.OWN})
+    await world.enter(1, "custom:painter")
+    with pytest.raises(PolicyDenied):
+        await world.departments.list(await world.caller(1))
+    standard = await world.entered(2)
+    assert [each.id for each in (await world.departments.list(standard)).items] == ["marketing"]
