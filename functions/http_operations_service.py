@@ -1,4 +1,4 @@
-"""Webhooks of providers, health and the description of the API: what each route takes and answers."""
+"""Provider webhooks, health, the API description: what each route takes and answers."""
 
 from collections.abc import Mapping
 from typing import Final
