@@ -303,12 +303,12 @@ async def _go_abroad(stage: Stage) -> None:
         d=f"department:{HOME}",
         u=f"user:{stage.shared.owner}",
     ):
-        copied = {key: value for key, value in document.items() if not key.startswith("_")}
-        is_user = copied["type"] == "user"
+        theirs = {key: value for key, value in document.items() if not key.startswith("_")}
+        is_user = theirs["type"] == "user"
         name = f"user:{foreign.owner}" if is_user else f"department:{ABROAD}"
-        copied |= {"id": name, "pk": FOREIGN_TENANT_ID}
-        copied |= {"object_id": foreign.owner} if is_user else {"department_id": ABROAD}
-        await keep("directory", copied)
+        theirs |= {"id": name, "pk": FOREIGN_TENANT_ID}
+        theirs |= {"object_id": foreign.owner} if is_user else {"department_id": ABROAD}
+        await keep("directory", theirs)
 
 
 def scopes_of(route: Route) -> list[Scope]:
