@@ -112,11 +112,9 @@ def routed(request: GenerationRequest, around: Surroundings, reference_images: i
         return route(request, around, reference_images)
     resolved, capability = resolve_request(request)
     quote = around.quote(resolved, reference_images)
-    refusal = around.permission(capability.model, capability.provider)
-    if refusal is None and around.rules.denies(capability.model, capability.provider):
-        refusal = "Your routing policy denies this model."
-    if refusal is not None:
-        raise PolicyDenied(refusal, code="model_denied", extra={"model": capability.model})
+    denial = model_denial(capability, around.rules, around.permission)
+    if denial is not None:
+        raise denial
     plain = (
         not request.is_routed
         and "pinned" in around.rules.allowed_strategies
@@ -124,6 +122,21 @@ def routed(request: GenerationRequest, around: Surroundings, reference_images: i
         and reference_images <= capability.reference_images_max
     )
     return pinned_route(resolved, quote) if plain else route(request, around, reference_images)
+
+
+def model_denial(
+    capability: ModelCapability,
+    rules: RoutingRules,
+    permission: Callable[[str, str], str | None],
+) -> PolicyDenied | None:
+    """Why a person, or their department, may not use a model; None if they may."""
+    model, provider = capability.model, capability.provider
+    refusal = permission(model, provider)
+    if refusal is None and rules.denies(model, provider):
+        refusal = "Your routing policy denies this model."
+    if refusal is None:
+        return None
+    return PolicyDenied(refusal, code="model_denied", extra={"model": model})
 
 
 def route(

@@ -45,7 +45,7 @@ from shared.domain.price_catalogues import PriceCatalogues
 from shared.domain.prices import order_for
 from shared.domain.provider_batches import batch_number_of
 from shared.domain.work import WorkItem
-from shared.errors import Rejected, ResidencyDenied, Unavailable
+from shared.errors import PolicyDenied, Rejected, Unavailable
 from shared.ports import Clock, ImageProvider, ImageStore, JobRecorder, Ledger
 from shared.services.departures import Departures
 from shared.services.freezes import Freezes
@@ -77,7 +77,7 @@ class Attempts:
     end_user_salt: str
     batched: BatchedOutcome = _no_batches
     freezes: Freezes | None = None  # asked before every attempt; nobody is in proofs of money alone
-    departures: Departures | None = None  # likewise: where a prompt may go may have changed
+    departures: Departures | None = None  # likewise: who may have the prompt may have changed
 
     async def run(self, item: WorkItem, attempt: int, course: Course = NO_COURSE) -> AttemptReport:
         """Carry out attempt n on the course's candidate; a repeat reports what the first one did.
@@ -118,23 +118,27 @@ class Attempts:
             await self.gate.leave(asked.provider, outcome, latency_s)
 
     async def may_leave(self, item: WorkItem, model: str) -> bool:
-        """Whether the prompt may go to a model as policies stand now; raises Unavailable."""
-        return self.departures is None or await self.departures.refusal(item, model) is None
+        """Whether the prompt may go to a model as rules stand now; raises Unavailable."""
+        return await self._refusal(item, model) is None
+
+    async def _refusal(self, item: WorkItem, model: str) -> PolicyDenied | None:
+        return await self.departures.refusal(item, model) if self.departures else None
 
     async def _stayed(self, item: WorkItem, attempt: int, course: Course) -> AttemptReport | None:
         """The report of an attempt whose prompt is gone, or may not leave any more, or not now."""
         if item.is_erased:
             return await self.stop(item, "canceller")
         try:
-            if await self.may_leave(item, item.candidate(course.candidate).model):
-                return None
+            refusal = await self._refusal(item, item.candidate(course.candidate).model)
         except Unavailable:
-            reason = "privacy_unavailable"
+            reason = "policies_unavailable"
             return postponed(item.generation_id, attempt, STORE_RETRY_S, reason, course)
+        if refusal is None:
+            return None
         report = await self.stop(item, "canceller")
         if report.ending != "canceled":
             return report  # an earlier attempt decides how it ended
-        return report.model_copy(update={"reason": ResidencyDenied.code})
+        return report.model_copy(update={"reason": refusal.problem_code})
 
     async def _paused(self, item: WorkItem, attempt: int, course: Course) -> AttemptReport | None:
         """The report of an attempt that a freeze holds back, or that nobody can clear just now."""

@@ -1,4 +1,4 @@
-"""What is asked again before work that waited goes on: freezes, and where its prompts may go.
+"""What is asked again before admitted work goes on: freezes, residency, and who may use a model.
 
 What held when the work was asked for may not hold any more when its turn comes: hours later in a
 queue, days later after an approval, in the next period after a deferral.
@@ -8,13 +8,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shared.domain.freezes import standing_freeze, targets_of_models, targets_of_scopes
+from shared.domain.identity import Ownership
+from shared.domain.models import MODELS
 from shared.domain.parked_work import Parked
+from shared.domain.routing import model_denial
 from shared.domain.work import WorkItem
-from shared.errors import ResidencyDenied, Unavailable
+from shared.errors import PolicyDenied, Unavailable
 from shared.ports import Clock
 from shared.services.freezes import FreezeWatch
 from shared.services.privacy import residency_refusal
 from shared.services.privacy_policies import PolicyWatch
+from shared.services.rights import RightsWatch
+from shared.services.routing_policies import RoutingWatch
 
 
 @dataclass(frozen=True)
@@ -23,12 +28,14 @@ class Departures:
 
     freezes: FreezeWatch
     privacy: PolicyWatch
+    routing: RoutingWatch
+    rights: RightsWatch
     clock: Clock
 
     async def check(self, work: Parked) -> None:
-        """Raise Unavailable while spending is frozen, ResidencyDenied if no prompt may leave.
+        """Raise Unavailable while spending is frozen, PolicyDenied if no model may be used.
 
-        Rows of a batch that may not leave beside others that may are stopped one by one.
+        Rows of a batch that may not go on beside others that may are stopped one by one.
         """
         hold, record = work.hold, work.record
         department_id = work.partition.department_id
@@ -38,16 +45,29 @@ class Departures:
         freeze = standing_freeze(standing, targets, self.clock.now())
         if freeze is not None:
             raise Unavailable(f"Spending is frozen for {freeze.target.text}.")
-        policy = await self.privacy.effective(hold.tenant_id, department_id)
-        refusals = [residency_refusal(policy, model) for model in models]
+        owner = Ownership(hold.tenant_id, department_id, record["user_key"])
+        refusals = await self._refusals(owner, models)
         if refusals and refusals[0] is not None and all(refusals):
             raise refusals[0]
 
-    async def refusal(self, item: WorkItem, model: str) -> ResidencyDenied | None:
+    async def refusal(self, item: WorkItem, model: str) -> PolicyDenied | None:
         """Why a prompt may not go to a model any more; None if it may.
 
         Raises Unavailable if nobody can say.
         """
-        owner = item.owner
+        return (await self._refusals(item.owner, [model]))[0]
+
+    async def _refusals(self, owner: Ownership, models: Sequence[str]) -> list[PolicyDenied | None]:
+        """For each model why it may not have prompts of this owner: residency first, then rules."""
         policy = await self.privacy.effective(owner.tenant_id, owner.department_id)
-        return residency_refusal(policy, model)
+        rules = await self.routing.rules(owner.tenant_id, owner.department_id)
+        rights = await self.rights.rights(owner.user_key)
+
+        def permission(model: str, provider: str) -> str | None:
+            return rights.model_refusal(model, provider) if rights else None
+
+        def denial(model: str) -> PolicyDenied | None:
+            capability = MODELS.get(model)
+            return model_denial(capability, rules, permission) if capability else None
+
+        return [residency_refusal(policy, model) or denial(model) for model in models]

@@ -185,8 +185,12 @@ class Overage:
         due = datetime(first_day.year, first_day.month, first_day.day, tzinfo=UTC)
         due += timedelta(seconds=int(new_id[-4:], 16) % START_SPREAD_S)
         taken = await self._counted(caller, wanted)
-        if wanted.prepare is not None:
-            await wanted.prepare(new_id)
+        try:
+            if wanted.prepare is not None:
+                await wanted.prepare(new_id)
+        except Exception:  # nothing waits yet
+            await self._give_back(taken)
+            raise
         work = parked(wanted.kind, wanted.reservation(new_id), "deferred", due.isoformat())
         event = AuditEvent(
             action=f"{wanted.kind}.deferred",
@@ -204,8 +208,8 @@ class Overage:
         )
         ours = Move(wanted.operation_id, work, due.isoformat())
         move = await self.store.move(ours, event)
-        if move is not ours and self.rate_limits is not None:
-            await self.rate_limits.give_back(taken)
+        if move is not ours:
+            await self._give_back(taken)
         if move is None:  # the same request was reserved, or asked for, at the same moment
             return wanted.operation_id
         await self.land(move, orchestrations)
@@ -223,3 +227,7 @@ class Overage:
             wanted.operation_id,
             wanted.correlation_id,
         )
+
+    async def _give_back(self, taken: Taken) -> None:
+        if self.rate_limits is not None:
+            await self.rate_limits.give_back(taken)

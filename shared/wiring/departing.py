@@ -1,4 +1,4 @@
-"""What stops work at the door, whenever it gets there: freezes, and where prompts may go."""
+"""What stops work at the door, whenever it gets there: freezes, and who may have its prompts."""
 
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -7,9 +7,11 @@ from shared.wiring.limiting import Limiting
 
 if TYPE_CHECKING:
     from shared.ports.privacy import PrivacyStore
+    from shared.ports.routing_policies import RoutingPolicyStore
     from shared.services.departures import Departures
     from shared.services.freezes import Freezes
     from shared.services.privacy_policies import PolicyWatch
+    from shared.services.routing_policies import RoutingWatch
 
 
 class Departing(Limiting):
@@ -40,7 +42,26 @@ class Departing(Limiting):
         return PolicyWatch(self.privacy_store, self.clock)
 
     @cached_property
+    def routing_policy_store(self) -> "RoutingPolicyStore":
+        from shared.adapters.cosmos_routing_policies import CosmosRoutingPolicies
+
+        return CosmosRoutingPolicies(self.cosmos)
+
+    @cached_property
+    def routing_watch(self) -> "RoutingWatch":
+        from shared.services.routing_policies import RoutingWatch
+
+        return RoutingWatch(self.routing_policy_store, self.clock)
+
+    @cached_property
     def departures(self) -> "Departures":
         from shared.services.departures import Departures
+        from shared.services.rights import RightsWatch
 
-        return Departures(self.freezes.watch, self.privacy_watch, self.clock)
+        return Departures(
+            freezes=self.freezes.watch,
+            privacy=self.privacy_watch,
+            routing=self.routing_watch,
+            rights=RightsWatch(self.directory, self.clock),
+            clock=self.clock,
+        )

@@ -6,25 +6,12 @@ from typing import TYPE_CHECKING
 from shared.wiring.screening import Screening
 
 if TYPE_CHECKING:
-    from shared.ports.routing_policies import RoutingPolicyStore
     from shared.services.routing import Routing
-    from shared.services.routing_policies import RoutingPolicies, RoutingWatch
+    from shared.services.routing_policies import RoutingPolicies
 
 
 class RoutingLayer(Screening):
     """Routes of requests, as health, policies, freezes and residency stand."""
-
-    @cached_property
-    def routing_policy_store(self) -> "RoutingPolicyStore":
-        from shared.adapters.cosmos_routing_policies import CosmosRoutingPolicies
-
-        return CosmosRoutingPolicies(self.cosmos)
-
-    @cached_property
-    def routing_watch(self) -> "RoutingWatch":
-        from shared.services.routing_policies import RoutingWatch
-
-        return RoutingWatch(self.routing_policy_store, self.clock)
 
     @cached_property
     def routing_policies(self) -> "RoutingPolicies":

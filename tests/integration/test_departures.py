@@ -1,4 +1,4 @@
-"""Work that waited is asked about again at the door: residency, and freezes."""
+"""Work that waited is asked about again at the door: residency, freezes, and denied models."""
 
 from __future__ import annotations
 
@@ -84,3 +84,20 @@ async def test_approved_work_is_asked_about_again_before_it_goes(pier: Pier) -> 
     concluded = await until(lambda: pier.status(frozen), lambda each: each["status"] != "approved")
     assert concluded["status"] == "concluded"
     assert (await pier.member.ended_generation(frozen))["status"] == "succeeded"
+
+
+async def test_approved_work_for_a_model_that_is_denied_meanwhile_does_not_go(pier: Pier) -> None:
+    asked = await pier.asked("quay")
+    path = f"/routing/policies/{DEPARTMENT}"
+    denies = {"denied_models": [order()["model"]]}
+    written = await pier.manager.send("PUT", path, json=denies, headers={"If-None-Match": "*"})
+    assert written.status == 200, written.content
+    try:
+        await asyncio.sleep(KNOWN_EVERYWHERE_S)
+        await pier.approve(asked)
+        ended = await pier.member.ended_generation(asked)
+        assert (ended["status"], ended["failure"]["code"]) == ("failed", "model_denied")
+        project = (await pier.member.get("/budgets/project:quay")).json()
+        assert (project["reserved_micros"], project["limit_micros"]) == (0, 0)
+    finally:
+        await pier.manager.send("PUT", path, json={}, headers={"If-Match": "*"})

@@ -9,7 +9,7 @@ from shared.adapters.cosmos import LEDGER_CONTAINER, create_once
 from shared.domain.budget_policies import BudgetPolicy
 from shared.domain.budgets import budget_document, charged_scopes
 from shared.domain.ledger import Reservation
-from shared.errors import BudgetExceeded, RateLimited
+from shared.errors import BudgetExceeded, RateLimited, Unavailable
 from shared.services.approvals import Approvals
 from shared.services.overage import Overage, Wanted
 from tests import builders
@@ -85,3 +85,17 @@ async def test_work_that_another_worker_let_wait_at_the_same_moment_counts_once(
     assert (await bench.left(caller()))["images-per-hour"] == 7
     free = replace(overage, rate_limits=None)
     assert await free.take(caller(), refusal, wanted(2, 8), FakeOrchestrations())
+
+
+async def test_work_that_could_not_be_readied_to_wait_counts_for_nothing() -> None:
+    bench = Bench()
+    await without_money(bench)
+
+    async def unready(operation_id: str) -> None:
+        raise Unavailable("The plan could not be copied.")
+
+    with pytest.raises(Unavailable):
+        await defer(bench, replace(wanted(1, 6), prepare=unready))
+    assert (await bench.left(caller()))["images-per-hour"] == 10
+    assert await defer(bench, wanted(1, 6)) is not None
+    assert (await bench.left(caller()))["images-per-hour"] == 4
