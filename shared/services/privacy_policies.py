@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
 
 from shared.domain.alert_channels import ORGANISATION_WIDE
 from shared.domain.audit_events import AuditEvent, Outcome
@@ -19,8 +18,8 @@ from shared.domain.privacy_views import PrivacyPolicyView, policy_view
 from shared.errors import NotFound, PolicyDenied, PreconditionFailed
 from shared.ports import Clock, Directory, Ledger
 from shared.ports.privacy import PrivacyStore
+from shared.services.fresh_views import FreshViews
 
-FRESH = timedelta(seconds=5)  # how long a worker may go on with a policy that was changed since
 NO_SUCH = "There is no such department."
 ADMINS_ONLY = "Only Org Admins change privacy policies."
 
@@ -30,27 +29,22 @@ class PolicyWatch:
 
     def __init__(self, store: PrivacyStore, clock: Clock) -> None:
         self._store = store
-        self._clock = clock
-        self._views: dict[tuple[str, str], tuple[datetime, PrivacyPolicy]] = {}
+        self._views = FreshViews(self._read, clock)
 
     async def effective(self, tenant_id: str, department_id: str) -> EffectivePolicy:
         """What holds for a department; raises Unavailable if nobody can say."""
         return EffectivePolicy(
-            department=await self._policy(tenant_id, department_id),
-            organisation=await self._policy(tenant_id, ORGANISATION_WIDE),
+            department=await self._views.get((tenant_id, department_id)),
+            organisation=await self._views.get((tenant_id, ORGANISATION_WIDE)),
         )
 
-    async def _policy(self, tenant_id: str, owner: str) -> PrivacyPolicy:
-        now = self._clock.now()
-        seen = self._views.get((tenant_id, owner))
-        if seen is None or not timedelta() <= now - seen[0] <= FRESH:
-            policy = await self._store.policy(tenant_id, owner) or PrivacyPolicy(owner)
-            seen = self._views[(tenant_id, owner)] = (now, policy)
-        return seen[1]
+    async def _read(self, key: tuple[str, str]) -> PrivacyPolicy:
+        tenant_id, owner = key
+        return await self._store.policy(tenant_id, owner) or PrivacyPolicy(owner)
 
     def forget(self) -> None:
         """Look again before the next use: this worker has just changed a policy."""
-        self._views.clear()
+        self._views.forget()
 
 
 @dataclass(frozen=True)

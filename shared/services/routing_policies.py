@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
 
 from shared.domain.alert_channels import ORGANISATION_WIDE
 from shared.domain.audit_events import AuditEvent, Outcome
@@ -19,8 +18,8 @@ from shared.domain.routing_policy_views import RoutingPolicyView, policy_view
 from shared.errors import NotFound, PolicyDenied, PreconditionFailed
 from shared.ports import Clock, Directory, Ledger
 from shared.ports.routing_policies import RoutingPolicyStore
+from shared.services.fresh_views import FreshViews
 
-FRESH = timedelta(seconds=5)  # how long a worker may go on with a policy that was changed since
 NO_SUCH = "There is no such department."
 
 
@@ -29,27 +28,22 @@ class RoutingWatch:
 
     def __init__(self, store: RoutingPolicyStore, clock: Clock) -> None:
         self._store = store
-        self._clock = clock
-        self._views: dict[tuple[str, str], tuple[datetime, RoutingPolicy]] = {}
+        self._views = FreshViews(self._read, clock)
 
     async def rules(self, tenant_id: str, department_id: str) -> RoutingRules:
         """What holds for a department; raises Unavailable if nobody can say."""
         return rules_of(
-            await self._policy(tenant_id, department_id),
-            await self._policy(tenant_id, ORGANISATION_WIDE),
+            await self._views.get((tenant_id, department_id)),
+            await self._views.get((tenant_id, ORGANISATION_WIDE)),
         )
 
-    async def _policy(self, tenant_id: str, owner: str) -> RoutingPolicy:
-        now = self._clock.now()
-        seen = self._views.get((tenant_id, owner))
-        if seen is None or not timedelta() <= now - seen[0] <= FRESH:
-            policy = await self._store.policy(tenant_id, owner) or RoutingPolicy(owner)
-            seen = self._views[(tenant_id, owner)] = (now, policy)
-        return seen[1]
+    async def _read(self, key: tuple[str, str]) -> RoutingPolicy:
+        tenant_id, owner = key
+        return await self._store.policy(tenant_id, owner) or RoutingPolicy(owner)
 
     def forget(self) -> None:
         """Look again before the next use: this worker has just changed a policy."""
-        self._views.clear()
+        self._views.forget()
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,10 @@ from shared.errors import (
     Unavailable,
 )
 from shared.services.batch_planning import BatchPlanning
+from shared.services.fresh_views import FRESH
 from shared.services.privacy import PrivacyScreen, Requester
 from shared.services.privacy_batches import PrivacyBatches
-from shared.services.privacy_policies import FRESH, PolicyWatch
+from shared.services.privacy_policies import PolicyWatch
 from tests import builders
 from tests.fakes.batch_files import FakeBatchFiles
 from tests.fakes.clock import FakeClock

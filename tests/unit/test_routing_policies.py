@@ -12,7 +12,8 @@ from shared.domain.routing_policies import RoutingPolicy, RoutingRules, rules_of
 from shared.domain.routing_wishes import STRATEGIES
 from shared.errors import NotFound, PolicyDenied, PreconditionFailed
 from shared.ports import DirectoryUser
-from shared.services.routing_policies import FRESH, RoutingPolicies, RoutingWatch
+from shared.services.fresh_views import FRESH
+from shared.services.routing_policies import RoutingPolicies, RoutingWatch
 from tests.builders import TENANT, caller
 from tests.fakes.clock import FakeClock
 from tests.fakes.cosmos_container import FakeConnection
