@@ -25,7 +25,8 @@ WINDOW_CALLS_MIN: Final = 20  # fewer calls say little about a share
 FAILED_PERCENT_MAX: Final = 50
 OPEN_FACTOR_MAX: Final = 20  # between two probes, however often they fail: ten minutes by default
 BLOCKED_FACTOR: Final = 4  # who is blocked is asked four times as rarely
-PROBE_US_MAX: Final = 300 * US_PER_S  # longer than any call; then a lost probe is forgotten
+PROBE_US_MAX: Final = 300 * US_PER_S  # longer than any call
+PROBE_FACTOR: Final = 6  # times as long as it was open, a probe is waited for: then it is lost
 PROBE_LOOK_US: Final = 5 * US_PER_S  # until somebody else asks how the probe ended
 LIMITED_MIN: Final = 2  # rate limits in a row: one alone may be about one request
 HELD_US_MAX: Final = 300 * US_PER_S  # the most that a rate limit holds everybody back
@@ -190,9 +191,13 @@ def merged(breaker: Breaker, sample: Sample, now_us: int, open_us: int) -> Break
     return seen
 
 
-def probing(breaker: Breaker, probe_id: str, now_us: int) -> Breaker:
-    """The breaker with a probe under way; only from `half_open` and while no other probe is."""
-    return replace(breaker, probe_id=probe_id, probe_until_us=now_us + PROBE_US_MAX)
+def probing(breaker: Breaker, probe_id: str, now_us: int, open_us: int) -> Breaker:
+    """The breaker with a probe under way; only from `half_open` and while no other probe is.
+
+    A worker that dies takes its probe along: another one may go after three minutes by default.
+    """
+    lost_us = now_us + min(PROBE_US_MAX, PROBE_FACTOR * open_us)
+    return replace(breaker, probe_id=probe_id, probe_until_us=lost_us)
 
 
 def probed(

@@ -162,7 +162,7 @@ class ProviderHealths:
             if standing.state(now_us) != "half_open" or closed_us is not None:
                 self._saw(view, standing)
                 return Admission(None if closed_us is None else closed_us / 1_000_000)
-            if await self._put(view, standing, probing(standing, probe_id, now_us)):
+            if await self._put(view, standing, probing(standing, probe_id, now_us, self._open_us)):
                 return Admission(None, probe_id)
         return Admission(STORE_RETRY_S)
 

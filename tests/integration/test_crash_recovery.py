@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import random
 from collections import Counter
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -18,6 +19,16 @@ ROWS = 60
 KILLS = 3
 LIFE_S_MAX = 2.5  # of the host between two kills: a wave takes a second
 BATCH_TIMEOUT_S = 240.0
+
+
+@pytest.fixture(autouse=True)
+async def _host_is_up_again(own_cloud: Cloud) -> AsyncIterator[None]:
+    """A test that fails while the host is down must not take the other modules along."""
+    yield
+    assert own_cloud.stack is not None
+    if own_cloud.stack.supervisor.running[HOST].process.returncode is not None:
+        await own_cloud.kill_host()
+        await own_cloud.start_host()
 
 
 async def submissions_of(cloud: Cloud, bodies: list[Json]) -> list[int]:

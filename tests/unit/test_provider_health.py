@@ -20,8 +20,8 @@ from shared.domain.provider_health import (
     HELD_US_MAX,
     LATENCIES_KEPT,
     OPEN_FACTOR_MAX,
+    PROBE_FACTOR,
     PROBE_LOOK_US,
-    PROBE_US_MAX,
     US_PER_S,
     WINDOW_US,
     Breaker,
@@ -138,14 +138,14 @@ def test_breaker_is_half_open_when_its_time_has_come_and_one_probe_goes() -> Non
     breaker = half_open()
     assert breaker.state(NOW_US) == "half_open"
     assert breaker.closed_for_us(NOW_US) is None
-    under_way = probing(breaker, "a", NOW_US)
+    under_way = probing(breaker, "a", NOW_US, OPEN_US)
     assert under_way.closed_for_us(NOW_US) == PROBE_LOOK_US
-    assert under_way.closed_for_us(NOW_US + PROBE_US_MAX) is None
+    assert under_way.closed_for_us(NOW_US + PROBE_FACTOR * OPEN_US) is None
 
 
 @pytest.mark.parametrize("outcome", [WORKED, failed(Failure.CONTENT_REJECTED)])
 def test_probe_that_is_answered_closes_the_breaker(outcome: ProviderOutcome) -> None:
-    probe = probing(half_open(), "a", NOW_US)
+    probe = probing(half_open(), "a", NOW_US, OPEN_US)
     closed = probed(probe, verdict_of(outcome), outcome, NOW_US, OPEN_US)
     assert (closed.state(NOW_US), closed.opened, closed.streak) == ("closed", 0, 0)
 
@@ -153,7 +153,7 @@ def test_probe_that_is_answered_closes_the_breaker(outcome: ProviderOutcome) -> 
 def test_probe_that_fails_opens_the_breaker_for_twice_as_long() -> None:
     breaker, open_us = half_open(), OPEN_US
     for _ in range(8):
-        probe = probing(breaker, "a", breaker.until_us)
+        probe = probing(breaker, "a", breaker.until_us, OPEN_US)
         outcome = Unknown("gone")
         breaker = probed(probe, "fails", outcome, breaker.until_us, OPEN_US)
         open_us = min(2 * open_us, OPEN_US_MAX)
@@ -162,7 +162,7 @@ def test_probe_that_fails_opens_the_breaker_for_twice_as_long() -> None:
 
 
 def test_probe_that_was_never_sent_leaves_the_breaker_half_open() -> None:
-    free = probed(probing(half_open(), "a", NOW_US), "nothing", None, NOW_US, OPEN_US)
+    free = probed(probing(half_open(), "a", NOW_US, OPEN_US), "nothing", None, NOW_US, OPEN_US)
     assert (free.state(NOW_US), free.closed_for_us(NOW_US)) == ("half_open", None)
 
 
@@ -203,7 +203,7 @@ def test_breaker_never_stays_open_longer_than_its_longest_time(
     for outcome, pause_s in steps:
         now_us += pause_s * US_PER_S
         if breaker.state(now_us) == "half_open":
-            probe = probing(breaker, "a", now_us)
+            probe = probing(breaker, "a", now_us, OPEN_US)
             breaker = probed(probe, verdict_of(outcome), outcome, now_us, OPEN_US)
         else:
             breaker = after(outcome, breaker=breaker, now_us=now_us)
