@@ -60,6 +60,7 @@ async def settle_activity(payload: dict) -> dict[str, Any]:  # type: ignore[type
     task = SettleInput.read(payload)
     correlation_id.set(task.operation_id)
     try:
+        from shared.domain.attempt_reports import image_ids_of
         from shared.domain.attempts import AttemptReport
 
         reports = [AttemptReport.model_validate(report) for report in task.reports]
@@ -69,7 +70,8 @@ async def settle_activity(payload: dict) -> dict[str, Any]:  # type: ignore[type
     except Exception:
         logger.exception("settlement failed")
         return SettleResult(ok=False).to_json()
-    return SettleResult(ok=True, cancel_requested=cancel).to_json()
+    image_ids = image_ids_of(reports)
+    return SettleResult(ok=True, cancel_requested=cancel, image_ids=image_ids).to_json()
 
 
 @bp.function_name(names.OPEN_CHUNK_ACTIVITY)

@@ -17,6 +17,7 @@ from functions.payloads import (
     FinishInput,
     GenerationInput,
     SettleInput,
+    ThumbnailsInput,
 )
 from shared.domain.ids import chunks_of, row_generation_id
 
@@ -27,6 +28,7 @@ RUN_TIME_MAX = timedelta(hours=24)  # what still waits then is stopped and relea
 TRIES_MAX = 20  # of an activity that answers "not now"; the sweep restarts what fails after that
 TRY_PAUSE = timedelta(seconds=5)
 PAUSE_S_MIN = 1.0
+THUMBNAILS_AT_ONCE = 20  # of one activity: some seconds of a thread that others wait for
 ANOTHER = ("retry", "fallback")  # endings after which the next attempt runs
 LATER = (*ANOTHER, "again")  # endings after which a generation is asked again
 
@@ -37,7 +39,7 @@ Steps = Generator[Any, Any, Any]
 @bp.function_name(names.GENERATION_ORCHESTRATOR)
 @bp.orchestration_trigger(context_name="context")
 def generation_orchestrator(context: df.DurableOrchestrationContext) -> Steps:
-    """Attempt until the outcome is definite, then settle."""
+    """Attempt until the outcome is definite, then settle, then draw what was paid for."""
     generation_id = GenerationInput.read(context.get_input()).generation_id
     started, attempt, course = context.current_utc_datetime, 1, None
     while True:
@@ -48,7 +50,8 @@ def generation_orchestrator(context: df.DurableOrchestrationContext) -> Steps:
         attempt += report["ending"] in ANOTHER
         course = report.get("next")
         yield context.create_timer(context.current_utc_datetime + _wait_of(report))
-    yield from _settle(context, generation_id, [report])
+    settled = yield from _settle(context, generation_id, [report])
+    yield from _draw(context, generation_id, undrawn_of(settled))
     return report["ending"]
 
 
@@ -135,8 +138,12 @@ def carry_out(
     waiting: Sequence[Waiting],
     *,
     stop: bool,
+    undrawn: Sequence[str] = (),
 ) -> Steps:
-    """Carry out rows in waves, each settled in one transaction; with `stop`, only end them."""
+    """Carry out rows in waves, each settled in one transaction; with `stop`, only end them.
+
+    Beside each wave, the thumbnails of what was settled before it are drawn.
+    """
     started = context.current_utc_datetime
     stopping, width = False, WAVE_ROWS_FIRST
     while waiting:
@@ -145,29 +152,31 @@ def carry_out(
         if stop and not stopping:  # nothing is waited for any more, but for our own faults
             waiting, stopping = [each._replace(due=now) for each in waiting], True
         wave = [each for each in waiting if each.due <= now][:width]
+        drawing, undrawn = _drawings(context, batch_id, undrawn), ()
         if not wave:
-            yield context.create_timer(min(each.due for each in waiting))
+            due = min(each.due for each in waiting)
+            yield context.task_all(drawing) if drawing else context.create_timer(due)
             continue
-        reports = yield context.task_all(
-            [
-                _attempt(
-                    context,
-                    row_generation_id(batch_id, each.row),
-                    each.attempt,
-                    each.course,
-                    stop=stop,
-                )
-                for each in wave
-            ]
-        )
+        attempts = [
+            _attempt(
+                context,
+                row_generation_id(batch_id, each.row),
+                each.attempt,
+                each.course,
+                stop=stop,
+            )
+            for each in wave
+        ]
+        reports = (yield context.task_all([*attempts, *drawing]))[: len(attempts)]
         ended = [report for report in reports if report["ending"] not in LATER]
         if ended:
             settled = yield from _settle(context, batch_id, ended)
-            stop = stop or settled["cancel_requested"]
+            stop, undrawn = stop or settled["cancel_requested"], undrawn_of(settled)
         postponed = _postponed(wave, reports, context.current_utc_datetime)
         waiting = [each for each in waiting if each not in wave] + postponed
         # A gate or a provider that says "later" is asked for about as much as it let through.
         width = max(1, len(ended)) if postponed else min(WAVE_ROWS, width * 2)
+    yield from _draw(context, batch_id, undrawn)
 
 
 def _postponed(
@@ -209,6 +218,33 @@ def _settle(
 ) -> Steps:
     payload = SettleInput(operation_id=operation_id, reports=tuple(reports)).to_json()
     return (yield from until_ok(context, names.SETTLE_ACTIVITY, payload))
+
+
+def undrawn_of(booked: dict[str, Any]) -> Sequence[str]:
+    """The pictures that an activity booked; answers of earlier versions do not name them."""
+    image_ids: Sequence[str] = booked.get("image_ids", ())
+    return image_ids
+
+
+def _drawings(
+    context: df.DurableOrchestrationContext, operation_id: str, image_ids: Sequence[str]
+) -> list[Any]:
+    """Tasks that draw thumbnails, some pictures each."""
+    shares = [
+        tuple(image_ids[start : start + THUMBNAILS_AT_ONCE])
+        for start in range(0, len(image_ids), THUMBNAILS_AT_ONCE)
+    ]
+    payloads = [ThumbnailsInput(operation_id=operation_id, image_ids=share) for share in shares]
+    draw = names.DRAW_THUMBNAILS_ACTIVITY
+    return [context.call_activity(draw, payload.to_json()) for payload in payloads]
+
+
+def _draw(
+    context: df.DurableOrchestrationContext, operation_id: str, image_ids: Sequence[str]
+) -> Steps:
+    drawing = _drawings(context, operation_id, image_ids)
+    if drawing:
+        yield context.task_all(drawing)
 
 
 def until_ok(

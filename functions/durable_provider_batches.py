@@ -10,7 +10,7 @@ from typing import Any
 import azure.durable_functions as df
 
 from functions import names
-from functions.durable_generation import Steps, Waiting, carry_out, until_ok
+from functions.durable_generation import Steps, Waiting, carry_out, undrawn_of, until_ok
 from functions.payloads import ChunkInput, ProviderBatchLook
 
 SUBMIT_TRIES_MAX = 20  # of an activity that answers "not now"; its rows go on synchronously then
@@ -35,7 +35,8 @@ def provider_batch_orchestrator(context: df.DurableOrchestrationContext) -> Step
     now = context.current_utc_datetime
     left = [Waiting(row, attempt, now) for row, attempt in collected["rows"]]
     stop = collected["cancel_requested"]
-    yield from carry_out(context, chunk.batch_id, left, stop=stop)
+    undrawn = undrawn_of(collected)
+    yield from carry_out(context, chunk.batch_id, left, stop=stop, undrawn=undrawn)
     return {"left": len(left)}
 
 

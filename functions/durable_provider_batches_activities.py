@@ -50,10 +50,12 @@ async def collect_provider_batch_activity(payload: dict) -> dict[str, Any]:  # t
     task = ChunkInput.read(payload)
     correlation_id.set(task.batch_id)
     try:
-        left = await services().provider_batches.collect(task.batch_id, task.number)
+        found = await services().provider_batches.collect(task.batch_id, task.number)
         cancel = await services().batches.is_cancel_requested(task.batch_id)
     except Exception:
         logger.exception("provider batch could not be collected")
         return CollectResult(ok=False).to_json()
-    rows = tuple(list(each) for each in left)
-    return CollectResult(ok=True, rows=rows, cancel_requested=cancel).to_json()
+    rows = tuple(list(each) for each in found.left)
+    return CollectResult(
+        ok=True, rows=rows, cancel_requested=cancel, image_ids=found.image_ids
+    ).to_json()

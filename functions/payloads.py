@@ -79,10 +79,30 @@ class SettleInput(Payload):
 
 @dataclass(frozen=True)
 class SettleResult(Payload):
-    """Answer of the settle activity; `ok` false means: nothing is lost, call again."""
+    """Answer of the settle activity; `ok` false means: nothing is lost, call again.
+
+    `image_ids` are the paid pictures that have no thumbnails yet.
+    """
 
     ok: bool
     cancel_requested: bool = False
+    image_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ThumbnailsInput(Payload):
+    """Input of the activity that draws: some pictures of one operation."""
+
+    operation_id: str
+    image_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ThumbnailsResult(Payload):
+    """Answer of the activity that draws; nobody calls again for what it did not draw."""
+
+    ok: bool
+    drawn: int = 0
 
 
 @dataclass(frozen=True)
@@ -142,11 +162,15 @@ class ProviderBatchResult(Payload):
 
 @dataclass(frozen=True)
 class CollectResult(Payload):
-    """Answer of the collect activity: [row, number of its next attempt] of what goes on."""
+    """Answer of the collect activity: [row, number of its next attempt] of what goes on.
+
+    `image_ids` are the paid pictures that have no thumbnails yet.
+    """
 
     ok: bool
     rows: tuple[list[int], ...] = ()
     cancel_requested: bool = False
+    image_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,10 @@
 """Custody in Blob storage: original bytes, their hash, and the report that seals them.
 
-Each picture gets the index tags that the lifecycle rules look for, and after the seal, if it can be
-drawn, a thumbnail under the same name in a container of its own.
+Each picture gets the index tags that the lifecycle rules look for.
 """
 
-import asyncio
 import hashlib
 import json
-import logging
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,15 +13,13 @@ from functools import partial
 from typing import IO, TYPE_CHECKING, Any
 
 from shared.adapters.blob import BlobConnection, answered, code_of
-from shared.adapters.blob_tags import CONDITION_NOT_MET, TAG_TRIES_MAX, as_read, create, follow
+from shared.adapters.blob_tags import CONDITION_NOT_MET, TAG_TRIES_MAX, as_read, create
 from shared.domain.attempts import AttemptReport, ProviderImage, StoredImage
 from shared.domain.blob_paths import (
     DEFAULT_RETENTION,
     HELD,
     HOLD_TAG,
     IMAGES_CONTAINER,
-    THUMBNAIL_TYPE,
-    THUMBNAILS_CONTAINER,
     PictureName,
     new_tags,
 )
@@ -32,7 +27,7 @@ from shared.domain.images import HEAD_BYTES, KINDS, image_dimensions, sniff_imag
 from shared.domain.ledger import partition_for
 from shared.errors import Conflict, ImageArchived
 from shared.ports import Clock, ImageBytes, Seal
-from shared.ports.picture_storage import ARCHIVED, DrawThumbnail
+from shared.ports.picture_storage import ARCHIVED
 
 if TYPE_CHECKING:
     from azure.storage.blob.aio import BlobClient
@@ -43,17 +38,10 @@ REPORT_METADATA = "report"
 ARCHIVED_CODES = frozenset({"BlobArchived", "BlobBeingRehydrated"})
 RetentionOf = Callable[[str], Awaitable[str]]  # the class that a department's new pictures get
 
-logger = logging.getLogger("eig.images")
-
 
 async def default_retention(_: str) -> str:
     """The class of every department that has not chosen one."""
     return DEFAULT_RETENTION
-
-
-def draw_nothing(_: IO[bytes]) -> bytes | None:
-    """No thumbnail now; one is drawn when it is first asked for."""
-    return None
 
 
 @dataclass
@@ -70,13 +58,10 @@ class BlobImageStore:
         connection: BlobConnection,
         clock: Clock,
         retention_of: RetentionOf = default_retention,
-        draw: DrawThumbnail = draw_nothing,
     ) -> None:
         self._connection = connection
         self._clock = clock
         self._retention_of = retention_of  # never raises: the pictures are paid for
-        self._draw = draw
-        self._drawing = asyncio.Lock()  # one decoded picture in memory at a time
 
     async def keep(
         self, generation_id: str, images: Sequence[ProviderImage], seal: Seal
@@ -92,8 +77,6 @@ class BlobImageStore:
             for each in reversed(spooled):
                 sealing = each.stored.index == 0
                 await self._upload(generation_id, each, report if sealing else None, tags)
-            for each in spooled:
-                await self._add_thumbnail(generation_id, each, tags)
             return report
         finally:
             for each in spooled:
@@ -131,28 +114,6 @@ class BlobImageStore:
 
         if not await create(partial(send, tags=tags)):
             await _replace(blob, metadata, send)
-
-    async def _add_thumbnail(
-        self, generation_id: str, spooled: _Spooled, tags: dict[str, str]
-    ) -> None:
-        """After the seal, because what goes wrong here must cost nobody a paid picture."""
-        from azure.storage.blob import ContentSettings
-
-        name = PictureName(generation_id, spooled.stored.index).thumbnail
-        blob = self._connection.blob(THUMBNAILS_CONTAINER, name)
-        original = self._connection.blob(
-            IMAGES_CONTAINER, _name(generation_id, spooled.stored.index)
-        )
-        settings = ContentSettings(content_type=THUMBNAIL_TYPE)
-        try:
-            async with self._drawing:
-                drawn = await asyncio.to_thread(self._draw, spooled.file)
-            if drawn is not None:
-                upload = partial(blob.upload_blob, drawn, tags=tags, content_settings=settings)
-                await create(upload)
-                await follow(blob, original)  # somebody may have held the picture meanwhile
-        except Exception:
-            logger.warning("thumbnail left for its first reader", exc_info=True)
 
     async def sealed(self, generation_id: str) -> AttemptReport | None:
         from azure.core.exceptions import ResourceNotFoundError

@@ -1,9 +1,11 @@
-"""Reports of attempts that brought no answer of a provider: postponed, stopped, unknown."""
+"""Reports of attempts that brought no answer of a provider, and what all reports bring."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from shared.domain.attempt_markers import AttemptMarker
 from shared.domain.attempts import AttemptLine, AttemptReport, Course, Failure
+from shared.domain.ids import image_id
 
 NO_COURSE: Final = Course()
 
@@ -62,4 +64,14 @@ def postponed(
         reason=reason,
         retry_after_s=wait_s,
         next=course,
+    )
+
+
+def image_ids_of(reports: Sequence[AttemptReport]) -> tuple[str, ...]:
+    """The pictures that these reports brought."""
+    return tuple(
+        image_id(report.generation_id, image.index)
+        for report in reports
+        if report.ending == "delivered"
+        for image in report.images
     )

@@ -56,6 +56,24 @@ class PictureStorage(Protocol):
         ...
 
 
+class PaidPictures(Protocol):
+    """Pictures in custody and their thumbnails, for threads: every call blocks.
+
+    Raises Unavailable when the store does not answer.
+    """
+
+    def has_thumbnail(self, picture: PictureName) -> bool: ...
+
+    def read(self, picture: PictureName, file: IO[bytes]) -> bool:
+        """Copy the bytes into a file; False if they are deleted or in the archive."""
+        ...
+
+    def put_thumbnail(self, picture: PictureName, content: bytes) -> None:
+        """Keep a thumbnail with the tags of its picture, unless there is one or the picture is
+        gone."""
+        ...
+
+
 class PictureRecords(Protocol):
     """Decisions about pictures, each written in revisions, atomic with its audit event."""
 

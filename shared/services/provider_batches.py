@@ -8,8 +8,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, NamedTuple
 
+from shared.domain.attempt_reports import image_ids_of
 from shared.domain.attempts import RETRYABLE, AttemptReport, NotDelivered, Unknown
 from shared.domain.ids import row_generation_id
 from shared.domain.ledger import RESOLVE_ROWS_MAX
@@ -53,6 +54,13 @@ class Look:
     cancel_requested: bool
     pause_s: float
     window_s: float
+
+
+class Collected(NamedTuple):
+    """What a provider batch came to: the rows that go on, and the pictures that it brought."""
+
+    left: Sequence[Row]
+    image_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,17 +109,18 @@ class ProviderBatches:
             await self.results.provider.cancel(claim.job_id)
         return self._shown("running", claim, cancel)
 
-    async def collect(self, batch_id: str, number: int) -> Sequence[Row]:
-        """Book what the provider batch brought; the rows that go on, each with its attempt."""
+    async def collect(self, batch_id: str, number: int) -> Collected:
+        """Book what the provider batch brought."""
         claim = await self.results.claims.find(batch_id, number)
         rows = await self.work.waiting_rows(batch_id, number)
         sent = set(claim.rows) if claim else set()
         left = [(row, BATCHED_ATTEMPT) for row in rows if row not in sent]
         if claim is None or not sent:
-            return left
+            return Collected(left)
         items = dict(await self._items(batch_id, claim.rows))
         counts = {row: item.request.count for row, item in items.items()}
         reports: list[AttemptReport] = []
+        image_ids: list[str] = []
         async for row, outcome in self.results.outcomes(claim, counts):
             marker = batched_marker(batch_id, number, row, claim.created_at)
             report = await self.attempts.conclude_batched(items[row], marker, outcome)
@@ -119,12 +128,13 @@ class ProviderBatches:
                 left.append((row, report.attempt + 1))
                 continue
             reports.append(report)
+            image_ids += image_ids_of([report])
             if len(reports) == RESOLVE_ROWS_MAX:
                 await self.settlements.settle(batch_id, reports)
                 reports = []
         if reports:
             await self.settlements.settle(batch_id, reports)
-        return sorted(left)
+        return Collected(sorted(left), tuple(image_ids))
 
     def _shown(self, stage: Stage, claim: ProviderBatch | None, cancel: bool) -> Look:
         """The window is counted from the claim, so that a restart does not prolong it."""

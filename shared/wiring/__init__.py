@@ -4,6 +4,8 @@
 Cosmos DB is down; `install()` lets a test put its own services in place.
 """
 
+import threading
+
 from shared.wiring.accessing import Accessing
 from shared.wiring.observing import Observing
 from shared.wiring.outboxes import Outboxes
@@ -16,6 +18,7 @@ class Services(Observing, Outboxes, Storing, Accessing):
 
 
 _services: Services | None = None
+_building = threading.Lock()  # plain functions run in threads beside the event loop
 _witness: Witnessing | None = None  # in an app of its own
 _is_witness_alone = False
 
@@ -23,11 +26,12 @@ _is_witness_alone = False
 def services() -> Services:
     """The worker's services, built on first use; raises InvariantBroken on unusable settings."""
     global _services  # noqa: PLW0603 - the one global of the app
-    if _services is None:
-        from shared.settings import load_settings
+    with _building:
+        if _services is None:
+            from shared.settings import load_settings
 
-        _services = Services(load_settings())
-    return _services
+            _services = Services(load_settings())
+        return _services
 
 
 def install(replacement: Services | None) -> None:

@@ -1,5 +1,6 @@
 """Use cases of pictures over time: tiers, retention, holds, rehydration, thumbnails, reports."""
 
+import threading
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -14,11 +15,14 @@ if TYPE_CHECKING:
     from shared.services.retention import Retention
     from shared.services.storage_reports import StorageReports
     from shared.services.storage_tariff import StorageTariff
+    from shared.services.thumbnail_drawing import ThumbnailDrawing
     from shared.services.thumbnails import Thumbnails
 
 
 class Storing(Bookkeeping):
     """Pictures over time."""
+
+    _building_drawing = threading.Lock()
 
     @cached_property
     def lifecycle(self) -> "LifecyclePolicy":
@@ -76,6 +80,19 @@ class Storing(Bookkeeping):
         from shared.services.thumbnails import Thumbnails
 
         return Thumbnails(self.images, self.picture_storage, draw_thumbnail)
+
+    @property
+    def thumbnail_drawing(self) -> "ThumbnailDrawing":
+        """Asked for by threads: a cached property alone may be built by several at once."""
+        with self._building_drawing:
+            return self._thumbnail_drawing
+
+    @cached_property
+    def _thumbnail_drawing(self) -> "ThumbnailDrawing":
+        from shared.adapters.pillow_thumbnails import draw_thumbnail
+        from shared.services.thumbnail_drawing import ThumbnailDrawing
+
+        return ThumbnailDrawing(self.paid_pictures, draw_thumbnail)
 
     @cached_property
     def legal_holds(self) -> "LegalHolds":

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from shared.adapters.blob import BlobConnection
+    from shared.adapters.blob_paid_pictures import BlobPaidPictures
     from shared.adapters.cosmos import CosmosConnection
     from shared.adapters.cosmos_picture_records import CosmosPictureRecords
     from shared.domain.price_catalogues import PriceCatalogues
@@ -229,10 +230,16 @@ class Systems:
     @cached_property
     def image_store(self) -> "ImageStore":
         from shared.adapters.blob_images import BlobImageStore
-        from shared.adapters.pillow_thumbnails import draw_thumbnail
 
-        records = self.picture_records
-        return BlobImageStore(self.blob, self.clock, records.retention_of, draw_thumbnail)
+        return BlobImageStore(self.blob, self.clock, self.picture_records.retention_of)
+
+    @cached_property
+    def paid_pictures(self) -> "BlobPaidPictures":
+        from shared.adapters.blob import BlobAccount
+        from shared.adapters.blob_paid_pictures import BlobPaidPictures
+
+        s = self.settings
+        return BlobPaidPictures(BlobAccount(s.storage_connection, s.storage_url))
 
     @cached_property
     def picture_records(self) -> "CosmosPictureRecords":
@@ -258,3 +265,5 @@ class Systems:
         for name in (*opened, "audit_blob", "checkpoint_blob", "witness_blob"):
             if name in self.__dict__:
                 await self.__dict__[name].aclose()
+        if "paid_pictures" in self.__dict__:
+            self.paid_pictures.close()

@@ -26,6 +26,8 @@ from functions.payloads import (
     ProviderBatchResult,
     SettleInput,
     SettleResult,
+    ThumbnailsInput,
+    ThumbnailsResult,
 )
 
 MESSAGES = (
@@ -33,11 +35,13 @@ MESSAGES = (
     BatchInput(batch_id="b", rows=3, deadline_rows=1),
     ProviderBatchLook(batch_id="b", number=0, stop=True),
     ProviderBatchResult(ok=True, stage="running", pause_s=60.0, window_s=82_800.0),
-    CollectResult(ok=True, rows=([1, 2], [3, 1]), cancel_requested=True),
+    CollectResult(ok=True, rows=([1, 2], [3, 1]), cancel_requested=True, image_ids=("g_0",)),
     ChunkInput(batch_id="b", number=0),
     AttemptInput(generation_id="g", attempt=2, stop=True),
     SettleInput(operation_id="o", reports=({"generation_id": "g", "retry_after_s": None},)),
-    SettleResult(ok=True, cancel_requested=True),
+    SettleResult(ok=True, cancel_requested=True, image_ids=("g_0", "g_1")),
+    ThumbnailsInput(operation_id="o", image_ids=("g_0",)),
+    ThumbnailsResult(ok=True, drawn=1),
     OpenChunkResult(ok=True, rows=(1, 2)),
     AlertInput(alert_id="a", channels=("design.hook",)),
     DeliverInput(alert_id="a", channel="design.hook", attempt=1),

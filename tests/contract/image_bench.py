@@ -1,11 +1,13 @@
 """An image store on trial: the fake, and the adapter over Azurite; and pictures to keep."""
 
+import asyncio
 import hashlib
 import io
 import struct
 import uuid
 import zlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +17,15 @@ from PIL import Image
 
 from shared.adapters.blob import BlobAccount, BlobConnection
 from shared.adapters.blob_images import BlobImageStore
+from shared.adapters.blob_paid_pictures import BlobPaidPictures
+from shared.adapters.pillow_thumbnails import draw_thumbnail
 from shared.adapters.system_clock import SystemClock
 from shared.domain.attempts import AttemptReport, ProviderImage, StoredImage
+from shared.domain.blob_paths import PictureName
 from shared.domain.ids import Partition, operation_id
 from shared.ports import ImageStore, Seal
+from shared.ports.picture_storage import DrawThumbnail
+from shared.services.thumbnail_drawing import ThumbnailDrawing
 from tests.contract.blob_account import SilentConnection, azurite
 from tests.contract.cosmos_stores import Outage
 from tests.fakes.faults import Crashed, Fault, ScriptedFaults
@@ -75,6 +82,13 @@ def bench(request: pytest.FixtureRequest) -> Iterator[ImageBench]:
     assert isinstance(silent, SilentConnection)
 
 
+async def draw(pictures: Sequence[PictureName], small: DrawThumbnail = draw_thumbnail) -> int:
+    """Draw thumbnails on Azurite as the app does: in a thread."""
+    with closing(BlobPaidPictures(BlobAccount(azurite(), None))) as blobs:
+        drawing = ThumbnailDrawing(blobs, small)
+        return await asyncio.to_thread(drawing.draw, [each.image_id for each in pictures])
+
+
 def fresh_id() -> str:
     """A generation that no other test keeps pictures of."""
     return operation_id(Partition("marketing", "202611"), uuid.uuid4().hex)
@@ -84,6 +98,13 @@ def picture(pil_format: str = "PNG", **options: Any) -> bytes:
     """A real picture of WIDTH x HEIGHT points."""
     out = io.BytesIO()
     Image.new("RGB", (WIDTH, HEIGHT), (200, 80, 20)).save(out, pil_format, **options)
+    return out.getvalue()
+
+
+def big_picture() -> bytes:
+    """A real picture that is larger than a thumbnail."""
+    out = io.BytesIO()
+    Image.linear_gradient("L").resize((1_600, 900)).save(out, "PNG")
     return out.getvalue()
 
 

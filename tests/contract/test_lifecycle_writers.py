@@ -17,13 +17,13 @@ from shared.adapters.blob_batch_files import BlobBatchFiles
 from shared.adapters.blob_images import BlobImageStore
 from shared.adapters.blob_uploads import BlobUploads
 from shared.adapters.lifecycle_file import load_lifecycle
-from shared.adapters.pillow_thumbnails import draw_thumbnail
 from shared.adapters.system_clock import SystemClock
 from shared.domain.batch_plans import BatchChunk
+from shared.domain.blob_paths import PictureName
 from shared.domain.storage_tiers import StoredBlob, Tier
 from tests import builders
 from tests.contract import blob_account
-from tests.contract.image_bench import delivered, fresh_id, picture, sealing
+from tests.contract.image_bench import delivered, draw, fresh_id, picture, sealing
 
 blobs = blob_account.blobs  # a fixture, found by its name
 ADAPTERS = Path(__file__).resolve().parents[2] / "shared" / "adapters"
@@ -33,8 +33,9 @@ WRITES = re.compile(
 )
 # Every module that puts blobs, and where. A new writer is added here and lets `write_all` write.
 WRITERS = {
-    "blob_images": {"images", "thumbnails"},
-    "blob_picture_storage": {"thumbnails"},  # as blob_images does; see test_picture_storage.py
+    "blob_images": {"images"},
+    "blob_paid_pictures": {"thumbnails"},
+    "blob_picture_storage": {"thumbnails"},  # the same for first readers; see its own tests
     "blob_batch_files": {"batches", "results"},
     "blob_uploads": {"uploads"},  # through the link that it signs
 }
@@ -60,8 +61,10 @@ async def write_all(connection: BlobConnection) -> str:
     mark = uuid.uuid4().hex
     clock = SystemClock()
     generation_id = fresh_id()[:-32] + mark
-    store = BlobImageStore(connection, clock, one_year, draw_thumbnail)
-    await store.keep(generation_id, [delivered(picture())] * 2, sealing(generation_id))
+    store = BlobImageStore(connection, clock, one_year)
+    pictures = [delivered(picture()) for _ in range(2)]
+    await store.keep(generation_id, pictures, sealing(generation_id))
+    assert await draw([PictureName(generation_id, index) for index in range(2)]) == 2
 
     files = BlobBatchFiles(connection)
     chunk = BatchChunk(

@@ -1,19 +1,14 @@
 """Tiers, tags and thumbnails on Azurite, and that every writer writes what the rules look for."""
 
-import asyncio
-import io
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import IO
 
 import pytest
 from azure.core.exceptions import HttpResponseError
-from PIL import Image
 
 from shared.adapters.blob import BlobConnection
 from shared.adapters.blob_images import BlobImageStore
 from shared.adapters.blob_picture_storage import BlobPictureStorage
-from shared.adapters.pillow_thumbnails import SIDE_MAX, draw_thumbnail
 from shared.adapters.system_clock import SystemClock
 from shared.domain.blob_paths import (
     IMAGES_CONTAINER,
@@ -26,29 +21,23 @@ from shared.domain.storage_tiers import StoredBlob
 from shared.errors import Conflict, ImageArchived, NotFound
 from shared.ports.picture_storage import PictureStorage
 from tests.contract import blob_account
-from tests.contract.image_bench import delivered, fresh_id, picture, sealing
+from tests.contract.image_bench import big_picture, delivered, draw, fresh_id, picture, sealing
 from tests.fakes.clock import FakeClock
 from tests.fakes.picture_storage import FakePictureStorage
 
 blobs = blob_account.blobs  # a fixture, found by its name
 
 
-def big_picture() -> bytes:
-    out = io.BytesIO()
-    Image.linear_gradient("L").resize((1_600, 900)).save(out, "PNG")
-    return out.getvalue()
-
-
-async def keep(
-    blobs: BlobConnection, retention: str = "seven-years", data: bytes | None = None
-) -> PictureName:
+async def keep(blobs: BlobConnection, retention: str = "seven-years") -> PictureName:
     async def retention_of(_: str) -> str:
         return retention
 
     generation_id = fresh_id()
-    store = BlobImageStore(blobs, SystemClock(), retention_of, draw_thumbnail)
-    await store.keep(generation_id, [delivered(data or picture())], sealing(generation_id))
-    return PictureName(generation_id, 0)
+    store = BlobImageStore(blobs, SystemClock(), retention_of)
+    await store.keep(generation_id, [delivered(picture())], sealing(generation_id))
+    name = PictureName(generation_id, 0)
+    assert await draw([name]) == 1
+    return name
 
 
 @pytest.fixture
@@ -196,28 +185,6 @@ async def test_tags_that_others_change_are_read_again_until_it_is_a_conflict(
     assert blob.tags["hold"] == expected
 
 
-async def test_thumbnail_is_drawn_when_a_picture_is_kept(
-    blobs: BlobConnection, storage: BlobPictureStorage
-) -> None:
-    name = await keep(blobs, data=big_picture())
-    content = await storage.thumbnail(name)
-    assert content is not None
-    with Image.open(io.BytesIO(content)) as small:
-        assert (small.format, small.size) == ("WEBP", (SIDE_MAX, 288))
-    blob = blobs.blob(THUMBNAILS_CONTAINER, name.thumbnail)
-    assert await blob.get_blob_tags() == new_tags("seven-years")
-
-
-async def test_picture_that_cannot_be_drawn_is_kept_all_the_same(blobs: BlobConnection) -> None:
-    whole = big_picture()
-    cut = whole[: len(whole) // 2]  # its head is right
-    name = await keep(blobs, data=cut)
-    content = await BlobImageStore(blobs, SystemClock()).read(name.generation_id, 0)
-    assert content is not None
-    assert content.size_bytes == len(cut)
-    assert await BlobPictureStorage(blobs).thumbnail(name) is None
-
-
 async def test_thumbnail_that_is_made_later_has_the_tags_of_its_picture(
     blobs: BlobConnection, storage: BlobPictureStorage
 ) -> None:
@@ -252,7 +219,7 @@ async def test_picture_that_is_kept_again_keeps_its_hold(
     name = await keep(blobs)
     await storage.set_hold(name, 3, held=True)
     held = await tags_of(blobs, name)
-    store = BlobImageStore(blobs, SystemClock(), draw=draw_thumbnail)
+    store = BlobImageStore(blobs, SystemClock())
     await store.keep(name.generation_id, [delivered(picture())], sealing(name.generation_id))
     assert await tags_of(blobs, name) == held
     assert [each["hold"] for each in held] == ["legal", "legal"]
@@ -264,7 +231,7 @@ async def test_other_bytes_take_the_place_of_a_picture_only_if_it_is_not_held(
     blobs: BlobConnection, storage: BlobPictureStorage
 ) -> None:
     name = await keep(blobs, "one-year")
-    store = BlobImageStore(blobs, SystemClock(), draw=draw_thumbnail)
+    store = BlobImageStore(blobs, SystemClock())
     other = [delivered(big_picture())]
     await store.keep(name.generation_id, other, sealing(name.generation_id))
     found = await store.read(name.generation_id, 0)
@@ -273,26 +240,6 @@ async def test_other_bytes_take_the_place_of_a_picture_only_if_it_is_not_held(
     await storage.set_hold(name, 1, held=True)
     with pytest.raises(Conflict):
         await store.keep(name.generation_id, [delivered(picture())], sealing(name.generation_id))
-
-
-async def test_thumbnail_that_is_drawn_while_its_picture_is_held_gets_the_hold(
-    blobs: BlobConnection, storage: BlobPictureStorage
-) -> None:
-    generation_id = fresh_id()
-    name = PictureName(generation_id, 0)
-    plain = BlobImageStore(blobs, SystemClock())
-    await plain.keep(generation_id, [delivered(picture())], sealing(generation_id))
-    loop = asyncio.get_running_loop()
-
-    def held_meanwhile(file: IO[bytes]) -> bytes | None:
-        """Draws, while somebody holds the picture: the thumbnail is not there yet."""
-        hold = storage.set_hold(name, 1, held=True)
-        asyncio.run_coroutine_threadsafe(hold, loop).result(10)
-        return draw_thumbnail(file)
-
-    late = BlobImageStore(blobs, SystemClock(), draw=held_meanwhile)
-    await late.keep(generation_id, [delivered(picture())], sealing(generation_id))
-    assert [each["hold"] for each in await tags_of(blobs, name)] == ["legal", "legal"]
 
 
 async def test_thumbnail_without_a_class_gets_none_that_nobody_chose(

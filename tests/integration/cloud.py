@@ -25,7 +25,8 @@ from devhost.cosmos.auth import EMULATOR_KEY
 from devhost.local_settings import FIELD_KEY_SETTING, home_tenant_id, people, setting_values
 from devhost.ports import free_ports
 from devhost.stack import REPOSITORY, Stack, StackOptions, running_stack
-from tests.integration.api import Json, Person
+from shared.domain.blob_paths import THUMBNAILS_CONTAINER, PictureName
+from tests.integration.api import Json, Person, until
 
 APPROVAL_ESCALATION_S = 5  # long enough to decide before it on a busy machine
 APPROVAL_EXPIRY_S = 8
@@ -169,6 +170,16 @@ class Cloud:
         blob = self.storage.get_blob_client("results", f"{folder}/{name}")
         if not await blob.exists():
             return None
+        content: bytes = await (await blob.download_blob()).readall()
+        return content
+
+    async def thumbnail(self, image_id: str) -> bytes:
+        """The thumbnail that was drawn of a picture, once it is there; nobody asks the app."""
+        assert self.storage is not None
+        generation_id, _, index = image_id.rpartition("_")
+        name = PictureName(generation_id, int(index)).thumbnail
+        blob = self.storage.get_blob_client(THUMBNAILS_CONTAINER, name)
+        await until(blob.exists, bool)
         content: bytes = await (await blob.download_blob()).readall()
         return content
 

@@ -145,6 +145,7 @@ async def test_job_of_a_provider_is_taken_up_by_its_id_after_kill_9(
         ("before_activity", "AttemptActivity"),
         ("after_activity", "AttemptActivity"),
         ("after_activity", "SettleActivity"),
+        ("after_activity", "DrawThumbnailsActivity"),
         ("after_activity", "FinishBatchActivity"),
     ],
 )

@@ -240,7 +240,14 @@ async def test_storm_of_store_faults_loses_nothing_and_pays_nothing_twice(
 
 
 @pytest.mark.parametrize(
-    "activity", ["AttemptActivity", "SettleActivity", "OpenChunkActivity", "FinishBatchActivity"]
+    "activity",
+    [
+        "AttemptActivity",
+        "SettleActivity",
+        "DrawThumbnailsActivity",
+        "OpenChunkActivity",
+        "FinishBatchActivity",
+    ],
 )
 async def test_activity_that_is_delivered_twice_acts_once(
     own_cloud: Cloud, pat: Person, activity: str

@@ -34,6 +34,27 @@ async def test_image_content_is_the_bytes_that_the_ledger_names(ava: Person, pic
     assert answer.headers["Cache-Control"] == "no-store"
 
 
+async def test_thumbnail_is_drawn_before_anybody_asks_for_it(
+    files: Cloud, ava: Person, picture: Json
+) -> None:
+    drawn = await files.thumbnail(picture["id"])
+    assert (drawn[:4], drawn[8:12]) == (b"RIFF", b"WEBP")
+    answer = await ava.get(f"/images/{picture['id']}/thumbnail")
+    assert (answer.content, answer.headers["Content-Type"]) == (drawn, "image/webp")
+
+
+async def test_thumbnails_of_a_batch_are_drawn_however_its_rows_ran(
+    files: Cloud, finn: Person
+) -> None:
+    rows = [order(id="now"), order(id="waits", deadline="24h"), order(id="two", count=2)]
+    batch = await finn.run_batch(rows)
+    items = await finn.listed(f"/batches/{batch['id']}/items")
+    ids = [image["id"] for item in items for image in item["generation"]["images"]]
+    assert len(ids) == 4
+    for image_id in ids:
+        assert (await files.thumbnail(image_id))[8:12] == b"WEBP"
+
+
 async def test_image_link_opens_this_picture_for_reading_and_nothing_else(
     cloud: Cloud, ava: Person, picture: Json
 ) -> None:

@@ -40,9 +40,12 @@ class Studio:
     admin: Person
 
     async def picture(self, person: Person | None = None) -> str:
+        """A new picture, of which there is a thumbnail by now."""
         generation = await (person or self.maker).generate(order())
         assert generation["status"] == "succeeded"
-        return str(generation["images"][0]["id"])
+        image_id = str(generation["images"][0]["id"])
+        await self.cloud.thumbnail(image_id)
+        return image_id
 
     async def image(self, image_id: str) -> Json:
         return (await self.maker.get(f"/images/{image_id}")).json()

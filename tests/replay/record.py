@@ -53,15 +53,21 @@ async def record() -> None:
                     await _generation(session, stack, "A quiet harbour"): "generation",
                     await _generation(session, stack, RETRIED): "generation_retried",
                     await _generation(session, stack, FAILING, **FALLBACK): "generation_fallback",
+                    # The others were recorded before thumbnails had an activity of their own.
+                    await _generation(session, stack, "A quiet pier"): "generation_drawn",
                 }
                 batch_id = await _batch(session, stack, ROWS)
                 waiting_id = await _batch(session, stack, WAITING_ROWS)
+                drawn_id = await _batch(session, stack, ROWS)
+                drawn_waiting_id = await _batch(session, stack, WAITING_ROWS)
         names |= {
             batch_id: "batch",
             f"{batch_id}:0": "chunk",
             waiting_id: "batch_with_deadlines",
             f"{waiting_id}:chunks": "chunks",
             f"{waiting_id}:0:waiting": "provider_batch",
+            f"{drawn_id}:0": "chunk_drawn",
+            f"{drawn_waiting_id}:0:waiting": "provider_batch_drawn",
         }
         save(Path(folder) / "host" / "host.db", names)
 

@@ -115,6 +115,14 @@ def test_a_retried_generation_waited_on_a_durable_timer() -> None:
     assert ("timer", None) in recorded(saved, len(saved["episodes"]))
 
 
+@pytest.mark.parametrize("name", ["generation", "chunk", "provider_batch"])
+def test_thumbnails_are_drawn_in_new_histories_only(name: str) -> None:
+    for suffix, drawn in (("", False), ("_drawn", True)):
+        saved = load(Path(__file__).parent / "histories" / f"{name}{suffix}.json")
+        step = ("activity", names.DRAW_THUMBNAILS_ACTIVITY)
+        assert (step in recorded(saved, len(saved["episodes"]))) is drawn
+
+
 def test_a_history_of_other_code_is_told_apart() -> None:
     saved = copy.deepcopy(load(Path(__file__).parent / "histories" / "generation.json"))
     for episode in saved["episodes"]:

@@ -189,7 +189,7 @@ class Bench:
         return await self.batches.look(BATCH_ID, 0, stop=stop)
 
     async def collect(self) -> list[tuple[int, int]]:
-        return list(await self.batches.collect(BATCH_ID, 0))
+        return list((await self.batches.collect(BATCH_ID, 0)).left)
 
     async def go_on(self, left: list[tuple[int, int]], *, stop: bool = False) -> None:
         """What the orchestrator does with the rows that a provider batch left."""

@@ -14,7 +14,7 @@ from functions.durable_provider_batches import (
     PAUSE_FACTOR_MAX,
     SUBMIT_TRIES_MAX,
 )
-from functions.payloads import BatchInput, ChunkInput
+from functions.payloads import BatchInput, ChunkInput, ThumbnailsInput
 from shared.domain.ids import row_of
 
 START = datetime(2026, 11, 22, tzinfo=UTC)
@@ -42,6 +42,8 @@ class FakeContext:
     attempts: list[tuple[int, int, bool]] = field(default_factory=list)
     settled: list[int] = field(default_factory=list)
     collects: int = 0
+    brought: list[str] = field(default_factory=list)
+    drawn: list[str] = field(default_factory=list)
 
     @property
     def current_utc_datetime(self) -> datetime:
@@ -59,7 +61,11 @@ class FakeContext:
             return self.looks(payload, self.now)
         if name == names.COLLECT_PROVIDER_BATCH_ACTIVITY:
             self.collects += 1
-            return {"ok": True, "rows": self.left, "cancel_requested": self.canceled}
+            named = {"image_ids": self.brought} if self.brought else {}  # earlier answers: no word
+            return {"ok": True, "rows": self.left, "cancel_requested": self.canceled, **named}
+        if name == names.DRAW_THUMBNAILS_ACTIVITY:
+            self.drawn += ThumbnailsInput.read(payload).image_ids
+            return {"ok": True}
         if name == names.SETTLE_ACTIVITY:
             self.settled += [row_of(each["generation_id"]) or 0 for each in payload["reports"]]
             return {"ok": True, "cancel_requested": False}
@@ -120,6 +126,16 @@ def test_rows_that_are_left_go_on_as_their_next_attempt() -> None:
     assert run(context) == {"left": 2}
     assert context.attempts == [(3, 2, False), (7, 1, False)]
     assert context.settled == [3, 7]
+
+
+@pytest.mark.parametrize("left", [[], [[3, 2]]])
+def test_what_the_batch_brought_is_drawn_whether_rows_are_left_or_not(
+    left: list[list[int]],
+) -> None:
+    brought = [f"{BATCH_ID}.{row:05}_0" for row in range(1, 51)]
+    context = FakeContext(once(result("running")), ends_at(START), left=left, brought=brought)
+    assert run(context) == {"left": len(left)}
+    assert context.drawn == brought
 
 
 def test_window_that_ends_asks_the_provider_to_stop_and_hurries() -> None:
