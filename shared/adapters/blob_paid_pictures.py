@@ -42,13 +42,13 @@ class BlobPaidPictures:
         self._opened = ExitStack()
 
     def has_thumbnail(self, picture: PictureName) -> bool:
-        blob = self._blob(THUMBNAILS_CONTAINER, picture.thumbnail)
+        blob = self._located(THUMBNAILS_CONTAINER, picture.thumbnail)
         return _if_there(blob.get_blob_properties) is not None
 
     def read(self, picture: PictureName, file: IO[bytes]) -> bool:
         from azure.core.exceptions import HttpResponseError
 
-        blob = self._blob(IMAGES_CONTAINER, picture.blob)
+        blob = self._located(IMAGES_CONTAINER, picture.blob)
 
         def download() -> int:
             return blob.download_blob().readinto(file)
@@ -64,8 +64,8 @@ class BlobPaidPictures:
         from azure.core.exceptions import ResourceExistsError
         from azure.storage.blob import ContentSettings
 
-        original = self._blob(IMAGES_CONTAINER, picture.blob)
-        thumbnail = self._blob(THUMBNAILS_CONTAINER, picture.thumbnail)
+        original = self._located(IMAGES_CONTAINER, picture.blob)
+        thumbnail = self._located(THUMBNAILS_CONTAINER, picture.thumbnail)
         tags = _if_there(original.get_blob_tags)
         if tags is None:
             return
@@ -84,7 +84,7 @@ class BlobPaidPictures:
             self._opened.close()
             self._client = None
 
-    def _blob(self, container: str, name: str) -> "BlobClient":
+    def _located(self, container: str, name: str) -> "BlobClient":
         with self._connecting:
             if self._client is None:
                 self._client = self._opened.enter_context(self._connect())

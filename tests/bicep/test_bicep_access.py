@@ -148,7 +148,7 @@ def test_own_roles_allow_exactly_what_their_names_say(stage: str) -> None:
     [
         ("eig-evidence", ["blob_audit_log"]),
         ("eig-pictures", ["blob", "blob_batch_files", "blob_images", "blob_picture_storage"]),
-        ("eig-pictures", ["blob_tags", "blob_uploads"]),
+        ("eig-pictures", ["blob_paid_pictures", "blob_tags", "blob_uploads"]),
     ],
 )
 def test_code_asks_storage_for_nothing_that_its_role_does_not_allow(
@@ -168,7 +168,7 @@ def test_every_adapter_of_blobs_is_under_a_storage_role() -> None:
     found = {path.stem for path in (ROOT / "shared" / "adapters").rglob("blob*.py")}
     assert found == {
         *("blob", "blob_audit_log", "blob_batch_files", "blob_images", "blob_picture_storage"),
-        *("blob_tags", "blob_uploads"),
+        *("blob_paid_pictures", "blob_tags", "blob_uploads"),
     }
 
 

@@ -38,9 +38,9 @@ def test_example_organisation_knows_the_demo_users_of_its_tenant() -> None:
     organisation = OrganisationFile.model_validate(content)
     people = json.loads((REPOSITORY / "devhost/simulators/users.json").read_text("utf-8"))
     demo = {
-        user["oid"]: user["department"]
-        for user in people["users"]
-        if user["tenant"] == organisation.tenant_id
+        each["oid"]: each.get("department")
+        for each in [*people["users"], *people["pipelines"]]
+        if each["tenant"] == organisation.tenant_id
     }
     known = {user.object_id: user.department_id for user in organisation.users}
     assert known.keys() == demo.keys()
