@@ -68,7 +68,9 @@ def _generation_card(
 ) -> Card:
     request, cost = generation["request"], generation["cost"]
     row = f"row {generation['row']}" if generation["row"] else None
-    settings = [row, generation["routing"]["chosen"], request["size"], request["quality"]]
+    routing = generation["routing"]  # of a row there is none
+    model = routing["chosen"] if routing else request["model"]
+    settings = [row, model, request["size"], request["quality"]]
     if request["seed"] is not None:
         settings.append(f"seed {request['seed']}")
     return Card(
