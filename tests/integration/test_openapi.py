@@ -93,6 +93,8 @@ async def test_api_keeps_to_its_document_whatever_is_sent(cloud: Cloud, tmp_path
         str(EXAMPLES_MAX),
         "--workers",
         "1",  # with more, CPython 3.11 may trip over its own recursion counter while it parses
+        "--suppress-health-check",
+        "filter_too_much",  # ids of other tests' people, which the remembered ones often are
         "--warnings",
         "off",
         "--no-color",
