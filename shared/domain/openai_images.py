@@ -15,6 +15,7 @@ from shared.errors import FieldFault, Invalid
 
 AUTO: Final = "auto"
 COMPRESSION_NONE: Final = 100  # OpenAI's default: files as the model made them
+OutputFormat = Literal["png", "jpeg", "webp"]
 _DEAD_QUALITIES: Final = ("standard", "hd")
 PayerId = Annotated[str | None, Field(pattern=rf"^{DEPARTMENT_ID_PATTERN}$")]
 
@@ -35,7 +36,7 @@ class OpenAIImageRequest(BaseModel):
     quality: Literal["low", "medium", "high", "xhigh", "max", "auto", "standard", "hd"] | None = (
         Field(default=None, examples=["low"])
     )
-    output_format: Literal["png", "jpeg", "webp"] | None = None
+    output_format: OutputFormat | None = None
     response_format: Literal["b64_json", "url"] | None = None
     output_compression: int | None = Field(default=None, ge=0, le=100)
     background: Literal["auto", "opaque", "transparent"] | None = None
@@ -129,7 +130,7 @@ class OpenAIImageResponse(View):
     created: int = Field(description="seconds since 1970")
     data: tuple[OpenAIImage, ...]
     background: Literal["opaque", "transparent"] | None = None
-    output_format: Literal["png", "jpeg", "webp"] | None = None
+    output_format: OutputFormat | None = None
     quality: str | None = None
     size: str | None = None
     usage: OpenAIUsage | None = Field(default=None, description="of models that are metered so")

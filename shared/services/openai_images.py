@@ -2,8 +2,10 @@
 
 import asyncio
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from shared.domain.identity import Caller
 from shared.domain.models import MODELS
@@ -13,6 +15,7 @@ from shared.domain.openai_images import (
     OpenAIImageResponse,
     OpenAIModel,
     OpenAIModelList,
+    OutputFormat,
     usage_view,
 )
 from shared.domain.views import TERMINAL, GenerationView
@@ -25,6 +28,11 @@ from shared.services.images import Images
 WAIT_S_MAX = 200  # the platform ends an HTTP answer at 230 s
 REPEAT_AFTER_S = 2  # a repeat under the same key waits for the same generation
 REPEATED_WITHIN = timedelta(minutes=15)  # the clients give up after 10 minutes and two repeats
+FORMATS: Final[Mapping[str, OutputFormat]] = {
+    "image/png": "png",
+    "image/jpeg": "jpeg",
+    "image/webp": "webp",
+}
 IMAGES_BYTES_MAX = 64 * 1024 * 1024  # of one answer: it is built in memory, a third larger
 
 
@@ -79,8 +87,14 @@ class OpenAIImages:
     async def answer(
         self, caller: Caller, body: OpenAIImageRequest, view: GenerationView
     ) -> OpenAIImageResponse:
-        """The pictures of a generation that has succeeded."""
+        """The pictures of a generation that has succeeded.
+
+        Format and size are those of what came: after a fallback they may differ from the first
+        choice's, and what quality the other model was asked for is not told.
+        """
         total = sum(image.size_bytes for image in view.images)
+        first = view.images[0]
+        as_asked = view.routing is None or view.routing.chosen == view.request.model
         if body.response_format == "url":
             links = [await self.images.link(caller, image.id) for image in view.images]
             data = [OpenAIImage(url=url) for url, _ in links]
@@ -93,9 +107,9 @@ class OpenAIImages:
         return OpenAIImageResponse(
             created=_seconds(view.created_at),
             data=tuple(data),
-            output_format=view.request.output_format,
-            quality=view.request.quality,
-            size=view.request.size,
+            output_format=FORMATS.get(first.content_type),
+            quality=view.request.quality if as_asked else None,
+            size=f"{first.width}x{first.height}",
             usage=usage_view(view.usage),
         )
 
