@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from shared.adapters.providers.failures import load_json
+from shared.adapters.providers.fetching import read_capped
 from shared.errors import EigError, Unavailable
 from shared.ports.secrets import Secret
 
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT_S: Final = 10.0  # a TLS handshake across the world takes less than one second
 SIGN_IN_TIMEOUT_S: Final = 30.0  # the managed identity endpoint is local; it may retry inside
-READ_BYTES: Final = 256 * 1024
 BEARER: Final = "Bearer "
 JSON: Final = "application/json"
 REFUSED: Final = 401
@@ -120,8 +121,8 @@ class AzureHttp:
                 headers={**headers, "Content-Type": JSON},
                 allow_redirects=False,
             ) as response:
-                read = await _read_capped(response, self._service.answer_bytes_max)
-                return Answer(response.status, response.headers, _parsed(read))
+                read = await read_capped(response, self._service.answer_bytes_max) or b""
+                return Answer(response.status, response.headers, load_json(read))
         except aiohttp.InvalidURL as error:
             raise NeverSent("malformed_address", is_refusal=True) from error
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
@@ -172,21 +173,3 @@ class AzureHttp:
                 self._credential, self._service.token_scope
             )
         return self._token_source
-
-
-async def _read_capped(response: "aiohttp.ClientResponse", bytes_max: int) -> bytes:
-    """The body, or nothing (empty) if it is longer than `bytes_max`."""
-    body = bytearray()
-    async for chunk in response.content.iter_chunked(READ_BYTES):
-        body += chunk
-        if len(body) > bytes_max:
-            return b""
-    return bytes(body)
-
-
-def _parsed(body: bytes) -> object:
-    try:
-        parsed: object = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    return parsed

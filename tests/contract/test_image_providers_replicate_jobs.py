@@ -153,7 +153,7 @@ async def test_resume_tolerates_unreadable_polls_that_are_not_in_a_row(
         (Answer(401, problem("Unauthenticated")), "poll_http_401"),
         (Answer(404, problem("Not found")), "poll_http_404"),
         (Answer(302, b"", {"location": "/v1/predictions"}), "poll_http_302"),
-        (Answer(body=b"<html>"), "unreadable_prediction"),
+        (Answer(body=b"<html>"), "unreadable_job"),
     ],
 )
 async def test_resume_leaves_the_outcome_open_when_it_cannot_see_the_job(

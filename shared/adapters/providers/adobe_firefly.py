@@ -23,7 +23,6 @@ from shared.adapters.providers.adobe_firefly_answers import (
     refused_submission,
     status_url_of,
     submission,
-    text_of,
     warnings_of,
 )
 from shared.adapters.providers.adobe_firefly_tokens import AdobeTokens
@@ -35,6 +34,7 @@ from shared.adapters.providers.fetching import (
     is_allowed_address,
     read_capped,
 )
+from shared.adapters.providers.polling import Look, ended_job
 from shared.adapters.providers.sessions import ProviderSessions
 from shared.domain.attempts import (
     Billed,
@@ -54,7 +54,6 @@ from shared.ports.secrets import Secret
 DOWNLOAD_TIMEOUT_S: Final = 60.0  # a picture is 1-5 MB
 FOLLOW_GRACE_S: Final = 60.0  # past our deadline: the cancellation, the last looks, the downloads
 ANSWER_BYTES_MAX: Final = 1024 * 1024  # a job with four addresses has 5 KB
-UNREADABLE_LOOKS_MAX: Final = 3  # in a row: then the service has a fault that waiting cannot mend
 TOKENS_PER_REQUEST: Final = 2  # one that was refused, and one new
 
 Answered = tuple[int, Mapping[str, str], object]  # status, headers, JSON body or None
@@ -204,23 +203,13 @@ class AdobeFireflyProvider:
 
     async def _follow(self, job_id: str) -> "Job | Unknown":
         """Look until the job has ended; the caller sets the deadline."""
-        unreadable = 0
-        while True:
-            status, answer, wait_s = await self._look(job_id)
-            if status == 200 and isinstance(answer, Mapping):
-                unreadable = 0
-                if text_of(answer, "status") in ENDINGS:
-                    return answer
-            elif status == 200:
-                unreadable += 1
-                if unreadable >= UNREADABLE_LOOKS_MAX:
-                    return Unknown("unreadable_job", job_id)
-            elif status is not None and status < 500 and status != 429:
-                return Unknown(f"poll_http_{status}", job_id)
+
+        async def pause(wait_s: float) -> None:
             await asyncio.sleep(max(wait_s, self._poll_interval_s))
 
-    async def _look(self, job_id: str) -> tuple[int | None, object, float]:
-        """One look: (HTTP status, or None if none came; body; seconds to wait at least)."""
+        return await ended_job(job_id, ENDINGS, self._look, pause)
+
+    async def _look(self, job_id: str) -> Look:
         import aiohttp
 
         try:

@@ -9,6 +9,7 @@ from shared.adapters.providers.failures import (
     failure_of_status,
     is_definite,
     parse_retry_after_s,
+    text_of,
 )
 from shared.domain.attempts import Billed, Failure, ImageOrder, NotDelivered, Unknown
 
@@ -183,9 +184,3 @@ def warnings_of(job: Job) -> tuple[str, ...]:
     if not isinstance(result, Mapping):
         return ()
     return tuple(ours for theirs, ours in _WARNINGS.items() if result.get(theirs) is True)
-
-
-def text_of(answer: object, field: str) -> str:
-    """A field of an answer; empty if it is no text, whatever else it is."""
-    value = answer.get(field) if isinstance(answer, Mapping) else None
-    return value if isinstance(value, str) else ""

@@ -191,3 +191,9 @@ def load_json(body: bytes) -> object:
     except (ValueError, RecursionError):
         return None
     return parsed
+
+
+def text_of(answer: object, field: str) -> str:
+    """A field of an answer; empty if it is no text, whatever else it is."""
+    value = answer.get(field) if isinstance(answer, Mapping) else None
+    return value if isinstance(value, str) else ""

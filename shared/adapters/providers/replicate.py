@@ -10,7 +10,12 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Any, Final
 
-from shared.adapters.providers.failures import load_json, no_credential, parse_retry_after_s
+from shared.adapters.providers.failures import (
+    load_json,
+    no_credential,
+    parse_retry_after_s,
+    text_of,
+)
 from shared.adapters.providers.fetching import (
     Miss,
     download_picture,
@@ -18,6 +23,7 @@ from shared.adapters.providers.fetching import (
     picture_from_data_uri,
     read_capped,
 )
+from shared.adapters.providers.polling import Look, ended_job
 from shared.adapters.providers.replicate_answers import (
     ENDINGS,
     INLINE,
@@ -30,7 +36,6 @@ from shared.adapters.providers.replicate_answers import (
     job_id_of,
     refused_submission,
     submission,
-    text_of,
 )
 from shared.adapters.providers.sessions import ProviderSessions
 from shared.domain.attempts import (
@@ -51,7 +56,6 @@ from shared.ports.secrets import Secret
 DOWNLOAD_TIMEOUT_S: Final = 60.0  # a picture is 1-5 MB
 FOLLOW_GRACE_S: Final = 60.0  # past the run's own deadline: its last poll and its downloads
 PREDICTION_BYTES_MAX: Final = 64 * 1024 * 1024  # four pictures as data URIs; usually 3 KB
-UNREADABLE_POLLS_MAX: Final = 3  # in a row: then the service has a fault that waiting cannot mend
 # Between polls of a run whose end a webhook tells: often enough for one that is lost.
 WEBHOOK_POLL_S: Final = 15.0
 SIGNAL_TIMEOUT_S: Final = 2.0  # of one look at the store; a poll takes its place
@@ -201,20 +205,10 @@ class ReplicateProvider:
             await _or_none(signals.forget(job_id))
 
     async def _poll_to_end(self, job_id: str) -> Prediction | Unknown:
-        unreadable = 0
-        while True:
-            status, answer, wait_s = await self._poll(job_id)
-            if status == 200 and isinstance(answer, Mapping):
-                unreadable = 0
-                if text_of(answer, "status") in ENDINGS:
-                    return answer
-            elif status == 200:
-                unreadable += 1
-                if unreadable >= UNREADABLE_POLLS_MAX:
-                    return Unknown("unreadable_prediction", job_id)
-            elif status is not None and status < 500 and status != 429:
-                return Unknown(f"poll_http_{status}", job_id)
+        async def pause(wait_s: float) -> None:
             await self._pause(job_id, max(wait_s, self._poll_interval_s))
+
+        return await ended_job(job_id, ENDINGS, self._poll, pause)
 
     async def _pause(self, job_id: str, pause_s: float) -> None:
         """Wait before the next poll: until a webhook tells the end, or as long as without any."""
@@ -228,8 +222,7 @@ class ReplicateProvider:
             if clock.time() >= until_s:
                 return
 
-    async def _poll(self, job_id: str) -> tuple[int | None, object, float]:
-        """One look: (HTTP status, or None if none came; body; seconds to wait at least)."""
+    async def _poll(self, job_id: str) -> Look:
         import aiohttp
 
         try:

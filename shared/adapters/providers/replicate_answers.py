@@ -11,6 +11,7 @@ from shared.adapters.providers.failures import (
     is_checker_refusal,
     is_definite,
     parse_retry_after_s,
+    text_of,
 )
 from shared.domain.attempts import (
     Billed,
@@ -148,9 +149,3 @@ def failed_run(ended: Ended) -> NotDelivered:
     if _OUT_OF_MEMORY.search(text):
         return ended.without_picture(Failure.TRANSIENT, "out_of_memory")
     return ended.without_picture(Failure.MALFORMED, "run_failed")
-
-
-def text_of(answer: object, field: str) -> str:
-    """A field of an answer; empty if it is no text, whatever else it is."""
-    value = answer.get(field) if isinstance(answer, Mapping) else None
-    return value if isinstance(value, str) else ""
