@@ -5,10 +5,13 @@ variable points a suite at a real service on purpose.
 """
 
 import ipaddress
+import logging
 import os
 import sys
 from typing import Any, Final
 from urllib.parse import urlsplit
+
+import pytest
 
 REAL_SERVICE_VARIABLES: Final = (
     "EIG_TARGET",
@@ -59,3 +62,14 @@ def _guard(event: str, arguments: tuple[Any, ...]) -> None:
 
 if not any(map(_names_real_service, REAL_SERVICE_VARIABLES)):
     sys.addaudithook(_guard)
+
+
+@pytest.fixture
+def caplog(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> pytest.LogCaptureFixture:
+    """Sees each record of our loggers once, whichever app another test loaded in this process."""
+    ours = logging.getLogger("eig")
+    monkeypatch.setattr(ours, "handlers", [])
+    monkeypatch.setattr(ours, "propagate", True)
+    return caplog

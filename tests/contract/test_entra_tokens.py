@@ -4,7 +4,6 @@ import base64
 import hashlib
 import hmac
 import json
-import logging
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 
@@ -297,10 +296,7 @@ async def test_verify_refuses_each_bad_token_with_the_same_words(
     issuer: LocalIssuer,
     verifier: EntraTokenVerifier,
     caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # An app that another test loaded in this process keeps its log to itself.
-    monkeypatch.setattr(logging.getLogger("eig"), "propagate", True)
     token = BAD[kind](issuer)
     with caplog.at_level("DEBUG"), pytest.raises(Unauthenticated) as refused:
         await verifier.verify(token)

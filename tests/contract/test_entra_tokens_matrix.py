@@ -5,7 +5,6 @@ listed; everything else must be refused, for the reason that belongs to its fiel
 """
 
 import json
-import logging
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -159,10 +158,7 @@ async def test_token_with_one_changed_field_is_refused_for_that_field(
     issuer: LocalIssuer,
     verifier: EntraTokenVerifier,
     caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # An app that another test loaded in this process keeps its log to itself.
-    monkeypatch.setattr(logging.getLogger("eig"), "propagate", True)
     right = parts_of(issuer)[part][name]
     token = mutated(issuer, part, name, MUTATORS[mutator](right))
     if (name, mutator) in STILL_GOOD:
