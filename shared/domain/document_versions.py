@@ -48,6 +48,13 @@ def _user_to_3(old: Document) -> Document:
     return old | {"user": user | {"inactive_at": None if is_active else user["changed_at"] or None}}
 
 
+def _user_to_4(old: Document) -> Document:
+    """Version 3 did not say who shut somebody out: whoever is, was so by the organisation."""
+    user = old["user"]
+    shut_out_by = None if user["status"] == "active" else "organisation"
+    return old | {"user": user | {"shut_out_by": shut_out_by}}
+
+
 def _department_to_2(old: Document) -> Document:
     """Version 1 had a name and nothing else."""
     department = {"name": old["name"], "created_at": "", "changed_at": "", "change_id": ""}
@@ -60,7 +67,7 @@ def _slot_to_2(old: Document) -> Document:
 
 
 MIGRATIONS: Final[Mapping[str, tuple[Migration, ...]]] = {
-    "user": (_user_to_2, _user_to_3),
+    "user": (_user_to_2, _user_to_3, _user_to_4),
     "department": (_department_to_2,),
     "slot": (_slot_to_2,),
 }

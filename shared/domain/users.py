@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 from shared.domain.document_versions import current_version
 from shared.domain.identity import Caller, Principal, PrincipalKind, Rights
@@ -20,6 +20,7 @@ from shared.errors import PolicyDenied
 
 UserStatus = Literal["active", "disabled", "deleted"]
 Tier = Literal["free", "standard", "enterprise"]
+ShutOutBy = Literal["department", "organisation"]
 UserSource = Literal["seed", "api", "csv", "scim"]
 DEFAULT_TIER: Final[Tier] = "standard"
 DEFAULT_ROLE: Final = "StandardUser"
@@ -103,6 +104,7 @@ class User:
     created_at: str = ""
     changed_at: str = ""
     inactive_at: str | None = None  # when it was last known not to be active; None: never
+    shut_out_by: ShutOutBy | None = None  # whose decision it is that they are; None: let in
     revision: int = 1
     change_id: str = ""  # of the request that wrote this revision: tells a repeat from a rival
 
@@ -113,6 +115,13 @@ class User:
     @property
     def document_id(self) -> str:
         return user_document_id(self.object_id)
+
+    def with_status(self, status: UserStatus, decided_by: ShutOutBy) -> Self:
+        """The next status; what the organisation decided stays so until it lets them in."""
+        if status == "active":
+            return replace(self, status=status, shut_out_by=None)
+        kept = "organisation" if self.shut_out_by == "organisation" else decided_by
+        return replace(self, status=status, shut_out_by=kept)
 
     @property
     def is_present(self) -> bool:
@@ -157,6 +166,7 @@ def user_state(user: User) -> Document:
         "created_at": user.created_at,
         "changed_at": user.changed_at,
         "inactive_at": user.inactive_at,
+        "shut_out_by": user.shut_out_by,
         "change_id": user.change_id,
     }
 
@@ -182,6 +192,7 @@ def read_user(document: Mapping[str, Any]) -> User:
         created_at=state["created_at"],
         changed_at=state["changed_at"],
         inactive_at=state["inactive_at"],
+        shut_out_by=state["shut_out_by"],
         revision=int(document["revision"]),
         change_id=state["change_id"],
     )

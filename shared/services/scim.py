@@ -146,14 +146,13 @@ class Provisioning:
         before = await self._standing(object_id)
         if expected is not None and expected != before.revision:
             raise PreconditionFailed("It was changed since you read it; read it again.")
-        gone = replace(before, status="deleted", external_id=None)
+        gone = replace(before.with_status("deleted", "organisation"), external_id=None)
         await self._written(before, await self.personal.sealed(gone, NOBODY), correlation_id)
 
     async def _following(self, user: User, wanted: ScimUser) -> User:
-        status = user.status
-        if wanted.active is not None:
-            status = "active" if wanted.active else "disabled"
-        changed = replace(user, status=status, external_id=wanted.external_id or user.external_id)
+        if wanted.active is not None and wanted.active != (user.status == "active"):
+            user = user.with_status("active" if wanted.active else "disabled", "organisation")
+        changed = replace(user, external_id=wanted.external_id or user.external_id)
         personal = Personal(wanted.user_name, wanted.display_name, wanted.email)
         [known] = await self.personal.opened([user])
         return changed if known == personal else await self.personal.sealed(changed, personal)

@@ -44,6 +44,7 @@ from shared.services.user_changes import UserChanges, already_exists
 
 NO_SUCH = "There is no such user."
 NO_DEPARTMENT = "There is no such department."
+SHUT_OUT = "An administrator of the organisation shut this account; ask one to let them in."
 NOT_YOURSELF = "Nobody changes their own account; ask somebody else."
 SERVICE_RANK_MAX = Role.DEPT_MANAGER  # a pipeline's secret leaks more easily than a person's
 
@@ -171,7 +172,8 @@ class Users:
         await self._admit(caller, before, None, actor, object_id, lets_in=status == "active")
         if before.status == status:
             return await self._view(before)
-        after = replace(before, status=status)
+        everywhere = caller.reach(Permission.USERS_WRITE) == Reach.ORGANISATION
+        after = before.with_status(status, "organisation" if everywhere else "department")
         if status == "deleted":
             after = await self.personal.sealed(replace(after, external_id=None), NOBODY)
         return await self._view(await self.people.write(before, after, actor, reason))
@@ -250,11 +252,13 @@ class Users:
             )
         if order is None:
             return
+        known = before or await self._left_behind(caller.tenant_id, object_id)
+        if before is None and known is not None:
+            _check_not_shut_out(caller, known)
         if before is None or before.role_id != order.role_id:
             role = await described_role(self.people.store, caller.tenant_id, order.role_id)
             check_may_give(caller, *role)
-            await self._check_may_open_models(caller, order.role_id)
-        known = before or await self._left_behind(caller.tenant_id, object_id)
+            await self._check_may_change_models(caller, known, order.role_id)
         if order.tier != (known.tier if known else DEFAULT_TIER) and not everywhere:
             raise PolicyDenied("Only administrators of the organisation change tiers.")
         if order.rules != (known.rules if known else NO_RULES):
@@ -267,22 +271,31 @@ class Users:
 
     async def _check_may_let_in(self, caller: Caller, user: User) -> None:
         """Whoever lets somebody in again gives them what their role allows."""
+        _check_not_shut_out(caller, user)
         reaches = await reaches_of(self.people.store, user.tenant_id, user.role_id)
         if not includes(caller.reaches, reaches):
             raise PolicyDenied("Their role allows what yours does not.", code="role_too_wide")
 
-    async def _check_may_open_models(self, caller: Caller, role_id: str) -> None:
-        """A role with rules opens no model to others that its giver may not use."""
+    async def _check_may_change_models(
+        self, caller: Caller, known: User | None, role_id: str
+    ) -> None:
+        """A change of role opens no model that its giver may not use, nor one that was denied."""
         if caller.reach(Permission.MODEL_RULES_WRITE) == Reach.ORGANISATION:
             return
-        custom = await find_role(self.people.store, caller.tenant_id, role_id)
-        for model in MODELS.values() if custom else ():
-            refused = caller.model_refusal(model.model, model.provider)
-            if custom and refused and custom.rules.says(model.model, model.provider) == "allow":
+        given = await self._rules_of_role(caller.tenant_id, role_id)
+        taken = await self._rules_of_role(caller.tenant_id, known.role_id) if known else NO_RULES
+        for model in MODELS.values():
+            name = (model.model, model.provider)
+            opens = given.says(*name) == "allow" and caller.model_refusal(*name) is not None
+            if opens or (taken.says(*name) == "deny" and given.says(*name) != "deny"):
                 raise PolicyDenied(
-                    f"The role opens the model {model.model}, which you may not use.",
+                    f"The change opens the model {model.model}, which is not yours to allow.",
                     code="role_too_wide",
                 )
+
+    async def _rules_of_role(self, tenant_id: str, role_id: str) -> ModelRules:
+        custom = await find_role(self.people.store, tenant_id, role_id)
+        return custom.rules if custom else NO_RULES
 
     async def _left_behind(self, tenant_id: str, object_id: str) -> User | None:
         """Who was deleted; what administrators decided about them holds when they come back."""
@@ -321,3 +334,10 @@ class Users:
     async def _view(self, user: User) -> UserView:
         [known] = await self.personal.opened([user])
         return UserView.of(user, known)
+
+
+def _check_not_shut_out(caller: Caller, user: User) -> None:
+    """Whom the organisation shut out only the organisation lets in again."""
+    everywhere = caller.reach(Permission.USERS_WRITE) == Reach.ORGANISATION
+    if user.shut_out_by == "organisation" and not everywhere:
+        raise PolicyDenied(SHUT_OUT, code="shut_out_by_organisation")

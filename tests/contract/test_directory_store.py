@@ -197,8 +197,8 @@ async def test_stored_document_says_its_version_and_a_newer_one_is_refused(
 ) -> None:
     user = await enter(1)
     found = await store.find(tenant, user.document_id)
-    assert found is not None and found["schema_version"] == 3
-    newer = {"op": "set", "path": "/schema_version", "value": 4}
+    assert found is not None and found["schema_version"] == 4
+    newer = {"op": "set", "path": "/schema_version", "value": 5}
     await store.commit(tenant, [Patch(user.document_id, (newer,))])
-    with pytest.raises(InvariantBroken, match="reads versions 1 to 3"):
+    with pytest.raises(InvariantBroken, match="reads versions 1 to 4"):
         await store.find(tenant, user.document_id)

@@ -70,6 +70,44 @@ async def test_manager_lets_nobody_in_whose_role_allows_more(world: World) -> No
     assert (await world.users.set_status(manager, object_id(3), "active", None, "c")).status
 
 
+async def test_whom_the_organisation_shut_out_no_manager_lets_in(world: World) -> None:
+    manager = await world.entered(1, "DeptManager")
+    admin = await world.entered(2, "OrgAdmin")
+    await world.enter(3)
+    await world.users.set_status(admin, object_id(3), "disabled", "left", "c")
+
+    async def refused() -> None:
+        with pytest.raises(PolicyDenied) as refusal:
+            await world.users.set_status(manager, object_id(3), "active", None, "c")
+        assert refusal.value.problem_code == "shut_out_by_organisation"
+
+    await refused()
+    await world.users.set_status(manager, object_id(3), "deleted", None, "c")
+    with pytest.raises(PolicyDenied):  # nor by entering them anew
+        await world.users.create(manager, object_id(3), order(), "c")
+    assert (await imported(world, manager, f"{object_id(3)},marketing,")).failed == 1
+    assert (await world.users.create(admin, object_id(3), order(), "c")).status == "active"
+    await world.users.set_status(manager, object_id(3), "disabled", None, "c")
+    assert (await world.users.set_status(manager, object_id(3), "active", None, "c")).status
+
+
+async def test_role_that_denies_a_model_is_not_a_managers_to_take_away(world: World) -> None:
+    await role(world, "no-flux", BUILT_IN[Role.STANDARD_USER], DENIED)
+    manager = await world.entered(1, "DeptManager")
+    admin = await world.entered(2, "OrgAdmin")
+    await world.enter(3, "custom:no-flux")
+    with pytest.raises(PolicyDenied) as refusal:
+        await world.users.replace(manager, object_id(3), order(), expected=1, correlation_id="c")
+    assert refusal.value.problem_code == "role_too_wide"
+    await world.users.set_status(manager, object_id(3), "deleted", None, "c")
+    with pytest.raises(PolicyDenied):  # nor by a detour
+        await world.users.create(manager, object_id(3), order(), "c")
+    same = order(role_id="custom:no-flux")
+    assert (await world.users.create(manager, object_id(3), same, "c")).role == "custom:no-flux"
+    view = await world.users.replace(admin, object_id(3), order(), expected=3, correlation_id="c")
+    assert view.role == "StandardUser"
+
+
 async def test_role_opens_no_model_that_its_giver_may_not_use(world: World) -> None:
     await role(world, "painter", BUILT_IN[Role.STANDARD_USER], OPENED)
     await world.enter(1, "DeptManager", rules=DENIED)
