@@ -52,9 +52,10 @@ def _answered(
     return json_response(answer, headers={REQUEST_ID: call.correlation_id, **(headers or {})})
 
 
-def _is_repeat(call: Call) -> bool:
-    """Whether the client says that it has sent this before, and had no usable answer."""
-    return (call.request.headers.get(REPEAT_HEADER) or "0") != "0"
+def _is_repeat(call: Call) -> bool | None:
+    """Whether the client has sent this before and had no usable answer; None: it does not say."""
+    times = call.request.headers.get(REPEAT_HEADER)
+    return None if times is None else times != "0"
 
 
 @bp.function_name(names.OPENAI_LIST_MODELS)

@@ -187,7 +187,7 @@ resource container 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases/container
   properties: {
     resource: {
       id: each.name
-      defaultTtl: each.name == 'sessions' ? -1 : null
+      defaultTtl: contains(['sessions', 'limits'], each.name) ? -1 : null
       partitionKey: {
         kind: 'Hash'
         version: 2

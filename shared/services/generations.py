@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date
 
 from shared.domain.audit_events import AuditEvent
 from shared.domain.budgets import Charge
@@ -53,7 +53,6 @@ from shared.services.work import WorkItems
 WAIT_PAUSE_S = 0.05
 WAIT_PAUSE_S_MAX = 2.0
 PAGES_PER_CALL_MAX = 36  # partitions looked at for one history page: bounds its cost
-EARLIER_MAX = 20  # looked at for a client that repeats itself without a key
 NO_GENERATIONS = "Your role does not generate pictures."
 NO_SUCH = "There is no such generation."
 
@@ -88,7 +87,7 @@ class Generations:
     ) -> GenerationView:
         """Screen, price, reserve, start; the same key and body give the same generation."""
         require_reach(caller, Permission.GENERATIONS_CREATE, Reach.OWN, NO_GENERATIONS)
-        asked = self._hash_of(request, charge)
+        asked = self.asked_hash(request, charge)
         generation_id = await self.admission.operation_id(caller, "generation", key)
         try:
             item = await self._routed(caller, request, charge, generation_id, correlation_id)
@@ -110,23 +109,6 @@ class Generations:
             await self._start(generation_id, orchestrations)
             return generation_view(item.record())
         return await self._replay(generation_id, orchestrations)
-
-    async def earlier(
-        self, caller: Caller, request: GenerationRequest, charge: Charge, since: datetime
-    ) -> GenerationView | None:
-        """The newest of the last few that this caller asked for in the same words since then."""
-        asked = self._hash_of(request, charge)
-        calendar = await self.admission.calendars.of(caller.department_id)
-        now, then = calendar.period_at(self.clock.now()), calendar.period_at(since)
-        own = GenerationFilter(caller.tenant_id, user_key=caller.key, since=since.isoformat())
-        for period in dict.fromkeys((now, then)):  # a period may have begun meanwhile
-            partition = Partition(caller.department_id, period)
-            page = await self.records.generations(partition, own, None, EARLIER_MAX)
-            for document in page.documents:
-                alone = document["batch_id"] is None
-                if alone and await self._was_admitted(document["generation_id"], asked):
-                    return generation_view(document)
-        return None
 
     async def get(self, caller: Caller, generation_id: str) -> GenerationView:
         """One generation the caller may see; NotFound for everything else."""
@@ -218,6 +200,18 @@ class Generations:
             found += [generation_view(document) for document in page.documents]
             cursor = cursor.after(page.continuation, window, departments)
         return GenerationList(items=tuple(found), continuation=cursor.text() if cursor else None)
+
+    def asked_hash(self, request: GenerationRequest, charge: Charge) -> str:
+        """What a repeat under the same key must match: the request as it was asked, and who pays.
+
+        The texts are in it by their keyed hashes: nobody can guess what the screen has covered.
+        A model that is named gives its own defaults; who serves the rest may differ each time.
+        """
+        wanted = request if request.is_routed else resolve_request(request)[0]
+        fields = wanted.model_dump(mode="json", exclude=None if request.is_routed else {"routing"})
+        if self.privacy is not None:
+            fields |= self.privacy.keyed_texts(request)
+        return request_hash("generation", fields, [scope.name for scope in charge.scopes()])
 
     async def _routed(
         self,
@@ -319,18 +313,6 @@ class Generations:
         catalogue = self.catalogues.at(self.clock.now())
         refusal.extra["would_fit"] = would_fit(item.request, catalogue, available_micros)
         raise refusal
-
-    def _hash_of(self, request: GenerationRequest, charge: Charge) -> str:
-        """What a repeat under the same key must match: the request as it was asked, and who pays.
-
-        The texts are in it by their keyed hashes: nobody can guess what the screen has covered.
-        A model that is named gives its own defaults; who serves the rest may differ each time.
-        """
-        wanted = request if request.is_routed else resolve_request(request)[0]
-        fields = wanted.model_dump(mode="json", exclude=None if request.is_routed else {"routing"})
-        if self.privacy is not None:
-            fields |= self.privacy.keyed_texts(request)
-        return request_hash("generation", fields, [scope.name for scope in charge.scopes()])
 
     async def _replay(self, generation_id: str, orchestrations: Orchestrations) -> GenerationView:
         record = await self.records.generation(generation_id)

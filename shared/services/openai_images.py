@@ -4,9 +4,11 @@ import asyncio
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
+from shared.domain.budgets import Charge
+from shared.domain.generations import GenerationRequest
 from shared.domain.identity import Caller
 from shared.domain.models import MODELS
 from shared.domain.openai_images import (
@@ -21,13 +23,13 @@ from shared.domain.openai_images import (
 from shared.domain.views import TERMINAL, GenerationView
 from shared.errors import Conflict, EigError, NotFound, PayloadTooLarge, Rejected, Unavailable
 from shared.ports import Clock, Orchestrations
+from shared.ports.first_tries import FirstTries
 from shared.services.estimates import Estimates
 from shared.services.generations import Generations
 from shared.services.images import Images
 
 WAIT_S_MAX = 200  # the platform ends an HTTP answer at 230 s
 REPEAT_AFTER_S = 2  # a repeat under the same key waits for the same generation
-REPEATED_WITHIN = timedelta(minutes=15)  # the clients give up after 10 minutes and two repeats
 FORMATS: Final[Mapping[str, OutputFormat]] = {
     "image/png": "png",
     "image/jpeg": "jpeg",
@@ -41,7 +43,7 @@ class Asked:
     """How a request came in: under which key, and whether its client sent it before."""
 
     key: str | None
-    is_repeat: bool
+    is_repeat: bool | None  # None: a client that does not say
     correlation_id: str
 
 
@@ -52,6 +54,7 @@ class OpenAIImages:
     generations: Generations
     images: Images
     estimates: Estimates
+    first_tries: FirstTries
     clock: Clock
 
     async def generate(
@@ -63,26 +66,35 @@ class OpenAIImages:
     ) -> GenerationView:
         """Submit and wait; raises what stands between the client and its pictures.
 
-        A client that repeats itself without a key, because an answer was lost, is given what it
-        asked for the first time: nothing is paid twice.
+        A client that repeats itself without a key, because an answer was lost, asks under the key
+        of its first try: nothing is paid twice, also if both are being admitted.
         """
         request, charge = body.request(), caller.charge(body.project, body.cost_centre)
-        view = None
-        if asked.is_repeat and asked.key is None:
-            since = self.clock.now() - REPEATED_WITHIN
-            view = await self.generations.earlier(caller, request, charge, since)
-        if view is None:
-            view = await self.generations.submit(
-                caller,
-                request,
-                charge,
-                key=asked.key,
-                correlation_id=asked.correlation_id,
-                orchestrations=orchestrations,
-            )
+        view = await self.generations.submit(
+            caller,
+            request,
+            charge,
+            key=await self._key(caller, request, charge, asked),
+            correlation_id=asked.correlation_id,
+            orchestrations=orchestrations,
+        )
         view = await self.generations.wait(caller, view.id, WAIT_S_MAX)
         _check_delivered(view)
         return view
+
+    async def _key(
+        self, caller: Caller, request: GenerationRequest, charge: Charge, asked: Asked
+    ) -> str | None:
+        """The client's own key, or one that its repeats will find."""
+        if asked.key is not None or asked.is_repeat is None:
+            return asked.key
+        words = self.generations.asked_hash(request, charge)
+        first = await self.first_tries.find(caller.key, words) if asked.is_repeat else None
+        if first is not None:
+            return first
+        key = self.clock.new_id()
+        await self.first_tries.note(caller.key, words, key)
+        return key
 
     async def answer(
         self, caller: Caller, body: OpenAIImageRequest, view: GenerationView

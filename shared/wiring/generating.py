@@ -192,9 +192,16 @@ class Generating(RoutingLayer):
 
     @cached_property
     def openai_images(self) -> "OpenAIImages":
+        from shared.adapters.cosmos_first_tries import CosmosFirstTries
         from shared.services.openai_images import OpenAIImages
 
-        return OpenAIImages(self.generations, self.images, self.estimates, self.clock)
+        return OpenAIImages(
+            self.generations,
+            self.images,
+            self.estimates,
+            CosmosFirstTries(self.cosmos, self.clock),
+            self.clock,
+        )
 
     @cached_property
     def deferrals(self) -> "Deferrals":

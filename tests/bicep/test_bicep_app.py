@@ -198,9 +198,10 @@ def test_database_has_the_containers_that_the_code_names(stage: str) -> None:
     assert found == {each["id"]: [each["partition_key"]] for each in RESOURCES["containers"]}
     assert settings_of(stage)["EIG_COSMOS_DATABASE"] == RESOURCES["database"]
     for each in containers:
-        # Only sessions may be dropped by the store; -1: those documents that say when.
+        # No money or evidence may be dropped by the store; -1: those documents that say when.
         resource = each.properties["resource"]
-        assert resource.get("defaultTtl") == (-1 if each.body["name"] == "sessions" else None)
+        passing = each.body["name"] in ("sessions", "limits")
+        assert resource.get("defaultTtl") == (-1 if passing else None)
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -31,7 +31,7 @@ class GivenRules(RoutingWatch):
 
 def endpoint(**looks: Any) -> OpenAIImages:
     estimates = replace(Bench().estimates, routing=Routing(catalogues(), **looks))
-    return OpenAIImages(UNUSED, UNUSED, estimates, FakeClock(NOON))
+    return OpenAIImages(UNUSED, UNUSED, estimates, UNUSED, FakeClock(NOON))
 
 
 async def listed(made: OpenAIImages, caller: Caller = AVA) -> set[str]:

@@ -1,91 +1,118 @@
-"""Repeats of clients that send no key: what they asked for before is found again."""
+"""Repeats of clients that send no key: they ask under the key of their first try."""
 
-from collections.abc import Sequence
+import asyncio
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from shared.domain.history import GenerationFilter
-from shared.domain.ids import Partition
-from shared.domain.ledger import Document
-from shared.domain.periods import Calendar
-from shared.ports import Page
-from shared.services.generations import Generations
+from shared.domain.budgets import Charge
+from shared.domain.generations import GenerationRequest
+from shared.domain.identity import Caller
+from shared.domain.openai_images import OpenAIImageRequest
+from shared.errors import RateLimited
+from shared.services.openai_images import Asked, OpenAIImages
 from tests import builders
-from tests.fakes.clock import NOON, FakeClock
+from tests.fakes.clock import FakeClock
 
-NEW_MONTH = datetime(2026, 12, 1, 0, 2, tzinfo=NOON.tzinfo)
-WITHIN = timedelta(minutes=15)
+BODY = OpenAIImageRequest(prompt="a lighthouse")
 
 
 @dataclass
-class Listed:
-    """Records of one period, and which periods were looked at."""
+class Asking:
+    """Admission that notes under which keys it is asked, and is busy or refuses."""
 
-    period: str
-    documents: Sequence[Document]
-    asked: list[str] = field(default_factory=list)
+    busy: bool = False
+    keys: list[str | None] = field(default_factory=list)
 
-    async def generations(
-        self, partition: Partition, wanted: GenerationFilter, continuation: None, limit: int
-    ) -> Page:
-        self.asked.append(partition.period)
-        return Page(self.documents[:limit] if partition.period == self.period else [], None)
+    def asked_hash(self, request: GenerationRequest, charge: Charge) -> str:
+        return f"{request.prompt}|{charge}"
 
-
-def endpoint(records: Listed, clock: FakeClock) -> Generations:
-    """The service as far as it looks for repeats; everything was admitted."""
-
-    async def calendar(department_id: str) -> Calendar:
-        return Calendar()
-
-    async def hold(generation_id: str) -> Any:
-        return SimpleNamespace(request_hash=generations._hash_of(builders.request(), charge))
-
-    charge = builders.caller().charge(None, None)
-    admission = SimpleNamespace(
-        calendars=SimpleNamespace(of=calendar), ledger=SimpleNamespace(hold=hold)
-    )
-    rest: dict[str, Any] = dict.fromkeys(
-        ("directory", "work", "attempts", "settlements", "catalogues", "routing")
-    )
-    generations = Generations(
-        admission=admission,  # type: ignore[arg-type]
-        records=records,  # type: ignore[arg-type]
-        clock=clock,
-        **rest,
-    )
-    return generations
+    async def submit(self, *_: Any, key: str | None, **__: Any) -> None:
+        self.keys.append(key)
+        if self.busy:
+            await asyncio.Event().wait()
+        raise RateLimited("later", retry_after_s=1)
 
 
-@pytest.mark.parametrize(
-    ("now", "period", "asked"),
-    [
-        (NOON, "202611", ["202611"]),
-        (NEW_MONTH, "202611", ["202612", "202611"]),  # the first request was of last month
-        (NEW_MONTH, "202612", ["202612"]),
-    ],
-)
-async def test_repeat_is_found_also_when_a_period_has_begun_meanwhile(
-    now: datetime, period: str, asked: list[str]
+@dataclass
+class Tries:
+    keys: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    async def note(self, user_key: str, request_hash: str, key: str) -> None:
+        self.keys[user_key, request_hash] = key
+
+    async def find(self, user_key: str, request_hash: str) -> str | None:
+        return self.keys.get((user_key, request_hash))
+
+
+@dataclass
+class World:
+    admission: Asking = field(default_factory=Asking)
+    tries: Tries = field(default_factory=Tries)
+    clock: FakeClock = field(default_factory=FakeClock)
+
+    async def ask(
+        self,
+        repeat: bool | None,
+        key: str | None = None,
+        caller: Caller | None = None,
+        body: OpenAIImageRequest = BODY,
+    ) -> None:
+        unused: Any = None
+        endpoint = OpenAIImages(
+            self.admission,  # type: ignore[arg-type]
+            unused,
+            unused,
+            self.tries,
+            self.clock,
+        )
+        with pytest.raises(RateLimited):
+            await endpoint.generate(
+                caller or builders.caller(), body, Asked(key, repeat, "c"), unused
+            )
+
+
+async def test_repeat_while_the_first_try_is_being_admitted_has_its_key() -> None:
+    world = World(Asking(busy=True))
+    first = asyncio.create_task(world.ask(repeat=False))
+    while not world.admission.keys:
+        await asyncio.sleep(0)
+    world.admission.busy = False
+    await world.ask(repeat=True)
+    first.cancel()
+    one, again = world.admission.keys
+    assert one is not None and one == again
+
+
+async def test_request_that_is_no_repeat_is_another_one() -> None:
+    world = World()
+    for repeat in (False, False, True):
+        await world.ask(repeat)
+    one, other, again = world.admission.keys
+    assert one != other == again
+
+
+async def test_repeat_whose_first_try_never_came_is_the_first_of_the_next() -> None:
+    world = World()
+    await world.ask(repeat=True)
+    await world.ask(repeat=True)
+    assert len(set(world.admission.keys)) == 1
+
+
+async def test_words_and_people_keep_their_first_tries_apart() -> None:
+    world = World()
+    await world.ask(repeat=False)
+    await world.ask(repeat=True, caller=builders.caller(7))
+    await world.ask(repeat=True, body=OpenAIImageRequest(prompt="another lighthouse"))
+    assert len(set(world.admission.keys)) == 3
+
+
+@pytest.mark.parametrize(("repeat", "key"), [(None, None), (False, "mine"), (True, "mine")])
+async def test_own_key_or_silent_client_is_left_as_it_is(
+    repeat: bool | None, key: str | None
 ) -> None:
-    first = builders.item()
-    records = Listed(period, [first.record()])
-    caller = builders.caller()
-    found = await endpoint(records, FakeClock(now)).earlier(
-        caller, builders.request(), caller.charge(None, None), now - WITHIN
-    )
-    assert found is not None and found.id == first.generation_id
-    assert records.asked == asked
-
-
-async def test_words_that_nobody_has_asked_for_are_no_repeat() -> None:
-    records, caller = Listed("202611", [builders.item().record()]), builders.caller()
-    other = builders.request(prompt="another lighthouse")
-    found = await endpoint(records, FakeClock(NOON)).earlier(
-        caller, other, caller.charge(None, None), NOON - WITHIN
-    )
-    assert found is None
+    world = World()
+    await world.ask(repeat, key)
+    assert world.admission.keys == [key]
+    assert world.tries.keys == {}
