@@ -4,12 +4,15 @@ from typing import Protocol
 
 
 class FirstTries(Protocol):
-    """The key under which a person's request was tried first, by what was asked for."""
+    """The key under which a person's request stands, by what was asked for."""
 
-    async def note(self, user_key: str, request_hash: str, key: str) -> None:
-        """Write it down before anything is admitted; a newer first try takes its place."""
+    async def of_first(self, user_key: str, request_hash: str, key: str) -> str:
+        """The key of a first try, before it is admitted: the one given, and the newest from now on.
+
+        The key of its own repeat if that overtook it.
+        """
         ...
 
-    async def find(self, user_key: str, request_hash: str) -> str | None:
-        """The key of the newest first try, unless it is too old for a repeat to be one of it."""
+    async def of_repeat(self, user_key: str, request_hash: str, key: str) -> str:
+        """The key of the first try that this repeats; the one given if none has come (yet)."""
         ...

@@ -89,12 +89,9 @@ class OpenAIImages:
         if asked.key is not None or asked.is_repeat is None:
             return asked.key
         words = self.generations.asked_hash(request, charge)
-        first = await self.first_tries.find(caller.key, words) if asked.is_repeat else None
-        if first is not None:
-            return first
-        key = self.clock.new_id()
-        await self.first_tries.note(caller.key, words, key)
-        return key
+        tries = self.first_tries
+        key_of = tries.of_repeat if asked.is_repeat else tries.of_first
+        return await key_of(caller.key, words, self.clock.new_id())
 
     async def answer(
         self, caller: Caller, body: OpenAIImageRequest, view: GenerationView

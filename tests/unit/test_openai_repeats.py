@@ -39,11 +39,12 @@ class Asking:
 class Tries:
     keys: dict[tuple[str, str], str] = field(default_factory=dict)
 
-    async def note(self, user_key: str, request_hash: str, key: str) -> None:
+    async def of_first(self, user_key: str, request_hash: str, key: str) -> str:
         self.keys[user_key, request_hash] = key
+        return key
 
-    async def find(self, user_key: str, request_hash: str) -> str | None:
-        return self.keys.get((user_key, request_hash))
+    async def of_repeat(self, user_key: str, request_hash: str, key: str) -> str:
+        return self.keys.setdefault((user_key, request_hash), key)
 
 
 @dataclass
