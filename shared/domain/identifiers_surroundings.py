@@ -12,7 +12,7 @@ from shared.domain.identifiers_words import context_words, words_pattern
 
 BEFORE_CHARS: Final = 48  # how far a word may stand before the number that it names
 AFTER_CHARS: Final = 24
-BETWEEN_CHARS_MAX: Final = 4  # between two groups of one number: a comma, a blank, " and"
+BETWEEN_CHARS_MAX: Final = 6  # between two groups of one number: a comma, " and", " then"
 SIGNS_MAX: Final = 40  # likewise, if there is no letter among them: blanks, dots, line breaks
 # Strengths: a word before says more than a word after, a printed form more than loose digits.
 NAMED_BEFORE, NAMED_AFTER, BARE, IN_FORM = 4, 2, 0, 1

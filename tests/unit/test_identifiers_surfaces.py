@@ -71,6 +71,10 @@ def test_numbers_of_other_things_are_left_alone() -> None:
         ("cardno4111111111111111x", ("card", "4111111111111111")),
         ("TFN_123456782_2026", ("au_tfn", "123456782")),
         ("T.F.N. 123456782", ("au_tfn", "123456782")),
+        # a word between the groups
+        ("tfn 123 and 456 and 782", ("au_tfn", "123 and 456 and 782")),
+        ("card 4111 then 1111 then 1111 then 1111", ("card", "4111 then 1111 then 1111 then 1111")),
+        ("medicare 2123 and 45670 and 1", ("au_medicare", "2123 and 45670 and 1")),
         # any signs between the groups
         ("123,456,782", ("au_tfn", "123,456,782")),
         ("123:456:782", ("au_tfn", "123:456:782")),
