@@ -1,4 +1,4 @@
-"""Every 15 seconds: raise alerts that nobody noted, and start deliveries that are not running."""
+"""Every 15 seconds: raise alerts nobody noted, announce outages, start what is to be delivered."""
 
 import logging
 
@@ -18,11 +18,16 @@ logger = logging.getLogger("eig.alerts")
 @bp.timer_trigger(arg_name="timer", schedule=names.ALERT_SWEEP_SCHEDULE)
 @bp.durable_client_input(client_name="client")
 async def alert_sweep(timer: func.TimerRequest, client: df.DurableOrchestrationClient) -> None:
-    """Look at every open period of every department, and at the notices beside its policies."""
+    """Look at every open period, and at the notices beside policies and breakers."""
     configure_logging()
     correlation_id.set(services().clock.new_id())
     calendars = services().calendars
-    partitions = [*await calendars.open_partitions(), *await calendars.policy_partitions()]
+    announced = await services().provider_notices.announce()
+    partitions = [
+        *await calendars.open_partitions(),
+        *await calendars.policy_partitions(),
+        *services().provider_notices.partitions(),
+    ]
     report = await services().alerts.sweep(partitions, DurableOrchestrations(client))
-    if report.raised or report.started or report.errors:
-        logger.info("alerts swept", extra={"report": vars(report)})
+    if announced or report.raised or report.started or report.errors:
+        logger.info("alerts swept", extra={"report": vars(report) | {"announced": announced}})

@@ -9,14 +9,16 @@ from shared.adapters.cosmos import (
     CosmosConnection,
     answered,
     commit,
+    create_once,
 )
 from shared.domain.alerts import Alert, Notice, create_operation, progress_operation
 from shared.domain.audit_events import AuditEvent, outbox_document
 from shared.domain.budgets import Budget, read_budget
 from shared.domain.document_versions import upgrade
 from shared.domain.ids import Partition
-from shared.domain.image_notices import AnyNotice, partition_of_notice, read_notice
 from shared.domain.ledger import Create, Document, Operation
+from shared.domain.notices import AnyNotice, partition_of_notice, read_notice
+from shared.domain.provider_notices import ProviderNotice, notice_document
 from shared.errors import InvariantBroken
 
 if TYPE_CHECKING:
@@ -43,6 +45,9 @@ class CosmosAlerts:
                 raise InvariantBroken("An alert was refused in an unforeseen way.") from None
             return False
         return True
+
+    async def announce_once(self, notice: ProviderNotice) -> bool:
+        return await create_once(await self._container(), notice_document(notice))
 
     async def record(self, alert: Notice, event: AuditEvent | None) -> bool:
         operations: list[Operation] = [progress_operation(alert)]

@@ -5,8 +5,10 @@ from typing import Any, Final
 from shared.domain.alerts import Alert
 from shared.domain.budgets import CURRENCY
 from shared.domain.deliveries import Mail
-from shared.domain.image_notices import AnyNotice, RehydrationNotice
+from shared.domain.image_notices import RehydrationNotice
 from shared.domain.money import MICROS_PER_UNIT
+from shared.domain.notices import AnyNotice
+from shared.domain.provider_notices import ProviderNotice, ProviderOpened
 from shared.domain.views import API_PREFIX
 from shared.domain.webhooks import Message, make_message
 
@@ -19,6 +21,8 @@ def notice_message(notice: AnyNotice) -> Message:
     """The webhook of a notice; its id is the notice's, on every channel and each retry."""
     if isinstance(notice, RehydrationNotice):
         return rehydration_message(notice)
+    if isinstance(notice, ProviderNotice):
+        return provider_message(notice)
     return alert_message(notice)
 
 
@@ -26,6 +30,8 @@ def notice_mail(notice: AnyNotice, channel_id: str, recipients: tuple[str, ...])
     """The mail of a notice."""
     if isinstance(notice, RehydrationNotice):
         return rehydration_mail(notice, channel_id, recipients)
+    if isinstance(notice, ProviderNotice):
+        return provider_mail(notice, channel_id, recipients)
     return alert_mail(notice, channel_id, recipients)
 
 
@@ -58,6 +64,18 @@ def rehydration_message(notice: RehydrationNotice) -> Message:
         "tier": notice.tier,
         "available_until": notice.available_until,
         "content_path": _content_path(notice),
+    }
+    return make_message(notice.alert_id, notice.kind, notice.raised_at, data)
+
+
+def provider_message(notice: ProviderNotice) -> Message:
+    """The webhook of a provider whose breaker has opened or closed."""
+    change = notice.change
+    data = {
+        "provider": change.provider,
+        "reason": change.reason,
+        "since": change.since,
+        "until": change.until,
     }
     return make_message(notice.alert_id, notice.kind, notice.raised_at, data)
 
@@ -103,6 +121,32 @@ def rehydration_mail(
             f"Read it: GET {_content_path(notice)}\n"
             "Each rehydration is announced once. Where such messages go is set with"
             f" {API_PREFIX}/alert-channels.\n"
+        ),
+    )
+
+
+def provider_mail(notice: ProviderNotice, channel_id: str, recipients: tuple[str, ...]) -> Mail:
+    """The mail of a provider whose breaker has opened or closed."""
+    change = notice.change
+    subject = f"Provider {change.provider} works again"
+    what = "answers again: work goes to it as before"
+    until = change.until
+    if isinstance(notice, ProviderOpened):
+        subject = f"Provider {change.provider} is left alone: {change.reason}"
+        what = "fails or has shut us out: work goes to others or waits"
+        until = f"{change.until}, when one call tries whether it works; longer if it does not"
+    return Mail(
+        mail_id=f"{notice.alert_id}.{channel_id}",
+        to=recipients,
+        subject=subject,
+        text=(
+            f"The provider {change.provider} {what}.\n\n"
+            f"Reason: {change.reason}\n"
+            f"Since: {change.since}\n"
+            f"Until: {until}\n\n"
+            f"Details: GET {API_PREFIX}/providers\n"
+            "Each outage is announced once when it begins and once when it ends. Where such"
+            f" messages go is set with {API_PREFIX}/alert-channels.\n"
         ),
     )
 

@@ -19,7 +19,7 @@ from shared.domain.predicates import equal
 ACTOR: Final = "system:alerts"
 CHANNELS_PER_ALERT_MAX: Final = 40  # 20 of the department, 20 of the organisation
 ChannelKind = Literal["webhook", "email"]
-NoticeKind = Literal["budget.alert", "image.rehydrated"]
+NoticeKind = Literal["budget.alert", "image.rehydrated", "provider.opened", "provider.closed"]
 DeliveryStatus = Literal["pending", "delivered", "undelivered"]
 
 

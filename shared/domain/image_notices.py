@@ -9,17 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
-from shared.domain.alerts import (
-    Alert,
-    ChannelKind,
-    Delivery,
-    Notice,
-    NoticeKind,
-    read_alert,
-    read_deliveries,
-)
+from shared.domain.alerts import ChannelKind, Delivery, Notice, NoticeKind, read_deliveries
 from shared.domain.budget_policies import POLICIES, policy_partition
-from shared.domain.ids import DEPARTMENT_ID_PATTERN, Partition, operation_id, partition_of
+from shared.domain.ids import DEPARTMENT_ID_PATTERN, Partition, operation_id
 from shared.domain.ledger import Create, Operation
 from shared.domain.rehydrations import Rehydration
 from shared.errors import InvariantBroken
@@ -46,9 +38,6 @@ class RehydrationNotice(Notice):
     @property
     def document_id(self) -> str:
         return f"alert:{self.rehydration_id}"
-
-
-AnyNotice = Alert | RehydrationNotice
 
 
 def rehydration_notice(
@@ -90,10 +79,10 @@ def create_notice_operation(notice: RehydrationNotice) -> Operation:
     )
 
 
-def read_notice(document: Mapping[str, Any]) -> AnyNotice:
-    """A stored notice; one that does not say its kind is a budget alert."""
+def read_image_notice(document: Mapping[str, Any]) -> RehydrationNotice | None:
+    """A stored notice, if it is one of these."""
     if document.get("kind") != RehydrationNotice.kind:
-        return read_alert(document)
+        return None
     return RehydrationNotice(
         partition=policy_partition(document["department_id"]),
         tenant_id=document["tenant_id"],
@@ -107,7 +96,7 @@ def read_notice(document: Mapping[str, Any]) -> AnyNotice:
     )
 
 
-def partition_of_notice(notice_id: str) -> Partition | None:
-    """Where a notice lies: a budget alert in its period, others beside the policies."""
+def partition_of_image_notice(notice_id: str) -> Partition | None:
+    """Where a notice lies, if its id is one of these: beside the department's policies."""
     match = _NOTICE_ID.fullmatch(notice_id)
-    return policy_partition(match["department"]) if match else partition_of(notice_id)
+    return policy_partition(match["department"]) if match else None

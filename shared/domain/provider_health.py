@@ -12,6 +12,7 @@ every request alike and is nobody's fault who asks.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from statistics import median_low
 from typing import Any, Final, Literal
 
@@ -39,6 +40,7 @@ Verdict = Literal["works", "fails", "blocks", "limits", "nothing"]
 _ACCOUNT_WIDE: Final = frozenset({Failure.PROVIDER_BLOCKED, Failure.QUOTA_EXHAUSTED})
 _NOT_THE_PROVIDER: Final = frozenset({Failure.CANCELED, Failure.CUSTODY})
 _ANSWERS: Final = frozenset({Failure.CONTENT_REJECTED, Failure.INVALID_REQUEST})
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,11 @@ class Breaker:
     @property
     def latency_s(self) -> float | None:
         return median_low(self.latencies_ms) / 1_000 if self.latencies_ms else None
+
+
+def iso_of(moment_us: int) -> str:
+    """A moment of a breaker in ISO 8601, in UTC."""
+    return (_EPOCH + timedelta(microseconds=moment_us)).isoformat()
 
 
 def verdict_of(outcome: ProviderOutcome | None) -> Verdict:

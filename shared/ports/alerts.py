@@ -9,7 +9,8 @@ from shared.domain.audit_events import AuditEvent
 from shared.domain.budgets import Budget
 from shared.domain.deliveries import Mail, Outcome
 from shared.domain.ids import Partition
-from shared.domain.image_notices import AnyNotice
+from shared.domain.notices import AnyNotice
+from shared.domain.provider_notices import ProviderNotice
 from shared.domain.webhooks import Message
 
 
@@ -20,8 +21,12 @@ class AlertStore(Protocol):
         """Create the alert; False when it was raised before."""
         ...
 
+    async def announce_once(self, notice: ProviderNotice) -> bool:
+        """Create the notice; False when it was there already."""
+        ...
+
     async def alert(self, alert_id: str) -> AnyNotice | None:
-        """The alert, or the notice of a rehydrated picture, that has this id."""
+        """The alert, or the notice of another kind, that has this id."""
         ...
 
     async def record(self, alert: Notice, event: AuditEvent | None) -> bool:

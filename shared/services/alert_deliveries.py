@@ -12,7 +12,7 @@ from shared.domain.alert_channels import (
 from shared.domain.alert_messages import notice_mail, notice_message
 from shared.domain.alerts import Delivery, delivery_event
 from shared.domain.deliveries import ATTEMPTS_MAX, Outcome, wait_s
-from shared.domain.image_notices import AnyNotice
+from shared.domain.notices import AnyNotice
 from shared.errors import InvariantBroken, Unavailable
 from shared.ports import Clock
 from shared.ports.alerts import AlertChannelStore, AlertStore, Mailer, WebhookSender

@@ -21,12 +21,14 @@ from shared.domain.budget_policies import POLICIES
 from shared.domain.budgets import Budget
 from shared.domain.identity import Caller, Ownership, Permission, require
 from shared.domain.ids import Partition
+from shared.domain.provider_health import HEALTH_PARTITION
 from shared.errors import InvariantBroken, NotFound
 from shared.ports import Clock, Directory
 from shared.ports.alerts import AlertChannelStore, AlertOrchestrations, AlertStore
 
 SEEN_MAX = 20_000  # alerts one worker remembers, about 3 MB; a forgotten one costs a refused create
 STARTS_MAX = 50  # deliveries looked after in one partition and run; the oldest come first
+_NO_BUDGETS = (POLICIES, HEALTH_PARTITION.period)  # partitions with other notices only
 NO_SUCH = "There is no such alert."
 
 logger = logging.getLogger("eig.alerts")
@@ -70,13 +72,13 @@ class Alerts:
     ) -> AlertSweepReport:
         """Raise what nobody noted after a commit, and start deliveries that are not running.
 
-        Partitions of policies have no budgets, but notices that are to be delivered.
+        Those of policies and of providers have no budgets, but notices that are to be delivered.
         """
         report = AlertSweepReport()
         for partition in partitions:
             report.partitions += 1
             try:
-                if partition.period != POLICIES:
+                if partition.period not in _NO_BUDGETS:
                     report.raised += await self._catch_up(partition)
                 report.started += await self._start(partition, orchestrations)
             except Exception:  # one bad partition must not hold up the others
@@ -95,12 +97,13 @@ class Alerts:
         return alert_view(alert)
 
     async def addressed(
-        self, department_id: str, tenant_id: str, kind: NoticeKind
+        self, department_id: str | None, tenant_id: str, kind: NoticeKind
     ) -> Mapping[str, ChannelKind]:
-        """The channels that a notice of a department goes to."""
+        """The channels of a department and its organisation, or the latter's alone."""
+        owners = [owner for owner in (department_id, ORGANISATION_WIDE) if owner is not None]
         found = [
             channel
-            for owner in (department_id, ORGANISATION_WIDE)
+            for owner in owners
             for channel in await self.channels.channels(channels_partition(owner, tenant_id))
         ]
         wanted = [channel for channel in found if channel.enabled and channel.wants(kind)]

@@ -20,11 +20,13 @@ from shared.domain.provider_health import (
     ProviderHealth,
     Sample,
     health_of,
+    iso_of,
     merged,
     probed,
     probing,
     verdict_of,
 )
+from shared.domain.provider_notices import change_between
 from shared.errors import Unavailable
 from shared.ports import Clock
 from shared.ports.provider_health import ProviderHealthStore
@@ -196,7 +198,7 @@ class ProviderHealths:
     async def _put(self, view: _View, before: Breaker, after: Breaker) -> bool:
         following = replace(after, revision=before.revision + 1, change_id=self._clock.new_id())
         event = _event(before, following, self._clock.now())
-        if not await self._store.put(following, event):
+        if not await self._store.put(following, event, change_between(before, following)):
             return False
         self._saw(view, following)
         if event is not None:
@@ -211,7 +213,7 @@ class ProviderHealths:
         return (self._clock.now() - _EPOCH) // _MICROSECOND
 
     def _iso(self, moment_us: int | None) -> str | None:
-        return None if moment_us is None else (_EPOCH + moment_us * _MICROSECOND).isoformat()
+        return None if moment_us is None else iso_of(moment_us)
 
 
 def _event(before: Breaker, after: Breaker, now: datetime) -> AuditEvent | None:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from shared.ports.provider_health import ProviderHealthStore
     from shared.services.provider_gate import GateLimit, ProviderGate
     from shared.services.provider_health import ProviderHealths
+    from shared.services.provider_notices import ProviderNotices
     from shared.services.rate_limits import RateLimits
     from shared.services.token_buckets import TokenBuckets
 
@@ -54,6 +55,14 @@ class Limiting(Alerting):
         open_for = timedelta(seconds=self.settings.provider_open_s)
         return ProviderHealths(
             self.provider_health_store, self.clock, tuple(self.provider_limits), open_for
+        )
+
+    @cached_property
+    def provider_notices(self) -> "ProviderNotices":
+        from shared.services.provider_notices import ProviderNotices
+
+        return ProviderNotices(
+            self.provider_health_store, self.alert_store, self.alerts, self.directory
         )
 
     @cached_property

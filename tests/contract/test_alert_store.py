@@ -5,6 +5,9 @@ from dataclasses import replace
 
 from shared.domain.alerts import Delivery, alert_document_id, delivery_event, raised_event
 from shared.domain.ids import Partition
+from shared.domain.provider_health import HEALTH_PARTITION
+from shared.domain.provider_notices import BreakerChange, provider_notice
+from tests import builders
 from tests.contract import alert_bench
 from tests.contract.alert_bench import AlertBench
 
@@ -94,6 +97,29 @@ async def test_undelivered_are_those_with_a_pending_channel_oldest_first(
     done = early.with_delivery(bench.channel_id("hook"), Delivery("webhook", "delivered", 1))
     await bench.alerts.record(done, None)
     assert await bench.alerts.undelivered(bench.partition, 10) == [later]
+
+
+async def test_notice_of_a_provider_is_made_once_found_and_brought_to_its_channel(
+    bench: AlertBench,
+) -> None:
+    change = BreakerChange(
+        bench.partition.department_id, 7, "provider.opened", "provider_blocked", "a", "b"
+    )
+    hook = bench.channel_id("hook")
+    notice = provider_notice(change, builders.TENANT, {hook: "webhook"})
+    made = await asyncio.gather(*(bench.alerts.announce_once(notice) for _ in range(8)))
+    assert sum(made) == 1
+    neighbour = provider_notice(change, "another-tenant", {})
+    assert await bench.alerts.announce_once(neighbour)
+    assert await bench.alerts.alert(notice.alert_id) == notice
+    assert await bench.alerts.alert(neighbour.alert_id) == neighbour
+    assert await bench.alerts.undelivered(HEALTH_PARTITION, 10) == [notice]
+    told = notice.with_delivery(hook, Delivery("webhook", "delivered", 1, "http_204", "now"))
+    event = delivery_event(told, hook, "now")
+    assert await bench.alerts.record(told, event)
+    assert await bench.alerts.alert(notice.alert_id) == told
+    assert await bench.has_event(event, HEALTH_PARTITION)
+    assert await bench.alerts.undelivered(HEALTH_PARTITION, 10) == []
 
 
 async def test_committed_budgets_are_those_with_something_reserved_or_spent(

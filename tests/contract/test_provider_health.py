@@ -11,22 +11,28 @@ import pytest
 
 from shared.adapters.cosmos_provider_health import CosmosProviderHealth
 from shared.domain.attempts import Billed, Delivered, Failure, NotDelivered, Unknown
-from shared.domain.provider_health import HEALTH_PARTITION, Breaker
+from shared.domain.provider_health import HEALTH_PARTITION, US_PER_S, Breaker
+from shared.domain.provider_notices import BreakerChange, change_between
 from shared.ports.provider_health import ProviderHealthStore
 from shared.services.provider_health import TELL_EVERY, ProviderHealths
 from tests.contract.cosmos_stores import Outage, Stores, event_of, stores
+from tests.fakes.audit_log import FakeAuditLog
 from tests.fakes.clock import FakeClock
 from tests.fakes.cosmos_container import FakeConnection
 from tests.fakes.faults import Fault, Faults, ScriptedFaults
+from tests.fakes.provider_health import FakeProviderHealth
 
 __all__ = ["stores"]
 WORKED = Delivered((), None)
 BLOCKED = NotDelivered(Failure.PROVIDER_BLOCKED, Billed.NOTHING, "blocked")
 OPEN_FOR = timedelta(seconds=30)
+CHANGES_MAX = 100  # more than the tests of this module leave
 
 
 @pytest.fixture
 def store(stores: Stores) -> ProviderHealthStore:
+    if isinstance(stores.audit, FakeAuditLog):
+        return FakeProviderHealth(FakeConnection())
     return CosmosProviderHealth(stores.connection)
 
 
@@ -55,6 +61,49 @@ async def test_put_of_a_revision_that_was_taken_changes_nothing(
     assert not await store.put(replace(first, change_id="rival"), None)
     assert not await store.put(replace(first, revision=3, change_id="rival"), None)
     assert await store.breaker(first.provider) == first
+
+
+def opened(closed: Breaker, since_us: int) -> tuple[Breaker, BreakerChange]:
+    """The revision after one that is closed, and what is to be announced of it."""
+    after = replace(closed, revision=closed.revision + 1, is_open=True, reason="provider_blocked")
+    after = replace(after, since_us=since_us, until_us=since_us + US_PER_S, change_id="opened")
+    change = change_between(closed, after)
+    assert change is not None
+    return after, change
+
+
+async def test_changes_are_left_until_they_have_been_announced_oldest_first(
+    store: ProviderHealthStore,
+) -> None:
+    first, second = breaker(), breaker()
+    later, early = opened(first, 7 * US_PER_S), opened(second, 5 * US_PER_S)
+    for before, (after, change) in ((first, later), (second, early)):
+        assert await store.put(before, None)
+        assert await store.put(after, event_of(after.provider, "provider.opened.2"), change)
+    assert await unannounced(store, first, second) == [early[1], later[1]]
+    assert len(await store.changes(1)) == 1
+    for _ in range(2):
+        await store.announced(early[1])
+    assert await unannounced(store, first, second) == [later[1]]
+
+
+async def test_change_is_left_once_with_the_revision_that_made_it(
+    store: ProviderHealthStore,
+) -> None:
+    first = breaker()
+    after, change = opened(first, 7 * US_PER_S)
+    await store.put(first, None)
+    for _ in range(2):  # an answer was lost
+        assert await store.put(after, None, change)
+    rival, other = opened(first, 8 * US_PER_S)
+    assert not await store.put(replace(rival, change_id="rival"), None, other)
+    assert await unannounced(store, first) == [change]
+
+
+async def unannounced(store: ProviderHealthStore, *breakers: Breaker) -> list[BreakerChange]:
+    """What is left of these breakers' changes."""
+    names = {each.provider for each in breakers}
+    return [each for each in await store.changes(CHANGES_MAX) if each.provider in names]
 
 
 class Bench:

@@ -10,8 +10,8 @@ from shared.domain.alert_channels import AlertChannel, read_channel
 from shared.domain.budgets import Budget, read_budget
 from shared.domain.deliveries import Mail, Outcome
 from shared.domain.ids import Partition
-from shared.domain.image_notices import AnyNotice, partition_of_notice, read_notice
 from shared.domain.ledger import Document
+from shared.domain.notices import AnyNotice, partition_of_notice, read_notice
 from shared.domain.webhooks import Message
 from tests.fakes.cosmos_container import FakeConnection
 

@@ -242,6 +242,39 @@ async def test_alert_keeps_its_one_id_though_the_host_dies_after_sending(
     assert len({each["webhook_id"] for each in await newsroom.received(inbox)}) == 1
 
 
+async def test_block_of_a_provider_and_its_end_are_told_to_the_organisation_once(
+    newsroom: Newsroom, ava: Person
+) -> None:
+    inbox = f"outages-{uuid4().hex[:8]}"
+    channel, events = "organisation-wide.outages", ["provider.opened", "provider.closed"]
+    body = {"kind": "webhook", "url": await newsroom.inbox(inbox), "events": events}
+    made = await newsroom.put(channel, body, newsroom.admin, If_None_Match="*")
+    await newsroom.inbox(inbox, secrets=[made.json()["secret"]])
+
+    async def told() -> dict[str, Json]:
+        """What came of the block, by kind."""
+        await newsroom.cloud.fire("AlertSweep")
+        came = await newsroom.received(inbox)
+        assert all(each["verified"] for each in came)
+        assert set(Counter(each["webhook_id"] for each in came).values()) <= {1}
+        bodies = [json.loads(each["body"]) for each in came]
+        blocks = [each for each in bodies if each["data"]["reason"] == "provider_blocked"]
+        assert len({each["type"] for each in blocks}) == len(blocks)
+        return {each["type"]: each["data"] for each in blocks}
+
+    assert (await ava.generate(order(scenario="provider_blocked")))["status"] == "failed"
+    opened = (await until(told, lambda found: found, SOON_S))["provider.opened"]
+    assert opened["provider"] == "azure_openai"
+    assert opened["until"] > opened["since"]
+    assert (await ava.generate(order()))["status"] == "succeeded"  # it waits to be the probe
+    closed = (await until(told, lambda found: len(found) > 1, SOON_S))["provider.closed"]
+    assert (closed["provider"], closed["since"]) == ("azure_openai", opened["since"])
+    gone = await newsroom.admin.send(
+        "DELETE", f"/alert-channels/{channel}", headers={"If-Match": "*"}
+    )
+    assert gone.status == 204
+
+
 @pytest.mark.parametrize(
     "url",
     [

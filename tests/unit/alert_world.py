@@ -22,7 +22,7 @@ from tests.fakes.alerts import (
 from tests.fakes.clock import FakeClock
 from tests.fakes.cosmos_container import FakeConnection
 from tests.fakes.directory import FakeDirectory
-from tests.fakes.faults import ScriptedFaults
+from tests.fakes.faults import Faults
 
 HOOK, MAIL = "marketing.hook", "marketing.mail"
 EVERYWHERE = f"{ORGANISATION_WIDE}.hook"
@@ -38,7 +38,7 @@ EMAIL = ChannelChange("email", recipients=("mia@contoso.example",))
 class World:
     """Every service of alerts over one in-memory store."""
 
-    faults: ScriptedFaults | None = None
+    faults: Faults | None = None
 
     def __post_init__(self) -> None:
         self.connection = FakeConnection(self.faults)

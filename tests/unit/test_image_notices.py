@@ -11,13 +11,9 @@ from shared.domain.alert_channels import ORGANISATION_WIDE
 from shared.domain.alert_messages import notice_mail, notice_message
 from shared.domain.deliveries import Outcome
 from shared.domain.ids import partition_of
-from shared.domain.image_notices import (
-    RehydrationNotice,
-    create_notice_operation,
-    partition_of_notice,
-    read_notice,
-)
+from shared.domain.image_notices import RehydrationNotice, create_notice_operation
 from shared.domain.ledger import Create
+from shared.domain.notices import partition_of_notice, read_notice
 from shared.errors import NotFound
 from shared.services.alert_channels import AlertChannels, ChannelChange
 from shared.services.alert_deliveries import AlertDeliveries
