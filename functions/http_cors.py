@@ -14,13 +14,21 @@ if TYPE_CHECKING:
 
 ORIGIN_CHARS_MAX: Final = 300  # a name has at most 253
 PREFLIGHT_AGE_S: Final = 600  # how long a browser remembers; Chromium takes two hours at most
+_STAINLESS: Final = (  # what OpenAI's client says of itself in every request
+    "arch, custom-poll-interval, helper-method, lang, os, package-version, poll-helper,"
+    " retry-count, runtime, runtime-version, timeout"
+)
 _REQUEST_HEADERS: Final = (
     "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Prefer,"
-    " x-correlation-id"
+    " x-correlation-id, OpenAI-Organization, OpenAI-Project, "
+    + ", ".join(f"x-stainless-{name}" for name in _STAINLESS.split(", "))
 )
 _ANSWER_HEADERS: Final = (
     "ETag, Link, Location, Operation-Location, Preference-Applied, RateLimit, RateLimit-Policy,"
-    " Retry-After, WWW-Authenticate, x-correlation-id"
+    " Retry-After, WWW-Authenticate, x-correlation-id, x-request-id, x-should-retry, x-eig-code,"
+    " x-eig-generation-id, x-eig-status, x-eig-model, x-eig-provider, x-eig-quoted-micros,"
+    " x-eig-currency, x-eig-price-version, x-eig-receipt, x-eig-cost-micros,"
+    " x-eig-cost-estimated, x-eig-image-ids, x-eig-prompt-redacted, x-eig-warnings"
 )
 
 

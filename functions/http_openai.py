@@ -1,5 +1,6 @@
 """OpenAI's image API over HTTP, for its official clients: the same pipeline as ours."""
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -8,15 +9,16 @@ import azure.functions as func
 
 from functions import names
 from functions.durable_client import DurableOrchestrations
-from functions.http_openai_errors import REQUEST_ID, openai_problem
+from functions.http_openai_errors import JSON, REQUEST_ID, openai_problem
 from functions.http_routes import path_of
-from functions.http_support import Call, handle, json_response
+from functions.http_support import Call, handle
 from shared.wiring import services
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
 REPEAT_HEADER = "x-stainless-retry-count"  # how often the client has sent this request before
+REPEAT_NUMBER = re.compile(r"[0-9]{1,3}", re.ASCII)
 bp = df.Blueprint()
 ANONYMOUS = func.AuthLevel.ANONYMOUS  # the access token is checked at our own edge
 
@@ -34,7 +36,7 @@ async def openai_generate(
         from shared.services.openai_images import Asked
 
         body = call.body(OpenAIImageRequest)
-        asked = Asked(call.idempotency_key(), _is_repeat(call), call.correlation_id)
+        asked = Asked(call.idempotency_key(), _sent_before(call), call.correlation_id)
         endpoint = services().openai_images
         view = await endpoint.generate(
             call.known_caller, body, asked, DurableOrchestrations(client)
@@ -48,14 +50,18 @@ async def openai_generate(
 def _answered(
     call: Call, answer: "BaseModel", headers: Mapping[str, str] | None = None
 ) -> func.HttpResponse:
-    """An answer with the header that clients take the request's id from."""
-    return json_response(answer, headers={REQUEST_ID: call.correlation_id, **(headers or {})})
+    """An answer as OpenAI specifies it, where what is not there is left out and never null."""
+    return func.HttpResponse(
+        answer.model_dump_json(exclude_none=True),
+        mimetype=JSON,
+        headers={REQUEST_ID: call.correlation_id, **(headers or {})},
+    )
 
 
-def _is_repeat(call: Call) -> bool | None:
-    """Whether the client has sent this before and had no usable answer; None: it does not say."""
-    times = call.request.headers.get(REPEAT_HEADER)
-    return None if times is None else times != "0"
+def _sent_before(call: Call) -> int | None:
+    """How often the client had no usable answer to this request; None: it does not say."""
+    times = call.request.headers.get(REPEAT_HEADER, "")
+    return int(times) if REPEAT_NUMBER.fullmatch(times) else None
 
 
 @bp.function_name(names.OPENAI_LIST_MODELS)

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import azure.functions as func
 
-from shared.errors import EigError
+from shared.errors import EigError, FieldFault
 
 JSON: Final = "application/json"
 REQUEST_ID: Final = "x-request-id"  # what its clients show as `_request_id`
@@ -35,12 +35,15 @@ _BY_CODE: Final[Mapping[str, Shape]] = {
     "unauthenticated": Shape(401, INVALID, "invalid_api_key"),
     "not_ready": Shape(504, OURS),
 }
+_THEIR_NAMES: Final[Mapping[str, str]] = {"count": "n"}
 _BY_STATUS: Final[Mapping[int, Shape]] = {
     401: Shape(401, INVALID),
     403: Shape(403, "permission_error"),
     404: Shape(404, INVALID),
     405: Shape(405, INVALID),
+    409: Shape(409, INVALID),
     413: Shape(413, INVALID),
+    423: Shape(403, "permission_error"),
     429: Shape(429, "requests"),
 }
 
@@ -49,7 +52,7 @@ def openai_problem(error: EigError, correlation: str) -> func.HttpResponse:
     """The one place where an error becomes an answer of this endpoint."""
     shape = _shape(error)
     ours = error.status == HTTPStatus.INTERNAL_SERVER_ERROR and "generation_id" not in error.extra
-    field = error.faults[0].field.strip("/").replace("/", ".") if error.faults else ""
+    field = _field(error.faults[0]) if error.faults else ""
     body = {
         "error": {
             "message": UNFORESEEN if ours else _message(error),
@@ -59,7 +62,7 @@ def openai_problem(error: EigError, correlation: str) -> func.HttpResponse:
         }
     }
     headers = {
-        "x-should-retry": str(error.retryable).lower(),
+        "x-should-retry": str(error.may_be_repeated).lower(),
         "x-eig-code": error.problem_code,
         REQUEST_ID: correlation,
     }
@@ -81,11 +84,15 @@ def _shape(error: EigError) -> Shape:
     return Shape(400, INVALID)
 
 
+def _field(fault: FieldFault) -> str:
+    """The field of the client's body at fault; empty: the body as a whole."""
+    name = fault.field.strip("/").replace("/", ".")
+    return _THEIR_NAMES.get(name, name)
+
+
 def _message(error: EigError) -> str:
     """The detail, the fields at fault with their mending, and the categories of a filter."""
-    faults = "; ".join(
-        f"{each.field.strip('/') or 'body'}: {each.message}" for each in error.faults
-    )
+    faults = "; ".join(f"{_field(each) or 'body'}: {each.message}" for each in error.faults)
     categories = ",".join(error.extra.get("categories") or ())
     parts = [error.detail, faults if faults and faults not in error.detail else ""]
     parts.append(f"safety_violations=[{categories}]" if categories else "")

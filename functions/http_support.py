@@ -246,7 +246,7 @@ def problem_response(error: EigError, correlation: str) -> func.HttpResponse:
         "code": error.problem_code,
         "detail": "The request could not be completed." if ours else error.detail,
         "instance": f"urn:eig:request:{correlation}",
-        "retryable": error.retryable,
+        "retryable": error.may_be_repeated,
     }
     if error.faults:
         body["errors"] = [fault.as_json() for fault in error.faults[:FAULTS_MAX]]

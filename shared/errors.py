@@ -75,6 +75,11 @@ class EigError(Exception):
         self.retry_after_s = retry_after_s
         self.extra = dict(extra or {})
 
+    @property
+    def may_be_repeated(self) -> bool:
+        """Whether the same request may succeed later: always so, or when we say from when on."""
+        return self.retryable or self.retry_after_s is not None
+
 
 class Rejected(EigError):
     """The request cannot be carried out as it is."""

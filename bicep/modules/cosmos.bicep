@@ -122,6 +122,7 @@ var containers = [
     partitionKey: '/pk'
     searched: [
       '/pk/?'
+      '/tried_at/?'
     ]
   }
 ]

@@ -83,7 +83,7 @@ class OpenAIImageRequest(BaseModel):
             (
                 self.background not in (None, AUTO),
                 "background",
-                "no model here lets its background be chosen; leave it out",
+                "backgrounds are not chosen here; leave it out",
             ),
             (
                 self.moderation == "low",

@@ -29,6 +29,7 @@ FIELDS = frozenset(
         "arrivals",
         "closed",
         "acting",
+        "repeats",
     }
 )
 Status = Literal[

@@ -1,18 +1,29 @@
 """What clients without keys of their own have asked for, so that a repeat joins its first try."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 
+@dataclass(frozen=True)
+class FirstTry:
+    """A key of ours that a request stands under, and the number of its last repeat, from 1."""
+
+    key: str
+    repeats: int = 0
+
+
 class FirstTries(Protocol):
-    """The key under which a person's request stands, by what was asked for."""
+    """The first tries of a person, by what was asked for; they are forgotten after a while."""
 
-    async def of_first(self, user_key: str, request_hash: str, key: str) -> str:
-        """The key of a first try, before it is admitted: the one given, and the newest from now on.
-
-        The key of its own repeat if that overtook it.
-        """
+    async def note(self, user_key: str, request_hash: str, first: FirstTry) -> None:
+        """Write one down; what others have asked for in the same words stands beside it."""
         ...
 
-    async def of_repeat(self, user_key: str, request_hash: str, key: str) -> str:
-        """The key of the first try that this repeats; the one given if none has come (yet)."""
+    async def newest(self, user_key: str, request_hash: str) -> Sequence[FirstTry]:
+        """Those that a client may still repeat, newest first."""
+        ...
+
+    async def claim(self, user_key: str, request_hash: str, seen: FirstTry, number: int) -> bool:
+        """Be the repeat of this number; False if another repeat was faster."""
         ...

@@ -110,6 +110,16 @@ class Generations:
             return generation_view(item.record())
         return await self._replay(generation_id, orchestrations)
 
+    async def is_awaited(self, caller: Caller, key: str, answered_since: str) -> bool:
+        """Whether whoever asked under a key may still be without an answer.
+
+        So it is if nothing was admitted (yet), while it goes on, and for a while after its end.
+        """
+        generation_id = await self.admission.operation_id(caller, "generation", key)
+        record = await self.records.generation(generation_id)
+        ended_at = record["completed_at"] if record else None
+        return ended_at is None or ended_at >= answered_since
+
     async def get(self, caller: Caller, generation_id: str) -> GenerationView:
         """One generation the caller may see; NotFound for everything else."""
         record = await self._visible(caller, generation_id)

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from shared.domain.budgets import Charge
-from shared.domain.generations import GenerationRequest
 from shared.domain.identity import Caller
 from shared.domain.models import MODELS
 from shared.domain.openai_images import (
@@ -22,8 +20,8 @@ from shared.domain.openai_images import (
 )
 from shared.domain.views import TERMINAL, GenerationView
 from shared.errors import Conflict, EigError, NotFound, PayloadTooLarge, Rejected, Unavailable
-from shared.ports import Clock, Orchestrations
-from shared.ports.first_tries import FirstTries
+from shared.ports import Orchestrations
+from shared.services.client_repeats import ClientRepeats
 from shared.services.estimates import Estimates
 from shared.services.generations import Generations
 from shared.services.images import Images
@@ -40,10 +38,10 @@ IMAGES_BYTES_MAX = 64 * 1024 * 1024  # of one answer: it is built in memory, a t
 
 @dataclass(frozen=True)
 class Asked:
-    """How a request came in: under which key, and whether its client sent it before."""
+    """How a request came in: under which key, and how often its client sent it before."""
 
     key: str | None
-    is_repeat: bool | None  # None: a client that does not say
+    sent_before: int | None  # None: a client that does not say
     correlation_id: str
 
 
@@ -54,8 +52,7 @@ class OpenAIImages:
     generations: Generations
     images: Images
     estimates: Estimates
-    first_tries: FirstTries
-    clock: Clock
+    repeats: ClientRepeats
 
     async def generate(
         self,
@@ -70,28 +67,20 @@ class OpenAIImages:
         of its first try: nothing is paid twice, also if both are being admitted.
         """
         request, charge = body.request(), caller.charge(body.project, body.cost_centre)
+        key = asked.key
+        if key is None and asked.sent_before is not None:
+            key = await self.repeats.key(caller, request, charge, asked.sent_before)
         view = await self.generations.submit(
             caller,
             request,
             charge,
-            key=await self._key(caller, request, charge, asked),
+            key=key,
             correlation_id=asked.correlation_id,
             orchestrations=orchestrations,
         )
         view = await self.generations.wait(caller, view.id, WAIT_S_MAX)
         _check_delivered(view)
         return view
-
-    async def _key(
-        self, caller: Caller, request: GenerationRequest, charge: Charge, asked: Asked
-    ) -> str | None:
-        """The client's own key, or one that its repeats will find."""
-        if asked.key is not None or asked.is_repeat is None:
-            return asked.key
-        words = self.generations.asked_hash(request, charge)
-        tries = self.first_tries
-        key_of = tries.of_repeat if asked.is_repeat else tries.of_first
-        return await key_of(caller.key, words, self.clock.new_id())
 
     async def answer(
         self, caller: Caller, body: OpenAIImageRequest, view: GenerationView
@@ -109,7 +98,9 @@ class OpenAIImages:
             data = [OpenAIImage(url=url) for url, _ in links]
         elif total > IMAGES_BYTES_MAX:
             raise PayloadTooLarge(
-                'The pictures are too large for one answer; ask with response_format "url".'
+                "The pictures are too large for one answer. They are kept: fetch them by their ids,"
+                ' or ask with response_format "url" another time.',
+                extra={"generation_id": view.id},
             )
         else:
             data = await asyncio.gather(*(self._encoded(caller, image.id) for image in view.images))
@@ -129,8 +120,9 @@ class OpenAIImages:
 
     async def models(self, caller: Caller) -> OpenAIModelList:
         """What this caller may ask for by name; freezes and outages, which pass, take none away."""
-        around = await self.estimates.routing.surroundings(caller, self.clock.now())
-        offered = [MODELS[each.model] for each in self.estimates.models().items]
+        estimates = self.estimates
+        around = await estimates.routing.surroundings(caller, estimates.clock.now())
+        offered = [MODELS[each.model] for each in estimates.models().items]
         return OpenAIModelList(
             data=tuple(
                 OpenAIModel(

@@ -193,14 +193,14 @@ class Generating(RoutingLayer):
     @cached_property
     def openai_images(self) -> "OpenAIImages":
         from shared.adapters.cosmos_first_tries import CosmosFirstTries
+        from shared.services.client_repeats import ClientRepeats
         from shared.services.openai_images import OpenAIImages
 
         return OpenAIImages(
             self.generations,
             self.images,
             self.estimates,
-            CosmosFirstTries(self.cosmos, self.clock),
-            self.clock,
+            ClientRepeats(CosmosFirstTries(self.cosmos, self.clock), self.generations, self.clock),
         )
 
     @cached_property

@@ -235,6 +235,7 @@ BY_MODULE = {
     "cosmos_directory": "directory",
     "cosmos_directory_store": "directory",
     "cosmos_data_keys": "keys",
+    "cosmos_first_tries": "limits",
     "cosmos_sessions": "sessions",
 }
 # A list is searched for a member, or for a field of one.

@@ -1,23 +1,21 @@
-"""First tries of clients without keys over their port: a fake container, and Cosmos DB."""
+"""First tries of clients without keys over their port: in memory, and in Cosmos DB."""
 
 import asyncio
 import uuid
 
 import pytest
 
-from shared.adapters.cosmos_first_tries import (
-    OVERTAKEN_WITHIN,
-    REPEATED_WITHIN,
-    CosmosFirstTries,
-)
+from shared.adapters.cosmos_first_tries import NEWEST_MAX, REPEATED_WITHIN, CosmosFirstTries
+from shared.ports.first_tries import FirstTries, FirstTry
 from tests.contract.cosmos_stores import Stores, stores
 from tests.fakes.clock import FakeClock
+from tests.fakes.first_tries import FakeFirstTries
+from tests.fakes.records import FakeRecords
 
 __all__ = ["stores"]
 
 MIA, AVA = "tenant.mia", "tenant.ava"
 WITHIN_S = REPEATED_WITHIN.total_seconds()
-OVERTAKEN_S = OVERTAKEN_WITHIN.total_seconds()
 
 
 @pytest.fixture
@@ -26,7 +24,9 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def tries(stores: Stores, clock: FakeClock) -> CosmosFirstTries:
+def tries(stores: Stores, clock: FakeClock) -> FirstTries:
+    if isinstance(stores.records, FakeRecords):
+        return FakeFirstTries(clock)
     return CosmosFirstTries(stores.connection, clock)
 
 
@@ -35,63 +35,55 @@ def words() -> str:
     return uuid.uuid4().hex
 
 
-async def test_repeat_has_the_key_of_the_same_person_and_words_alone(
-    tries: CosmosFirstTries, words: str
+async def test_first_tries_of_a_person_and_their_words_come_newest_first(
+    tries: FirstTries, clock: FakeClock, words: str
 ) -> None:
-    assert await tries.of_first(MIA, words, "k1") == "k1"
-    assert await tries.of_repeat(MIA, words, "k2") == "k1"
-    assert await tries.of_repeat(AVA, words, "k3") == "k3"
-    assert await tries.of_repeat(MIA, uuid.uuid4().hex, "k4") == "k4"
-
-
-async def test_newer_first_try_takes_the_place_of_the_older(
-    tries: CosmosFirstTries, clock: FakeClock, words: str
-) -> None:
-    await tries.of_first(MIA, words, "k1")
-    clock.advance(WITHIN_S)
-    assert await tries.of_first(MIA, words, "k2") == "k2"
-    clock.advance(WITHIN_S)
-    assert await tries.of_repeat(MIA, words, "k3") == "k2"
+    for key in ("k1", "k2", "k3"):
+        await tries.note(MIA, words, FirstTry(key))
+        clock.advance(1)
+    await tries.note(AVA, words, FirstTry("hers"))
+    await tries.note(MIA, uuid.uuid4().hex, FirstTry("other"))
+    assert await tries.newest(MIA, words) == [FirstTry("k3"), FirstTry("k2"), FirstTry("k1")]
 
 
 async def test_first_try_is_forgotten_when_no_client_repeats_any_more(
-    tries: CosmosFirstTries, clock: FakeClock, words: str
+    tries: FirstTries, clock: FakeClock, words: str
 ) -> None:
-    await tries.of_first(MIA, words, "k1")
-    clock.advance(WITHIN_S + 1)
-    assert await tries.of_repeat(MIA, words, "k2") == "k2"
-    assert await tries.of_repeat(MIA, words, "k3") == "k2"
+    await tries.note(MIA, words, FirstTry("k1"))
+    clock.advance(WITHIN_S)
+    assert await tries.newest(MIA, words) == [FirstTry("k1")]
+    clock.advance(1)
+    assert await tries.newest(MIA, words) == []
 
 
-async def test_first_try_that_its_repeat_overtook_joins_it_once(
-    tries: CosmosFirstTries, clock: FakeClock, words: str
+async def test_one_of_a_crowd_of_repeats_has_a_first_try(tries: FirstTries, words: str) -> None:
+    seen = FirstTry("k1")
+    await tries.note(MIA, words, seen)
+    claimed = await asyncio.gather(*(tries.claim(MIA, words, seen, 1) for _ in range(8)))
+    assert claimed.count(True) == 1
+    assert await tries.newest(MIA, words) == [FirstTry("k1", 1)]
+    assert not await tries.claim(MIA, words, seen, 2)
+    assert await tries.claim(MIA, words, FirstTry("k1", 1), 2)
+
+
+async def test_first_try_that_is_gone_is_nobodys(tries: FirstTries, words: str) -> None:
+    assert not await tries.claim(MIA, words, FirstTry("gone"), 1)
+
+
+async def test_no_more_than_the_newest_are_looked_at(
+    tries: FirstTries, clock: FakeClock, words: str
 ) -> None:
-    assert await tries.of_repeat(MIA, words, "k1") == "k1"
-    clock.advance(OVERTAKEN_S)
-    assert await tries.of_first(MIA, words, "k2") == "k1"
-    assert await tries.of_first(MIA, words, "k3") == "k3"
-
-
-async def test_first_try_long_after_a_repeat_is_another_request(
-    tries: CosmosFirstTries, clock: FakeClock, words: str
-) -> None:
-    await tries.of_repeat(MIA, words, "k1")
-    clock.advance(OVERTAKEN_S + 1)
-    assert await tries.of_first(MIA, words, "k2") == "k2"
-
-
-async def test_crowd_of_repeats_and_a_late_first_try_have_one_key(
-    tries: CosmosFirstTries, words: str
-) -> None:
-    repeats = [tries.of_repeat(MIA, words, f"k{n}") for n in range(8)]
-    keys = await asyncio.gather(*repeats)
-    assert len({*keys, await tries.of_first(MIA, words, "late")}) == 1
+    for number in range(NEWEST_MAX + 1):
+        await tries.note(MIA, words, FirstTry(f"k{number}"))
+        clock.advance(1)
+    newest = await tries.newest(MIA, words)
+    assert (len(newest), newest[0].key) == (NEWEST_MAX, f"k{NEWEST_MAX}")
 
 
 async def test_stored_first_try_says_when_it_is_dropped(
-    tries: CosmosFirstTries, stores: Stores, words: str
+    stores: Stores, clock: FakeClock, words: str
 ) -> None:
-    await tries.of_first(MIA, words, "k1")
+    await CosmosFirstTries(stores.connection, clock).note(MIA, words, FirstTry("k1"))
     container = await stores.connection.container("limits")
-    stored = await container.read_item("first_try", f"first_try|{MIA}|{words}")
-    assert stored["ttl"] == 900
+    stored = await container.read_item("k1", f"first_try|{MIA}|{words}")
+    assert stored["ttl"] == WITHIN_S

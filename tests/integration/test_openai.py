@@ -15,6 +15,7 @@ from uuid import uuid4
 import openai
 import pytest
 
+from tests.contract.vendor_specs import document, named
 from tests.integration.api import Json, Person, prompt
 from tests.integration.cloud import Cloud
 
@@ -205,6 +206,40 @@ async def test_repeat_of_a_client_without_a_key_is_paid_once(
     fresh = await client.images.generate(**sent)
     assert await charged(cloud, sent) == 2
     assert fresh.data != [] and fresh.created >= first.created
+
+
+async def test_requests_in_the_same_words_at_once_are_as_many(
+    cloud: Cloud, client: openai.AsyncOpenAI
+) -> None:
+    sent = asked()
+    impatient = client.with_options(max_retries=0)
+    made = await asyncio.gather(*(impatient.images.generate(**sent) for _ in range(8)))
+    assert all(len(each.data or []) == 1 for each in made)
+    assert await charged(cloud, sent) == 8
+
+
+async def answered_body(client: openai.AsyncOpenAI, **fields: Any) -> Any:
+    raw = await client.images.with_raw_response.generate(**asked(**fields))
+    return json.loads(raw.content)
+
+
+async def test_what_is_not_there_is_left_out_of_the_answer(client: openai.AsyncOpenAI) -> None:
+    body = await answered_body(client, model="sdxl", quality="auto")
+    assert set(body) == {"created", "data", "output_format", "size"}
+    assert set(body["data"][0]) == {"b64_json"}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"model": "sdxl", "quality": "auto"}, {"n": 2, "response_format": "url"}],
+    ids=["metered_in_tokens", "metered_in_time", "links"],
+)
+async def test_answer_is_as_openai_specifies_it(
+    client: openai.AsyncOpenAI, fields: dict[str, Any]
+) -> None:
+    specification = document("openai-images-batches.json")
+    body = await answered_body(client, **fields)
+    assert named(specification, "ImagesResponse", body) == []
 
 
 async def test_impatient_client_repeats_itself_and_pays_once(

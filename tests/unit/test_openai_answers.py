@@ -47,7 +47,7 @@ async def test_format_and_size_are_those_of_what_came(
     shown: GenerationView, told: tuple[str | None, ...]
 ) -> None:
     unused: Any = None
-    endpoint = OpenAIImages(unused, Links(), unused, unused, unused)  # type: ignore[arg-type]
+    endpoint = OpenAIImages(unused, Links(), unused, unused)  # type: ignore[arg-type]
     body = OpenAIImageRequest(prompt="x", response_format="url")
     answer = await endpoint.answer(unused, body, shown)
     assert (answer.output_format, answer.size, answer.quality) == told

@@ -13,7 +13,6 @@ from shared.services.openai_images import OpenAIImages
 from shared.services.routing import Routing
 from shared.services.routing_policies import RoutingWatch
 from tests.builders import catalogues
-from tests.fakes.clock import NOON, FakeClock
 from tests.unit.test_estimates import AVA, Bench
 
 UNUSED: Any = None  # the pipeline, which lists nothing
@@ -31,7 +30,7 @@ class GivenRules(RoutingWatch):
 
 def endpoint(**looks: Any) -> OpenAIImages:
     estimates = replace(Bench().estimates, routing=Routing(catalogues(), **looks))
-    return OpenAIImages(UNUSED, UNUSED, estimates, UNUSED, FakeClock(NOON))
+    return OpenAIImages(UNUSED, UNUSED, estimates, UNUSED)
 
 
 async def listed(made: OpenAIImages, caller: Caller = AVA) -> set[str]:

@@ -1,7 +1,7 @@
-"""Repeats of clients that send no key: they ask under the key of their first try."""
+"""Repeats of clients that send no key: each joins a first try whose answer may not have come."""
 
-import asyncio
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,111 +9,121 @@ import pytest
 from shared.domain.budgets import Charge
 from shared.domain.generations import GenerationRequest
 from shared.domain.identity import Caller
-from shared.domain.openai_images import OpenAIImageRequest
-from shared.errors import RateLimited
-from shared.services.openai_images import Asked, OpenAIImages
+from shared.ports.first_tries import FirstTry
+from shared.services.client_repeats import ANSWERED_WITHIN, ClientRepeats
 from tests import builders
 from tests.fakes.clock import FakeClock
+from tests.fakes.first_tries import FakeFirstTries
 
-BODY = OpenAIImageRequest(prompt="a lighthouse")
+ANSWERED_S = ANSWERED_WITHIN.total_seconds()
+LIGHTHOUSE, HARBOUR = builders.request(), builders.request(prompt="a harbour")
 
 
 @dataclass
-class Asking:
-    """Admission that notes under which keys it is asked, and is busy or refuses."""
+class Generations:
+    """Which keys have ended, and when; all others are awaited."""
 
-    busy: bool = False
-    keys: list[str | None] = field(default_factory=list)
+    ended: dict[str, datetime] = field(default_factory=dict)
 
     def asked_hash(self, request: GenerationRequest, charge: Charge) -> str:
         return f"{request.prompt}|{charge}"
 
-    async def submit(self, *_: Any, key: str | None, **__: Any) -> None:
-        self.keys.append(key)
-        if self.busy:
-            await asyncio.Event().wait()
-        raise RateLimited("later", retry_after_s=1)
+    async def is_awaited(self, caller: Caller, key: str, answered_since: str) -> bool:
+        ended_at = self.ended.get(key)
+        return ended_at is None or ended_at.isoformat() >= answered_since
 
 
-@dataclass
-class Tries:
-    keys: dict[tuple[str, str], str] = field(default_factory=dict)
+class Outrun(FakeFirstTries):
+    """First tries that another repeat claims just before."""
 
-    async def of_first(self, user_key: str, request_hash: str, key: str) -> str:
-        self.keys[user_key, request_hash] = key
-        return key
-
-    async def of_repeat(self, user_key: str, request_hash: str, key: str) -> str:
-        return self.keys.setdefault((user_key, request_hash), key)
+    async def claim(self, user_key: str, request_hash: str, seen: FirstTry, number: int) -> bool:
+        return False
 
 
 @dataclass
 class World:
-    admission: Asking = field(default_factory=Asking)
-    tries: Tries = field(default_factory=Tries)
+    generations: Generations = field(default_factory=Generations)
     clock: FakeClock = field(default_factory=FakeClock)
+    tries: FakeFirstTries = field(init=False)
 
-    async def ask(
-        self,
-        repeat: bool | None,
-        key: str | None = None,
-        caller: Caller | None = None,
-        body: OpenAIImageRequest = BODY,
-    ) -> None:
-        unused: Any = None
-        endpoint = OpenAIImages(
-            self.admission,  # type: ignore[arg-type]
-            unused,
-            unused,
-            self.tries,
-            self.clock,
-        )
-        with pytest.raises(RateLimited):
-            await endpoint.generate(
-                caller or builders.caller(), body, Asked(key, repeat, "c"), unused
-            )
+    def __post_init__(self) -> None:
+        self.tries = FakeFirstTries(self.clock)
 
+    async def key(
+        self, number: int, request: GenerationRequest = LIGHTHOUSE, caller: Caller | None = None
+    ) -> str:
+        caller = caller or builders.caller()
+        found: Any = await self.repeats.key(caller, request, caller.charge(None, None), number)
+        assert isinstance(found, str)
+        return found
 
-async def test_repeat_while_the_first_try_is_being_admitted_has_its_key() -> None:
-    world = World(Asking(busy=True))
-    first = asyncio.create_task(world.ask(repeat=False))
-    while not world.admission.keys:
-        await asyncio.sleep(0)
-    world.admission.busy = False
-    await world.ask(repeat=True)
-    first.cancel()
-    one, again = world.admission.keys
-    assert one is not None and one == again
+    @property
+    def repeats(self) -> ClientRepeats:
+        return ClientRepeats(self.tries, self.generations, self.clock)  # type: ignore[arg-type]
+
+    def end(self, key: str) -> None:
+        self.generations.ended[key] = self.clock.now()
 
 
-async def test_request_that_is_no_repeat_is_another_one() -> None:
-    world = World()
-    for repeat in (False, False, True):
-        await world.ask(repeat)
-    one, other, again = world.admission.keys
-    assert one != other == again
+@pytest.fixture
+def world() -> World:
+    return World()
 
 
-async def test_repeat_whose_first_try_never_came_is_the_first_of_the_next() -> None:
-    world = World()
-    await world.ask(repeat=True)
-    await world.ask(repeat=True)
-    assert len(set(world.admission.keys)) == 1
+async def test_repeat_joins_its_first_try_also_while_that_is_admitted(world: World) -> None:
+    first = await world.key(0)
+    assert [await world.key(number) for number in (1, 2)] == [first, first]
 
 
-async def test_words_and_people_keep_their_first_tries_apart() -> None:
-    world = World()
-    await world.ask(repeat=False)
-    await world.ask(repeat=True, caller=builders.caller(7))
-    await world.ask(repeat=True, body=OpenAIImageRequest(prompt="another lighthouse"))
-    assert len(set(world.admission.keys)) == 3
-
-
-@pytest.mark.parametrize(("repeat", "key"), [(None, None), (False, "mine"), (True, "mine")])
-async def test_own_key_or_silent_client_is_left_as_it_is(
-    repeat: bool | None, key: str | None
+async def test_parallel_requests_in_the_same_words_and_their_repeats_stay_as_many(
+    world: World,
 ) -> None:
-    world = World()
-    await world.ask(repeat, key)
-    assert world.admission.keys == [key]
-    assert world.tries.keys == {}
+    firsts = {await world.key(0) for _ in range(5)}
+    assert len(firsts) == 5
+    for number in (1, 2):
+        assert {await world.key(number) for _ in range(5)} == firsts
+
+
+async def test_answer_that_was_lost_on_its_way_is_given_again_for_a_while(world: World) -> None:
+    first = await world.key(0)
+    world.end(first)
+    world.clock.advance(ANSWERED_S)
+    assert await world.key(1) == first
+
+
+async def test_old_picture_or_refusal_answers_no_new_request(world: World) -> None:
+    first = await world.key(0)
+    world.end(first)
+    world.clock.advance(ANSWERED_S + 1)
+    second = await world.key(1)  # its own first try never came
+    assert second != first
+    assert await world.key(2) == second
+    world.end(second)
+    assert await world.key(0) not in (first, second)
+
+
+async def test_words_and_people_keep_their_first_tries_apart(world: World) -> None:
+    keys = {
+        await world.key(0),
+        await world.key(1, caller=builders.caller(7)),
+        await world.key(1, HARBOUR),
+    }
+    assert len(keys) == 3
+
+
+async def test_repeat_that_another_was_faster_than_is_a_request_of_its_own(world: World) -> None:
+    first = await world.key(0)
+    rival = Outrun(world.clock)
+    rival.noted = world.tries.noted
+    world.tries = rival
+    assert await world.key(1) != first
+
+
+async def test_nobody_is_refused_because_first_tries_cannot_be_noted(world: World) -> None:
+    world.tries.down = True
+    caller = builders.caller()
+    assert await world.repeats.key(caller, LIGHTHOUSE, caller.charge(None, None), 0) is None
+
+
+def test_time_of_an_answer_is_longer_than_clients_wait_to_repeat() -> None:
+    assert timedelta(seconds=8) < ANSWERED_WITHIN
