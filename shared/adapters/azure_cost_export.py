@@ -142,7 +142,7 @@ def _lines(content: bytes, first: date, last: date) -> list[BilledLine]:
     try:
         rows = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""))
         return list(_read_rows(rows, first, last))
-    except (UnicodeDecodeError, csv.Error, KeyError, TypeError, ValueError) as fault:
+    except (UnicodeDecodeError, csv.Error, KeyError, TypeError, ValueError, OverflowError) as fault:
         raise InvariantBroken("The cost export cannot be read.") from fault
 
 

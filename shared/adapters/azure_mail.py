@@ -118,4 +118,4 @@ class AzureMailer:
 
 def _retry_after(response: Any) -> int | None:
     value = response.headers.get("retry-after") if response is not None else None
-    return int(value) if value is not None and value.isascii() and value.isdigit() else None
+    return int(value[:9]) if value is not None and value.isascii() and value.isdigit() else None

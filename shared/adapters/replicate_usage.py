@@ -122,7 +122,7 @@ def _created_at(prediction: object) -> datetime:
         if not isinstance(prediction, Mapping):
             raise TypeError
         return _moment(prediction["created_at"])
-    except (KeyError, TypeError, ValueError) as fault:
+    except (KeyError, TypeError, ValueError, OverflowError) as fault:
         raise InvariantBroken("A prediction in Replicate's list cannot be read.") from fault
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from email.policy import default
 from pathlib import Path
 from typing import Any
+from uuid import NAMESPACE_URL, uuid5
 
 import aiohttp
 import pytest
@@ -15,6 +16,7 @@ from devhost.simulators.azure_mail import ACCESS_KEY, add_azure_mail
 from shared.adapters.azure_mail import AzureMailer
 from shared.adapters.mail_folder import FolderMailer
 from shared.domain.deliveries import Mail, Outcome
+from tests.contract.scripted_server import Answer, scripted_server
 from tests.fakes.clock import FakeClock
 
 SENDER = "alerts@mail.contoso.example"
@@ -152,6 +154,15 @@ async def test_refusal_of_the_service_is_told_apart(
     assert await desk.messages() == []
     if ending == "later":  # nothing was taken: it is sent after all
         assert (await mailer.send(MAIL)).ending == "accepted"
+
+
+async def test_wait_without_an_end_is_cut_to_a_long_one() -> None:
+    operation = f"/emails/operations/{uuid5(NAMESPACE_URL, f'eig-mail:{MAIL.mail_id}')}"
+    async with scripted_server() as service:
+        service.answers(operation, Answer(429, {}, {"retry-after": "9" * 5_000}))
+        mailer = AzureMailer(f"endpoint={service.origin};accesskey={ACCESS_KEY}", SENDER)
+        assert await mailer.send(MAIL) == Outcome("later", "http_429", 999_999_999)
+        await mailer.aclose()
 
 
 async def test_wrong_key_is_tried_later(desk: Desk) -> None:

@@ -189,6 +189,7 @@ HEADER = "ChargePeriodStart,ChargeCategory,x_BilledCostInUsd,x_SkuMeterName\n"
     "rows",
     [
         "today,Usage,1,gpt-image-2 image_output\n",
+        "0001-01-01T00:00:00+14:00,Usage,1,gpt-image-2 image_output\n",
         "{day}T00:00:00Z,Usage,much,gpt-image-2 image_output\n",
         "{day}T00:00:00Z,Usage,-1,gpt-image-2 image_output\n",
         "{day}T00:00:00Z,Usage,NaN,gpt-image-2 image_output\n",
@@ -246,6 +247,7 @@ async def test_replicate_list_that_goes_on_elsewhere_gets_no_token(
         {},
         {"id": "a", "status": "succeeded", "created_at": "{now}"},
         {"id": "a", "status": "succeeded", "created_at": "{now}", "completed_at": 7},
+        {"status": "starting", "created_at": "0001-01-01T00:00:00+14:00"},
         {
             "id": "a",
             "status": "succeeded",

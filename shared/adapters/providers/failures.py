@@ -157,12 +157,12 @@ def _number(text: str | None) -> float | None:
 def _seconds_between(start: str | None, end: str) -> float | None:
     try:
         return (_moment(end) - _moment(start or "")).total_seconds()
-    except (ValueError, TypeError):  # no date, or one with and one without a time zone
+    except (ValueError, TypeError, OverflowError):  # no date, too far off, one without a zone
         return None
 
 
 def _moment(text: str) -> datetime:
-    """A date as HTTP writes it, or as ISO 8601 does; raises ValueError."""
+    """A date as HTTP writes it, or as ISO 8601 does; raises ValueError, OverflowError."""
     try:
         return parsedate_to_datetime(text)
     except ValueError:
