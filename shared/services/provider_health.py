@@ -36,7 +36,6 @@ READ_TIME_S = 2.0  # of one look; without an answer the last view stays
 TELL_TIME_S = 5.0  # of one telling; the call it tells of has ended and waits for it
 TELL_EVERY = timedelta(seconds=60)  # while nothing fails: one write a minute and worker
 PUTS_MAX = 6  # of one change, while other workers write too
-WAIT_S_MAX = 30.0  # then whoever waits asks again: a probe may have closed the breaker early
 STORE_RETRY_S = 5.0  # nobody can say whether a probe is under way
 ACTOR, ROLE = "system:provider_health", "system"
 
@@ -91,9 +90,12 @@ class ProviderHealths:
         }
 
     async def closed_for_s(self, provider: str) -> float | None:
-        """How long no call may go to a provider at all; None if one may, if only as a probe."""
+        """How long no call may go to a provider at all; None if one may, if only as a probe.
+
+        The whole time: whoever must wait for long asks somebody else, if the route has anybody.
+        """
         closed_us = (await self._current(provider)).closed_for_us(self._now_us())
-        return None if closed_us is None else min(closed_us / 1_000_000, WAIT_S_MAX)
+        return None if closed_us is None else closed_us / 1_000_000
 
     async def admit(self, provider: str) -> Admission:
         """Whether a call may go now; the one that finds the breaker half open becomes its probe."""

@@ -1,0 +1,115 @@
+"""Admitted work at a gate that is closed: who is asked instead, and who waits."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from shared.adapters.cosmos_provider_health import CosmosProviderHealth
+from shared.domain.attempts import (
+    Billed,
+    Course,
+    Failure,
+    ImageOrder,
+    NotDelivered,
+    ProviderOutcome,
+    Unknown,
+)
+from shared.domain.fallbacks import GATE_WAIT_S_MAX
+from shared.domain.provider_health import BLOCKED_FACTOR, CONSECUTIVE_MAX, LIMITED_MIN
+from shared.domain.routes import alone
+from shared.services.provider_gate import GateLimit, ProviderGate
+from shared.services.provider_health import ProviderHealths
+from tests.fakes.providers import Work
+from tests.unit.test_fallback_attempts import Bench, then_delivers
+
+OPEN_S = 30.0
+BLOCKED = NotDelivered(Failure.PROVIDER_BLOCKED, Billed.NOTHING, "http_403")
+LIMITED = NotDelivered(Failure.RATE_LIMITED, Billed.NOTHING, "http_429", retry_after_s=60.0)
+
+
+class GatedBench(Bench):
+    """Attempts behind a gate that watches the health of both providers."""
+
+    def __init__(self, script: Callable[[ImageOrder], Work] | None = None) -> None:
+        super().__init__(script or then_delivers())
+        store = CosmosProviderHealth(self.connection.as_connection())
+        open_for = timedelta(seconds=OPEN_S)
+        self.health = ProviderHealths(store, self.clock, tuple(self.providers), open_for)
+        limits = dict.fromkeys(self.providers, GateLimit(2, 60))
+        gate = ProviderGate(limits, self.clock, health=self.health)
+        self.attempts = replace(self.attempts, gate=gate)
+
+    async def seen(self, *outcomes: ProviderOutcome) -> None:
+        """What calls of others at the first choice ended in."""
+        for outcome in outcomes:
+            await self.health.note("azure_openai", outcome, None, None)
+
+
+@pytest.mark.parametrize("outcomes", [[BLOCKED], [LIMITED] * LIMITED_MIN])
+async def test_work_goes_to_another_provider_while_its_own_is_closed_for_long(
+    outcomes: Sequence[ProviderOutcome],
+) -> None:
+    bench = GatedBench()
+    await bench.admitted()
+    await bench.seen(*outcomes)
+    passed = await bench.attempts.run(bench.work, 1)
+    assert (passed.reason, passed.retry_after_s) == ("provider_unhealthy", 0.0)
+    report = await bench.attempts.run(bench.work, 1, passed.next or Course())
+    assert (report.ending, report.attempt, report.candidate) == ("delivered", 1, 1)
+    assert bench.invoice["azure_openai"] == {}
+
+
+async def test_work_waits_for_a_provider_that_is_closed_for_a_moment() -> None:
+    bench = GatedBench()
+    await bench.admitted()
+    await bench.seen(*[Unknown("no_answer_in_time")] * CONSECUTIVE_MAX)
+    waits = await bench.attempts.run(bench.work, 1)
+    assert (waits.reason, waits.next) == ("provider_unhealthy", Course())
+    assert waits.retry_after_s == OPEN_S
+    bench.clock.advance(OPEN_S)
+    assert (await bench.attempts.run(bench.work, 1)).candidate == 0
+
+
+async def test_work_that_names_its_model_waits_as_long_as_its_provider_is_closed() -> None:
+    bench = GatedBench()
+    await bench.admitted()
+    bench.work = replace(bench.work, planned_route=alone(bench.work.route))
+    await bench.seen(BLOCKED)
+    waits = await bench.attempts.run(bench.work, 1)
+    assert (waits.ending, waits.next) == ("again", Course())
+    assert waits.retry_after_s == BLOCKED_FACTOR * OPEN_S
+
+
+async def test_work_waits_if_no_other_candidate_stays_within_its_price() -> None:
+    bench = GatedBench()
+    await bench.admitted()
+    route = bench.work.route
+    dear = replace(route, candidates=route.candidates[:2], uplift_percent=0)
+    await bench.seen(BLOCKED)
+    waits = await bench.attempts.run(replace(bench.work, planned_route=dear), 1)
+    assert (waits.ending, waits.next) == ("again", Course())
+
+
+@pytest.mark.parametrize("came_s", range(5, 1_000, 25))
+async def test_work_never_waits_for_the_end_of_a_block_whenever_it_comes(came_s: int) -> None:
+    bench = GatedBench()
+    await bench.admitted()
+    for _ in range(came_s // 5):
+        await refused_to_somebody_else(bench)
+        bench.clock.advance(5)
+    waited_s, report = 0.0, await bench.attempts.run(bench.work, 1)
+    while report.ending == "again" and waited_s <= GATE_WAIT_S_MAX:
+        waited_s += report.retry_after_s or 0.0
+        bench.clock.advance(report.retry_after_s or 0.0)
+        await refused_to_somebody_else(bench)
+        report = await bench.attempts.run(bench.work, 1, report.next or Course())
+    assert (report.ending, report.candidate) == ("delivered", 1)
+
+
+async def refused_to_somebody_else(bench: GatedBench) -> None:
+    """A call at the first choice, if one may go: the block stands."""
+    admission = await bench.health.admit("azure_openai")
+    if admission.wait_s is None:
+        await bench.health.note("azure_openai", BLOCKED, None, admission.probe_id)
