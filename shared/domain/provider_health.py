@@ -91,18 +91,22 @@ class Sample:
                 streak=self.streak + 1,
                 reason=reason,
             )
-        latencies = self.latencies_ms
-        if latency_s is not None and isinstance(outcome, Delivered):
-            latencies = (*latencies, round(latency_s * 1_000))[-LATENCIES_KEPT:]
         return replace(
-            self,
+            self.with_latency(outcome, latency_s),
             calls=self.calls + 1,
             successes=self.successes + 1,
             streak=0,
             limited=0,
+            blocked=None,
             held_us=0,
-            latencies_ms=latencies,
         )
+
+    def with_latency(self, outcome: ProviderOutcome | None, latency_s: float | None) -> "Sample":
+        """The sample with how long a delivery took: all that a probe leaves in it."""
+        if latency_s is None or not isinstance(outcome, Delivered):
+            return self
+        latencies_ms = (*self.latencies_ms, round(latency_s * 1_000))[-LATENCIES_KEPT:]
+        return replace(self, latencies_ms=latencies_ms)
 
 
 @dataclass(frozen=True)
@@ -221,7 +225,7 @@ def probed(
             opened=0,
             since_us=now_us,
             streak=0,
-            limited=0,
+            limited=1 if verdict == "limits" else 0,
             window_us=now_us,
             calls=0,
             failures=0,

@@ -116,7 +116,10 @@ class ProviderHealths:
         """Take in how a call ended. Never raises: the call has ended whatever happens here."""
         view = self._views[provider]
         verdict = verdict_of(outcome)
-        view.sample = view.sample.with_outcome(verdict, outcome, latency_s)
+        if probe_id is None:
+            view.sample = view.sample.with_outcome(verdict, outcome, latency_s)
+        else:  # what it says of the breaker is told at once, and never a second time
+            view.sample = view.sample.with_latency(outcome, latency_s)
         try:
             async with asyncio.timeout(TELL_TIME_S):
                 if probe_id is not None:

@@ -177,6 +177,26 @@ async def test_probe_that_was_lost_is_given_up_after_a_while() -> None:
     assert (await second.snapshot())["p"].state == "closed"
 
 
+async def test_probe_that_failed_long_ago_opens_nothing_again() -> None:
+    bench = Bench()
+    first, second = bench.worker(), bench.worker()
+    await first.note("p", BLOCKED, None, None)
+    bench.clock.advance(121)
+    await first.note("p", BLOCKED, None, (await first.admit("p")).probe_id)
+    bench.clock.advance(241)
+    await second.note("p", WORKED, 3.0, (await second.admit("p")).probe_id)
+    bench.clock.advance(3_600)
+    for worker in (first, second):
+        await worker.note("p", WORKED, 1.0, None)
+    bench.clock.advance(1.1)
+    assert (await second.snapshot())["p"].state == "closed"
+    assert bench.events() == ["provider.opened.1", "provider.opened.3", "provider.closed.5"]
+    latencies_ms = (
+        await CosmosProviderHealth(bench.connection.as_connection()).breaker("p")
+    ).latencies_ms
+    assert sorted(latencies_ms) == [1_000, 1_000, 3_000]
+
+
 @pytest.mark.parametrize("fault", [Fault.LOST, Fault.REFUSED])
 async def test_opening_whose_answer_was_lost_has_one_event(fault: Fault) -> None:
     bench = Bench(ScriptedFaults("batch", fault))

@@ -105,6 +105,12 @@ def test_breaker_opens_when_half_of_many_calls_fail() -> None:
     assert after(*mixed, failed(Failure.TRANSIENT)).state(NOW_US) == "open"
 
 
+def test_success_after_a_block_in_one_sample_opens_nothing() -> None:
+    blocked = failed(Failure.PROVIDER_BLOCKED)
+    assert merged(CLOSED, sample_of(blocked, WORKED), NOW_US, OPEN_US).state(NOW_US) == "closed"
+    assert merged(CLOSED, sample_of(WORKED, blocked), NOW_US, OPEN_US).state(NOW_US) == "open"
+
+
 def test_failures_of_an_earlier_window_do_not_count() -> None:
     mixed: list[ProviderOutcome] = [failed(Failure.TRANSIENT), WORKED] * 9
     later = after(
@@ -148,6 +154,14 @@ def test_probe_that_is_answered_closes_the_breaker(outcome: ProviderOutcome) -> 
     probe = probing(half_open(), "a", NOW_US, OPEN_US)
     closed = probed(probe, verdict_of(outcome), outcome, NOW_US, OPEN_US)
     assert (closed.state(NOW_US), closed.opened, closed.streak) == ("closed", 0, 0)
+
+
+def test_rate_limit_of_a_probe_is_the_first_of_two_in_a_row() -> None:
+    limited = failed(Failure.RATE_LIMITED, 7)
+    probe = probing(half_open(), "a", NOW_US, OPEN_US)
+    closed = probed(probe, verdict_of(limited), limited, NOW_US, OPEN_US)
+    assert closed.state(NOW_US) == "closed"
+    assert after(limited, breaker=closed).closed_for_us(NOW_US) == 7 * US_PER_S
 
 
 def test_probe_that_fails_opens_the_breaker_for_twice_as_long() -> None:
