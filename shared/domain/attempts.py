@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -38,6 +38,10 @@ class Billed(StrEnum):
     OUTPUT = "output"  # the output price of the whole request, without its input tokens
     MAXIMUM = "maximum"  # unknown part: book all that was held
 
+
+# Reasons that say more than their failure does.
+CANCELLED_IN_FLIGHT: Final = "cancelled_in_flight"  # of an Unknown: we stopped it, as a worker ends
+NOT_FOUND: Final = "http_404"  # of AUTH_OR_CONFIG: this model is not there, whatever else is
 
 RETRYABLE: frozenset[Failure] = frozenset({Failure.RATE_LIMITED, Failure.TRANSIENT})
 

@@ -16,7 +16,15 @@ from datetime import UTC, datetime, timedelta
 from statistics import median_low
 from typing import Any, Final, Literal
 
-from shared.domain.attempts import Delivered, Failure, NotDelivered, ProviderOutcome
+from shared.domain.attempts import (
+    CANCELLED_IN_FLIGHT,
+    NOT_FOUND,
+    Billed,
+    Delivered,
+    Failure,
+    NotDelivered,
+    ProviderOutcome,
+)
 from shared.domain.ids import Partition
 
 US_PER_S: Final = 1_000_000
@@ -160,7 +168,7 @@ def iso_of(moment_us: int) -> str:
 
 def verdict_of(outcome: ProviderOutcome | None) -> Verdict:
     """What the end of a call says about the provider."""
-    if outcome is None:
+    if outcome is None or _is_our_doing(outcome):
         return "nothing"
     if isinstance(outcome, Delivered):
         return "works"
@@ -170,9 +178,16 @@ def verdict_of(outcome: ProviderOutcome | None) -> Verdict:
         return "blocks"
     if outcome.failure == Failure.RATE_LIMITED:
         return "limits"
-    if outcome.failure in _NOT_THE_PROVIDER:
+    if outcome.failure in _NOT_THE_PROVIDER or outcome.reason == NOT_FOUND:
         return "nothing"
     return "works" if outcome.failure in _ANSWERS else "fails"
+
+
+def _is_our_doing(outcome: ProviderOutcome) -> bool:
+    """Whether we stopped the call, or our own judge of prompts did before it was sent."""
+    if isinstance(outcome, NotDelivered):
+        return outcome.moderation is not None and outcome.billed is Billed.NOTHING
+    return not isinstance(outcome, Delivered) and outcome.reason == CANCELLED_IN_FLIGHT
 
 
 def merged(breaker: Breaker, sample: Sample, now_us: int, open_us: int) -> Breaker:

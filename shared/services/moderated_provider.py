@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from shared.domain.attempts import (
+    CANCELLED_IN_FLIGHT,
     Billed,
     Delivered,
     Failure,
@@ -63,7 +64,12 @@ class ModeratedProvider:
         try:
             finding = await self.safety.judge_text(order.prompt)
         except Invalid:
-            return NotDelivered(Failure.INVALID_REQUEST, Billed.NOTHING, "prompt_not_judgeable")
+            return NotDelivered(
+                Failure.INVALID_REQUEST,
+                Billed.NOTHING,
+                "prompt_not_judgeable",
+                moderation=ModerationNote(),
+            )
         except Unavailable as failure:
             logger.warning("a prompt could not be judged", extra={"report": failure.extra})
             return NotDelivered(
@@ -95,7 +101,7 @@ class ModeratedProvider:
             return await self._passed(outcome)
         except asyncio.CancelledError:
             # Paid for and not judged: only an Unknown says so to whoever keeps the books.
-            return Unknown("cancelled_in_flight", outcome.job_id)
+            return Unknown(CANCELLED_IN_FLIGHT, outcome.job_id)
 
     async def _passed(self, delivered: Delivered) -> ProviderOutcome:
         """What is left of a delivery when each picture has been judged."""

@@ -21,6 +21,7 @@ from shared.domain.attempts import (
     Usage,
 )
 from shared.domain.content_safety import CATEGORIES, SafetyFinding, parse_thresholds
+from shared.domain.provider_health import verdict_of
 from shared.errors import Invalid, Unavailable
 from shared.ports import JobRecorder
 from shared.services.moderated_provider import (
@@ -130,7 +131,7 @@ async def test_refused_prompt_is_never_sent_and_costs_nothing() -> None:
         categories=("violence",),
         moderation=ModerationNote(categories=("violence",)),
     )
-    assert inner.submitted == 0
+    assert (inner.submitted, verdict_of(outcome)) == (0, "nothing")
 
 
 async def test_prompt_nobody_can_judge_is_never_sent_and_may_be_tried_again() -> None:
@@ -147,7 +148,7 @@ async def test_prompt_that_cannot_be_judged_is_not_asked_about_again() -> None:
     outcome = await generate(inner, Judge(is_confused=True))
     assert isinstance(outcome, NotDelivered)
     assert (outcome.failure, outcome.billed) == (Failure.INVALID_REQUEST, Billed.NOTHING)
-    assert inner.submitted == 0
+    assert (inner.submitted, verdict_of(outcome)) == (0, "nothing")
 
 
 async def test_picture_that_cannot_be_judged_is_dropped_at_once() -> None:

@@ -6,10 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.adapters.azure_http import Answer
+from shared.adapters.providers import (
+    adobe_firefly_answers,
+    azure_foundry,
+    azure_ml,
+    azure_openai_answers,
+    replicate_answers,
+)
 from shared.domain.attempts import (
     Billed,
     Delivered,
     Failure,
+    ModerationNote,
     NotDelivered,
     ProviderOutcome,
     Unknown,
@@ -33,6 +42,7 @@ from shared.domain.provider_health import (
     read_breaker,
     verdict_of,
 )
+from tests.contract.image_orders import order
 
 NOW_US = 1_796_000_000 * US_PER_S
 OPEN_US = 30 * US_PER_S
@@ -93,10 +103,47 @@ def test_answer_ends_a_row_of_failures(outcome: ProviderOutcome) -> None:
     assert after(*row, outcome, *row).state(NOW_US) == "closed"
 
 
-@pytest.mark.parametrize("failure", [Failure.CANCELED, Failure.CUSTODY])
-def test_what_is_not_the_providers_doing_says_nothing(failure: Failure) -> None:
-    assert sample_of(failed(failure)) == Sample()
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        failed(Failure.CANCELED),
+        failed(Failure.CUSTODY),
+        Unknown("cancelled_in_flight"),
+        replace(failed(Failure.CONTENT_REJECTED), moderation=ModerationNote()),
+        replace(failed(Failure.INVALID_REQUEST), moderation=ModerationNote()),
+    ],
+)
+def test_what_is_not_the_providers_doing_says_nothing(outcome: ProviderOutcome) -> None:
+    assert sample_of(outcome) == Sample()
     assert verdict_of(None) == "nothing"
+    row: list[ProviderOutcome] = [failed(Failure.TRANSIENT)] * (CONSECUTIVE_MAX - 1)
+    assert after(*row, outcome).state(NOW_US) == "closed"
+    assert after(*row, outcome, failed(Failure.TRANSIENT)).state(NOW_US) == "open"
+    probe = probing(half_open(), "a", NOW_US, OPEN_US)
+    assert probed(probe, verdict_of(outcome), outcome, NOW_US, OPEN_US).state(NOW_US) == "half_open"
+
+
+def test_pictures_that_we_refuse_are_an_answer_of_the_provider() -> None:
+    refused = replace(
+        failed(Failure.CONTENT_REJECTED),
+        billed=Billed.MAXIMUM,
+        moderation=ModerationNote(refused=1),
+    )
+    assert verdict_of(refused) == "works"
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        azure_openai_answers.outcome_of_error(404, {"code": "DeploymentNotFound"}, {}, None),
+        azure_foundry.outcome_of_error(Answer(404, {}, {"error": {"code": "DeploymentNotFound"}})),
+        azure_ml.outcome_of_error(Answer(404, {}, {"error": {}}), order("sdxl-sovereign")),
+        replicate_answers.refused_submission(404, {}, {"detail": "Not found"}),
+        adobe_firefly_answers.refused_submission(404, {}, {}),
+    ],
+)
+def test_model_that_is_not_there_says_nothing_of_the_others(missing: ProviderOutcome) -> None:
+    assert after(*[missing] * 2 * CONSECUTIVE_MAX).state(NOW_US) == "closed"
 
 
 def test_breaker_opens_when_half_of_many_calls_fail() -> None:

@@ -37,6 +37,7 @@ from shared.adapters.providers.fetching import (
 from shared.adapters.providers.polling import Look, ended_job
 from shared.adapters.providers.sessions import ProviderSessions
 from shared.domain.attempts import (
+    CANCELLED_IN_FLIGHT,
     Billed,
     Delivered,
     Failure,
@@ -102,7 +103,7 @@ class AdobeFireflyProvider:
             submitted = await self._submit(order)
         except asyncio.CancelledError:
             # The request may be billed, and only an Unknown says so to whoever keeps the books.
-            return Unknown("cancelled_in_flight")
+            return Unknown(CANCELLED_IN_FLIGHT)
         if not isinstance(submitted, str):
             return submitted
         try:
@@ -134,7 +135,7 @@ class AdobeFireflyProvider:
         except TimeoutError:
             return Unknown("not_finished_in_time", job_id)
         except asyncio.CancelledError:
-            return Unknown("cancelled_in_flight", job_id)
+            return Unknown(CANCELLED_IN_FLIGHT, job_id)
 
     def _is_status_url(self, url: str) -> bool:
         """Whether our token may be sent there."""

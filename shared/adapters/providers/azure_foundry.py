@@ -31,6 +31,7 @@ from shared.adapters.providers.fetching import (
     picture_from_base64,
 )
 from shared.domain.attempts import (
+    CANCELLED_IN_FLIGHT,
     Billed,
     Delivered,
     Failure,
@@ -105,7 +106,7 @@ class AzureFoundryProvider:
             return Unknown(failure.reason)
         except asyncio.CancelledError:
             # The request may be billed, and only an Unknown says so to whoever keeps the books.
-            return Unknown("cancelled_in_flight")
+            return Unknown(CANCELLED_IN_FLIGHT)
         return outcome_of_error(answer)
 
     async def resume(self, order: ImageOrder, job_id: str) -> ProviderOutcome:

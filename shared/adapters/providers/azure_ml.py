@@ -20,6 +20,7 @@ from shared.adapters.providers.failures import (
 )
 from shared.adapters.providers.fetching import in_slices, picture_from_base64
 from shared.domain.attempts import (
+    CANCELLED_IN_FLIGHT,
     Billed,
     Delivered,
     Failure,
@@ -91,7 +92,7 @@ class AzureMlProvider:
             return Unknown(failure.reason)
         except asyncio.CancelledError:
             # The machine may be at work, and only an Unknown says so to whoever keeps the books.
-            return Unknown("cancelled_in_flight")
+            return Unknown(CANCELLED_IN_FLIGHT)
         if answer.status == 200:
             return _outcome(answer, order)
         return outcome_of_error(answer, order)

@@ -15,6 +15,7 @@ from shared.adapters.providers.azure_openai_answers import (
 from shared.adapters.providers.azure_openai_connection import AzureOpenAIConnection
 from shared.adapters.providers.failures import load_json
 from shared.domain.attempts import (
+    CANCELLED_IN_FLIGHT,
     Billed,
     Failure,
     ImageOrder,
@@ -87,7 +88,7 @@ class AzureOpenAIProvider:
             return Unknown("no_answer_in_time")
         except asyncio.CancelledError:
             # The request may be billed, and only an Unknown says so to whoever keeps the books.
-            return Unknown("cancelled_in_flight")
+            return Unknown(CANCELLED_IN_FLIGHT)
 
     async def resume(self, order: ImageOrder, job_id: str) -> ProviderOutcome:
         """There are no jobs to ask about: the outcome stays unknown."""

@@ -39,6 +39,7 @@ from shared.adapters.providers.replicate_answers import (
 )
 from shared.adapters.providers.sessions import ProviderSessions
 from shared.domain.attempts import (
+    CANCELLED_IN_FLIGHT,
     Billed,
     Delivered,
     Failure,
@@ -121,7 +122,7 @@ class ReplicateProvider:
             submitted = await self._submit(order)
         except asyncio.CancelledError:
             # The request may be billed, and only an Unknown says so to whoever keeps the books.
-            return Unknown("cancelled_in_flight")
+            return Unknown(CANCELLED_IN_FLIGHT)
         if not isinstance(submitted, _Submitted):
             return submitted
         try:
@@ -147,7 +148,7 @@ class ReplicateProvider:
         except TimeoutError:
             return Unknown("not_finished_in_time", job_id)
         except asyncio.CancelledError:
-            return Unknown("cancelled_in_flight", job_id)
+            return Unknown(CANCELLED_IN_FLIGHT, job_id)
 
     async def _ended(self, order: ImageOrder, submitted: _Submitted) -> Prediction | Unknown:
         """The prediction at its end. Pictures inside the first answer are the end of the work.
