@@ -49,7 +49,7 @@ from shared.errors import PolicyDenied, Rejected, Unavailable
 from shared.ports import Clock, ImageProvider, ImageStore, JobRecorder, Ledger
 from shared.services.departures import Departures
 from shared.services.freezes import Freezes
-from shared.services.provider_gate import ProviderGate, Wait
+from shared.services.provider_gate import SENT, ProviderGate, Wait
 
 STORE_RETRY_S = 5.0  # the ledger did not answer before anything was sent: ask again soon
 GOES_ON: Final = ("retry", "fallback")  # endings after which another attempt may follow
@@ -110,7 +110,7 @@ class Attempts:
                 return await self._not_affordable(item, attempt, course, refusal)
             if standing.holder != marker.holder:
                 return await self.evidence(item, standing, course)
-            began = self.clock.now()
+            began, outcome = self.clock.now(), SENT
             outcome = await self.providers[asked.provider].generate(order, self._recorder(standing))
             return await self._conclude(item, standing, outcome)
         finally:
@@ -134,7 +134,7 @@ class Attempts:
             reason = "policies_unavailable"
             return postponed(item.generation_id, attempt, STORE_RETRY_S, reason, course)
         if refusal is None:
-            return None
+            return await self._paused(item, attempt, course)  # no start is taken for nothing
         report = await self.stop(item, "canceller")
         if report.ending != "canceled":
             return report  # an earlier attempt decides how it ended

@@ -9,9 +9,10 @@ apply: every worker then has the whole limit, and the provider's own 429 is the 
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Final
 
-from shared.domain.attempts import ProviderOutcome
-from shared.domain.token_buckets import Lane, Limit, Want
+from shared.domain.attempts import CANCELLED_IN_FLIGHT, ProviderOutcome, Unknown
+from shared.domain.token_buckets import Lane, Limit, Receipt, Want
 from shared.domain.waiting_lines import Priority
 from shared.ports import Clock
 from shared.services.bucket_fallback import BucketFallback
@@ -27,6 +28,7 @@ MINUTE_S, DAY_S = 60, 86_400
 # with less at once they get a quarter of the limit, with more singles wait longer (bench fairness).
 BURST_SHARE = 4
 BUCKETS = "starts"  # the document of a provider, alone in its partition
+SENT: Final = Unknown(CANCELLED_IN_FLIGHT)  # the outcome of a call until there is another
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ class _Entered:
 
     department_id: str
     probe_id: str | None
+    receipts: tuple[Receipt, ...]  # of its start
 
 
 _entered: ContextVar[tuple[_Entered, ...]] = ContextVar("entered", default=())
@@ -124,12 +127,14 @@ class ProviderGate:
     async def leave(
         self, provider: str, outcome: ProviderOutcome | None, latency_s: float | None = None
     ) -> None:
-        """Give the slot back; the start stays counted. Without an outcome nothing was sent."""
+        """Give the slot back, and without an outcome the start, too: then nothing was sent."""
         *others, entered = _entered.get()
         _entered.set(tuple(others))
         self._slots[provider].release(entered.department_id)
         if self._health is not None:
             await self._health.note(provider, outcome, latency_s, entered.probe_id)
+        if outcome is None:
+            await self._buckets.give_back(partition_of_provider(provider), entered.receipts)
 
     async def _start(
         self, provider: str, model: str, department_id: str, priority: Priority
@@ -147,5 +152,5 @@ class ProviderGate:
                 await self._buckets.give_back(partition, answer.receipts)
                 return Wait(probe.wait_s, "provider_unhealthy")
             probe_id = probe.probe_id
-        _entered.set((*_entered.get(), _Entered(department_id, probe_id)))
+        _entered.set((*_entered.get(), _Entered(department_id, probe_id, answer.receipts)))
         return None

@@ -1,8 +1,9 @@
-"""Admitted work at a gate that is closed: who is asked instead, and who waits."""
+"""Admitted work at the gate: who is asked instead, who waits, and what counts as a start."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -10,21 +11,31 @@ from shared.adapters.cosmos_provider_health import CosmosProviderHealth
 from shared.domain.attempts import (
     Billed,
     Course,
+    Delivered,
     Failure,
     ImageOrder,
     NotDelivered,
     ProviderOutcome,
     Unknown,
 )
-from shared.domain.fallbacks import GATE_WAIT_S_MAX
+from shared.domain.fallbacks import GATE_WAIT_S_MAX, NOT_AFFORDABLE
+from shared.domain.freezes import Freeze, Target
 from shared.domain.provider_health import BLOCKED_FACTOR, CONSECUTIVE_MAX, LIMITED_MIN
 from shared.domain.routes import alone
-from shared.services.provider_gate import GateLimit, ProviderGate
+from shared.domain.waiting_lines import Priority
+from shared.services.freezes import Freezes, FreezeWatch
+from shared.services.provider_gate import GateLimit, ProviderGate, Wait
 from shared.services.provider_health import ProviderHealths
+from tests import builders
+from tests.fakes.clock import NOON
+from tests.fakes.directory import FakeDirectory
+from tests.fakes.freezes import FakeFreezes
 from tests.fakes.providers import Work
 from tests.unit.test_fallback_attempts import Bench, then_delivers
 
 OPEN_S = 30.0
+STARTS = GateLimit(2, 60).quotas("m")[0][0].burst  # at once
+GLOBAL = Freeze(Target("global"), "a leak", "somebody", NOON.isoformat(), change_id="c-1")
 BLOCKED = NotDelivered(Failure.PROVIDER_BLOCKED, Billed.NOTHING, "http_403")
 LIMITED = NotDelivered(Failure.RATE_LIMITED, Billed.NOTHING, "http_429", retry_after_s=60.0)
 
@@ -39,7 +50,23 @@ class GatedBench(Bench):
         self.health = ProviderHealths(store, self.clock, tuple(self.providers), open_for)
         limits = dict.fromkeys(self.providers, GateLimit(2, 60))
         gate = ProviderGate(limits, self.clock, health=self.health)
-        self.attempts = replace(self.attempts, gate=gate)
+        self.freeze_store = FakeFreezes(self.connection)
+        self.watch = FreezeWatch(self.freeze_store, self.clock)
+        freezes = Freezes(self.freeze_store, self.watch, self.ledger, FakeDirectory(), self.clock)
+        self.attempts = replace(self.attempts, gate=gate, freezes=freezes)
+
+    async def freeze(self) -> None:
+        event = builders.event(GLOBAL.target.document_id, "freeze.set.1")
+        assert await self.freeze_store.put(builders.TENANT, GLOBAL, event)
+        self.watch.forget()
+
+    async def starts_left(self, provider: str) -> int:
+        """How many calls somebody else can start now."""
+        gate, starts = self.attempts.gate, 0
+        while await gate.enter(provider, "m", "another", Priority.INTERACTIVE) is None:
+            await gate.leave(provider, Delivered((), None))
+            starts += 1
+        return starts
 
     async def seen(self, *outcomes: ProviderOutcome) -> None:
         """What calls of others at the first choice ended in."""
@@ -113,3 +140,58 @@ async def refused_to_somebody_else(bench: GatedBench) -> None:
     admission = await bench.health.admit("azure_openai")
     if admission.wait_s is None:
         await bench.health.note("azure_openai", BLOCKED, None, admission.probe_id)
+
+
+async def test_frozen_work_takes_no_start() -> None:
+    bench = GatedBench()
+    await bench.admitted()
+    await bench.freeze()
+    for _ in range(3):
+        assert (await bench.attempts.run(bench.work, 1)).reason == "frozen"
+    assert await bench.starts_left("azure_openai") == STARTS
+
+
+async def test_work_that_is_frozen_while_it_waits_at_the_gate_gives_its_start_back() -> None:
+    bench = GatedBench()
+    await bench.admitted()
+    gate = bench.attempts.gate
+    enter = gate.enter
+
+    async def enter_and_freeze(*args: Any) -> Wait | None:
+        wait = await enter(*args)
+        await bench.freeze()
+        return wait
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(gate, "enter", enter_and_freeze)
+        assert (await bench.attempts.run(bench.work, 1)).reason == "frozen"
+    assert await bench.starts_left("azure_openai") == STARTS
+
+
+async def test_repeat_that_finds_its_attempt_begun_gives_its_start_back() -> None:
+    bench = GatedBench()
+    await bench.admitted()
+    first = await bench.attempts.run(bench.work, 1)
+    assert await bench.attempts.run(bench.work, 1) == first
+    assert await bench.starts_left("azure_openai") == STARTS - 1
+
+
+async def test_fallback_that_no_budget_covers_gives_its_start_back() -> None:
+    bench = GatedBench()
+    bench.limit_micros = bench.work.quote.amount_micros
+    await bench.admitted()
+    await bench.seen(BLOCKED)
+    report = await bench.attempts.run(bench.work, 1, Course(candidate=1))
+    assert report.reason == NOT_AFFORDABLE
+    assert await bench.starts_left("replicate") == STARTS
+
+
+async def test_call_that_ended_in_an_error_of_ours_stays_counted() -> None:
+    def broken(order: ImageOrder) -> Work:
+        raise OverflowError
+
+    bench = GatedBench(broken)
+    await bench.admitted()
+    with pytest.raises(OverflowError):
+        await bench.attempts.run(bench.work, 1)
+    assert await bench.starts_left("azure_openai") == STARTS - 1

@@ -77,6 +77,27 @@ async def test_enter_in_any_minute_is_never_more_than_the_limit(starts: int) -> 
     assert len(admitted) >= 0.75 * 3 * starts
 
 
+async def test_start_that_is_given_back_late_has_been_earned_again_and_is_gone() -> None:
+    gate, clock = alone(100, 60)
+    assert [await enter(gate) for _ in range(16)] == [None] * 16
+    clock.advance(30)
+    assert [await enter(gate) for _ in range(16)] == [None] * 16
+    for _ in range(16):
+        await gate.leave("p", WORKED)
+    for _ in range(16):
+        await gate.leave("p", None)
+    assert await enter(gate) is not None
+
+
+async def test_start_whose_call_was_never_made_is_free_for_another() -> None:
+    gates = Gates(GateLimit(100, 3))
+    first, second = gates.worker(), gates.worker()
+    assert await enter(first) is None
+    assert await enter(second) is not None
+    await first.leave("p", None)
+    assert await enter(second) is None
+
+
 async def test_workers_share_one_limit() -> None:
     gates = Gates(GateLimit(100, 60))
     workers = [gates.worker() for _ in range(3)]
