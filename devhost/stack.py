@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import re
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -32,6 +33,9 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 ORGANISATION = Path("examples/organisation.json")
 SEED_TIMEOUT_S = 60.0  # a few documents; the time is a cold import of the SDKs
 READY_TEXT = "listening on http"  # what each of our own parts prints when it serves
+
+# Settings of the app, the Azure SDKs and the host; what the local cloud itself reads stays.
+_NAMES_ACCOUNTS = re.compile(r"EIG_(?!DEVHOST_)|AZURE_|AzureWebJobs|APPLICATIONINSIGHTS_")
 
 Say = Callable[[str], None]
 
@@ -96,7 +100,7 @@ async def running_stack(options: StackOptions) -> AsyncIterator[Stack]:
     hosted = frozenset() if options.with_host else frozenset({"host"})
     require_free(options.ports, except_for=hosted)
     with _exclusive(options.directory):
-        supervisor = Supervisor(REPOSITORY, _environment(options))
+        supervisor = Supervisor(REPOSITORY, stack_environment(options))
         stack = Stack(options, supervisor)
         try:
             await _start_emulators(stack)
@@ -117,7 +121,7 @@ async def seed_organisation(options: StackOptions) -> str:
         "shared.seed",
         str(ORGANISATION),
         cwd=REPOSITORY,
-        env=_environment(options),
+        env=stack_environment(options),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -167,7 +171,7 @@ async def _start_emulators(stack: Stack) -> None:
 
 async def _prepare(options: StackOptions) -> None:
     options.say("Preparing: databases, containers and the demo organisation")
-    ensure_field_keys(REPOSITORY / _environment(options)[FIELD_KEY_SETTING])
+    ensure_field_keys(REPOSITORY / stack_environment(options)[FIELD_KEY_SETTING])
     await create_resources(options.ports)
     write_settings(options)
     await seed_organisation(options)
@@ -188,10 +192,15 @@ def _host_part(options: StackOptions) -> Part:
     return Part(HOST, command, options.log("host"), READY_TEXT)
 
 
-def _environment(options: StackOptions) -> dict[str, str]:
-    """Ours with the local settings over it: a leftover `export` must not reach a real account."""
+def environment_without_settings() -> dict[str, str]:
+    """Ours without what names accounts: a leftover `export` must not reach a real one."""
+    return {name: value for name, value in os.environ.items() if not _NAMES_ACCOUNTS.match(name)}
+
+
+def stack_environment(options: StackOptions) -> dict[str, str]:
+    """What the parts of a local cloud are started with."""
     return {
-        **os.environ,
+        **environment_without_settings(),
         **setting_values(options.ports),
         **options.extra_settings,
         "PYTHONUNBUFFERED": "1",

@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -12,18 +13,25 @@ FUNCTION_LINES_MAX = 60
 TRIGGER_LINES_MAX = 20
 ACTIVITY_LINES_MAX = 25  # 12 statements of its own plus the guard that turns a fault into a report
 SHIPPED = ("function_app.py", "functions", "shared")
+MADE_HERE = {".venv", "node_modules", "__pycache__", ".git", ".devhost", "demo-output"}
 JUNK_DRAWERS = {"utils", "helpers", "common", "base", "manager", "misc"}
 
 
 def tracked(*suffixes: str) -> list[Path]:
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split()
-    return [ROOT / name for name in listed if name.endswith(suffixes) and (ROOT / name).exists()]
+    return [path for path in files_of_the_project() if path.name.endswith(suffixes)]
+
+
+@cache
+def files_of_the_project() -> list[Path]:
+    """What git knows or would take; of a copy without git, what lies in it."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    try:
+        listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        found = (path for path in ROOT.rglob("*") if path.is_file())
+        return [path for path in found if not MADE_HERE & set(path.relative_to(ROOT).parts)]
+    named = (ROOT / name for name in listed.stdout.splitlines())
+    return [path for path in named if path.exists()]
 
 
 def functions_of(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:

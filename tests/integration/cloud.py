@@ -24,12 +24,18 @@ from azure.storage.blob.aio import BlobServiceClient
 from devhost.cosmos.auth import EMULATOR_KEY
 from devhost.local_settings import FIELD_KEY_SETTING, home_tenant_id, people, setting_values
 from devhost.ports import free_ports
-from devhost.stack import REPOSITORY, Stack, StackOptions, running_stack
+from devhost.stack import (
+    REPOSITORY,
+    Stack,
+    StackOptions,
+    environment_without_settings,
+    running_stack,
+)
 from shared.domain.blob_paths import THUMBNAILS_CONTAINER, PictureName
 from tests.integration.api import Json, Person, until
 
 APPROVAL_ESCALATION_S = 5  # long enough to decide before it on a busy machine
-APPROVAL_EXPIRY_S = 8
+APPROVAL_EXPIRY_S = 15  # and long enough for an approval of before it to be used
 APPROVAL_DUAL_ABOVE_MICROS = 50_000  # between one small picture and ten
 UNKNOWN_HORIZON_S = 6  # long enough to look at a held amount first, short enough to wait for
 SETTINGS = {
@@ -102,7 +108,7 @@ class Cloud:
             "shared.seed",
             str(path),
             cwd=REPOSITORY,
-            env={**os.environ, **self.environment},
+            env={**environment_without_settings(), **self.environment},
             stdout=asyncio.subprocess.DEVNULL,
         )
         assert await process.wait() == 0

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import pytest
 
-from devhost.stack import REPOSITORY
+from devhost.stack import REPOSITORY, environment_without_settings
 from shared.domain.sealed_fields import ERASED, Subject
 from shared.settings import load_settings
 from shared.wiring import Services
@@ -164,7 +164,7 @@ async def rotate(cloud: Cloud) -> str:
         "-m",
         "shared.rotate_keys",
         cwd=REPOSITORY,
-        env={**os.environ, **cloud.environment},
+        env={**environment_without_settings(), **cloud.environment},
         stdout=asyncio.subprocess.PIPE,
     )
     output, _ = await process.communicate()

@@ -1,6 +1,8 @@
 """The local cloud's settings, ports and command line."""
 
 import json
+import os
+import re
 import socket
 from pathlib import Path
 
@@ -10,7 +12,12 @@ from devhost.__main__ import main
 from devhost.local_settings import setting_values, settings_json
 from devhost.ports import PortProblem, Ports, free_ports, offset_from, require_free
 from devhost.resources import read_resources
-from devhost.stack import REPOSITORY
+from devhost.stack import (
+    REPOSITORY,
+    StackOptions,
+    environment_without_settings,
+    stack_environment,
+)
 from shared.services.organisation import OrganisationFile
 from shared.settings import load_settings
 
@@ -31,6 +38,24 @@ def test_local_settings_reach_loopback_only() -> None:
         assert value.count("http") == value.count("http://127.0.0.1:") + value.count(
             "Protocol=http"
         )
+
+
+def test_leftover_export_reaches_no_real_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = (REPOSITORY / "shared/settings.py").read_text("utf-8")
+    kept = {"EIG_DEVHOST_PORT_OFFSET": "5", "PATH": "/bin", "SSL_CERT_FILE": "/ca.pem"}
+    real = "https://stevprod.blob.core.windows.net/"
+    exported = {
+        **dict.fromkeys(re.findall(r'"(EIG_[A-Z_]+)"', source), real),
+        "AZURE_CLIENT_ID": "c",
+        "AzureWebJobsStorage": real,
+        "APPLICATIONINSIGHTS_CONNECTION_STRING": real,
+    }
+    for name in dict(os.environ):
+        monkeypatch.delenv(name)
+    for name, value in {**exported, **kept}.items():
+        monkeypatch.setenv(name, value)
+    assert environment_without_settings() == kept
+    assert real not in stack_environment(StackOptions()).values()
 
 
 def test_example_organisation_knows_the_demo_users_of_its_tenant() -> None:
