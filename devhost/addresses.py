@@ -52,4 +52,6 @@ def _next(stack: Stack) -> str:
         if stack.ports != Ports():
             source = str(stack.options.directory / "local.settings.json")
         return f"Next, in another terminal:\n  cp {source} local.settings.json && func start"
-    return f"Next, in another terminal:\n  {sys.executable} -m devhost demo --running"
+    offset = stack.ports.host - Ports().host
+    shifted = f" --port-offset {offset}" if offset else ""
+    return f"Next, in another terminal:\n  {sys.executable} -m devhost demo --running{shifted}"

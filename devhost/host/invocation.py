@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
-import logging
 import os
 import threading
 import uuid
@@ -18,8 +17,6 @@ import azure.functions as func
 from devhost.host.errors import HostStartError
 from devhost.host.loading import LoadedFunction
 from devhost.host.parameter_checks import IMPLICIT_OUTPUT_TYPES
-
-_log = logging.getLogger(__name__)
 
 THREADS_ENV = "PYTHON_THREADPOOL_THREAD_COUNT"
 THREADS_MAX = 32  # the worker's own ceiling when the setting is absent

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,8 +32,6 @@ from devhost.host.options import HTTP_BODY_BYTES_MAX, HostJson, HostOptions, rea
 from devhost.host.routing import RouteTable
 from devhost.host.state_file import StateFile
 from devhost.host.timers import Timers
-
-_log = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
 SHUTDOWN_S = 2.0  # how long open HTTP requests may take to end when the host stops

@@ -5,7 +5,7 @@ same request meets it whichever way the first one went: reserved, waiting for an
 to the next period. Such a document reserves nothing; `unpark_operations` makes it a hold, once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
@@ -179,15 +179,6 @@ def ended_record(
 def sets(values: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
     """Steps of a patch that set fields."""
     return tuple({"op": "set", "path": f"/{name}", "value": v} for name, v in values.items())
-
-
-def scopes_after(operations: Sequence[Operation], scopes: Sequence[Scope], index: int) -> Scope:
-    """The scope whose budget patch is the operation at `index` of a transaction."""
-    operation = operations[index]
-    for scope in scopes:
-        if isinstance(operation, Patch) and operation.item_id == scope.document_id:
-            return scope
-    raise InvariantBroken("A transaction was refused in an unforeseen way.")
 
 
 def _place_of(hold: Hold) -> Document:

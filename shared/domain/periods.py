@@ -87,10 +87,6 @@ class Calendar:
         """Whether a period starts with this month."""
         return self.period_of_month(month) == month
 
-    def kind_at(self, month: str) -> PeriodKind:
-        """How long periods are in a month."""
-        return self._rule_of(month).kind
-
     def changed(self, kind: PeriodKind, fiscal_start_month: int, now: datetime) -> "Calendar":
         """This calendar with another rule from the end of the present period on.
 

@@ -49,7 +49,6 @@ LANGUAGES: Final = frozenset({
 })  # fmt: skip
 DEFAULT_CONFIDENCE_PERCENT: Final = 60  # what the Language service is surer of counts
 AUSTRALIA: Final = "AU"
-ANYWHERE: Final = "*"  # a model's region when its provider chooses where it runs
 
 ResidencyMode = Literal["anywhere", "australia", "named"]
 

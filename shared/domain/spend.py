@@ -5,16 +5,13 @@ import io
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Final
 
 from shared.domain.amounts import decimal_text
 from shared.domain.batch_files import spreadsheet_safe
 from shared.domain.entries import Entry
 from shared.errors import InvariantBroken
 
-Dimension = Literal[
-    "department", "user", "project", "cost_centre", "model", "provider", "day", "kind"
-]
 Key = tuple[str | None, ...]
 _VALUE_OF: Final[Mapping[str, Callable[[Entry], str | None]]] = MappingProxyType(
     {

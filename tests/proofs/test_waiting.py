@@ -1,6 +1,6 @@
 """Grants, approvals and deferred work: every call goes wrong in every way, one at a time.
 
-Each story runs the shipped services over the same fakes as the other proofs; `WaitingChecker` says
+Each story runs the shipped services over the same fakes as the other proofs; `WaitingEndings` says
 what must hold at every commit and at the end. Every story also runs under random faults.
 """
 
