@@ -13,8 +13,12 @@ from devhost.azurite import connection_string
 
 SINGLES = 20
 BATCH_ROWS = 200
-BLOB_CONTAINERS = ("images", "batches", "results")
-COUNTED = ("batch", "create", "patch", "read", "query", "delete")
+BLOB_CONTAINERS = ("images", "thumbnails", "batches", "results")
+KINDS = {
+    "transactions": ("batch",),
+    "single writes": ("create", "patch", "replace", "delete"),
+    "reads": ("read", "query"),
+}
 RELAY_SETTLE_S = 1.0
 
 
@@ -32,19 +36,22 @@ async def run() -> dict[str, Any]:
 
 
 async def _around(cloud: LocalCloud, pictures: int, work: Any) -> dict[str, Any]:
-    before, blobs_before = await _counters(cloud), await _blobs(cloud)
+    before, blobs_before = await cloud.cosmos_stats(), await _blobs(cloud)
     await work(cloud)
     await asyncio.sleep(RELAY_SETTLE_S)
-    after, blobs_after = await _counters(cloud), await _blobs(cloud)
-    requests = Counter(after["requests"])
-    requests.subtract(before["requests"])
-    figures: dict[str, Any] = {
-        f"{operation} calls per picture": round(requests[operation] / pictures, 2)
-        for operation in COUNTED
-    }
+    after, blobs_after = await cloud.cosmos_stats(), await _blobs(cloud)
+    figures: dict[str, Any] = {}
+    for container, counts in sorted(after["containers"].items()):
+        made = Counter(counts)
+        made.subtract(before["containers"].get(container, {}))
+        for label, operations in KINDS.items():
+            calls = sum(made[each] for each in operations)
+            if calls:
+                figures[f"{container}: {label} per picture"] = round(calls / pictures, 2)
     charge = (after["request_charge"] - before["request_charge"]) / pictures
     figures["request units per picture"] = round(charge, 1)
-    figures["blobs written per picture"] = round((blobs_after - blobs_before) / pictures, 2)
+    for container, blobs in sorted((blobs_after - blobs_before).items()):
+        figures[f"{container}: blobs per picture"] = round(blobs / pictures, 2)
     return figures
 
 
@@ -67,17 +74,13 @@ async def _batch(cloud: LocalCloud) -> None:
     await cloud.batch_until_done(BATCH_ROWS)
 
 
-async def _counters(cloud: LocalCloud) -> dict[str, Any]:
-    return await cloud.cosmos_stats()
-
-
-async def _blobs(cloud: LocalCloud) -> int:
+async def _blobs(cloud: LocalCloud) -> Counter[str]:
     account = connection_string(cloud.stack.ports)
     async with BlobServiceClient.from_connection_string(
         account, api_version="2025-11-05"
     ) as service:
-        total = 0
+        found: Counter[str] = Counter()
         for name in BLOB_CONTAINERS:
             async for _ in service.get_container_client(name).list_blobs():
-                total += 1
-        return total
+                found[name] += 1
+        return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 import uuid
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import unquote
@@ -54,6 +54,7 @@ _ROUTES: dict[tuple[str, str], Route] = {
     ("dbs/*/colls/*/docs/*", "PATCH"): document_routes.document,
     ("dbs/*/colls/*/docs/*", "DELETE"): document_routes.document,
 }
+_DOCUMENTS_OF = re.compile(r"/?dbs/[^/]+/colls/([^/]+)/docs\b")
 _SESSION_LSN = re.compile(r"0:-1#(\d+)")
 _UNTHROTTLED = ("read_account", "read_ranges", "query_plan")  # metadata has its own budget
 
@@ -79,6 +80,7 @@ class Emulator:
     def reset(self) -> None:
         """Forgets the statistics, not the data."""
         self.requests: Counter[str] = Counter()
+        self.containers: defaultdict[str, Counter[str]] = defaultdict(Counter)  # name -> requests
         self.statuses: Counter[str] = Counter()
         self.request_charge = 0.0
 
@@ -92,6 +94,8 @@ class Emulator:
         if reply.operation not in _UNTHROTTLED:
             self._throttle.charge(reply.charge)
         self.requests[reply.operation] += 1
+        if (named := _DOCUMENTS_OF.match(request.path)) is not None:
+            self.containers[named[1]][reply.operation] += 1
         self.statuses[str(reply.status)] += 1
         self.request_charge += reply.charge
         return _response(request, reply)
@@ -198,6 +202,7 @@ def create_app(emulator: Emulator) -> web.Application:
         return web.json_response(
             {
                 "requests": dict(emulator.requests),
+                "containers": emulator.containers,
                 "statuses": dict(emulator.statuses),
                 "request_charge": round(emulator.request_charge, 2),
             }

@@ -265,6 +265,7 @@ async def test_statistics_count_operations_and_charge(emulator: RunningCosmos) -
         async with session.get(f"{emulator.endpoint}/_control/stats") as answer:
             stats = await answer.json()
     assert stats["requests"]["create"] == stats["requests"]["read"] == 1
+    assert stats["containers"][container.id] == {"create": 1, "read": 1}
     assert stats["request_charge"] > 6
 
 
