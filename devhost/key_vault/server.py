@@ -1,11 +1,13 @@
 """The REST API of Azure Key Vault (version 7.6) as far as the app uses it, over TLS on loopback.
 
 Secrets are read, set and deleted; keys are read, wrap, unwrap and sign. Every first call is
-challenged, and errors have the service's shape. `throttle` and `fail` script the next answers.
+challenged, and errors have the service's shape. `throttle` and `fail` script the next answers;
+while `answering` is not set, nobody gets one.
 """
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import time
 from collections import Counter
@@ -33,6 +35,8 @@ class KeyVault:
         self.calls: Counter[str] = Counter()
         self.fail: list[int] = []  # statuses of the next answers
         self.throttle: list[int] = []  # Retry-After of the next answers, in seconds, with 429
+        self.answering = asyncio.Event()
+        self.answering.set()
         self.origin = ""
 
     def secret_url(self, name: str) -> str:
@@ -59,6 +63,8 @@ class KeyVault:
 
     @web.middleware
     async def _guarded(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        self.calls["request"] += 1
+        await self.answering.wait()
         if not request.headers.get("Authorization", "").startswith("Bearer "):
             challenge = (
                 f'Bearer authorization="{self.origin}/{TENANT}", resource="https://vault.azure.net"'
@@ -169,4 +175,5 @@ async def running_vault(folder: Path, port: int = 0) -> AsyncIterator[tuple[KeyV
     try:
         yield vault, certificate
     finally:
+        vault.answering.set()
         await runner.cleanup()

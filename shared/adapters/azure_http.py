@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from shared.adapters.providers.credentials import before_sending, newer_credential
 from shared.adapters.providers.failures import load_json
 from shared.adapters.providers.fetching import read_capped
-from shared.errors import EigError, Unavailable
+from shared.domain.attempts import Failure, NotDelivered
 from shared.ports.secrets import Secret
 
 if TYPE_CHECKING:
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     import aiohttp
     from azure.identity.aio import DefaultAzureCredential
 
-CONNECT_TIMEOUT_S: Final = 10.0  # a TLS handshake across the world takes less than one second
+# From looking up the name to the end of the TLS handshake, which take less than one second across
+# the world: what is not connected by then was never sent, and must not end as a lost answer.
+CONNECT_TIMEOUT_S: Final = 10.0
 SIGN_IN_TIMEOUT_S: Final = 30.0  # the managed identity endpoint is local; it may retry inside
 BEARER: Final = "Bearer "
 JSON: Final = "application/json"
@@ -95,21 +98,19 @@ class AzureHttp:
     async def post(
         self, path: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """Send one request; raises NeverSent or AnswerLost, and CancelledError while waiting."""
+        """Send one request; raises NeverSent, AnswerLost, or CancelledError once it is sent."""
         content, key = json.dumps(body).encode(), self._service.key
-        if key is None:
-            return await self._send(path, content, {**(headers or {}), **await self._token()})
-        try:
-            used = await key.value()
-            answer = await self._send(path, content, {**(headers or {}), **self._keyed(used)})
-            newer = await key.renewed(used) if answer.status == REFUSED else None
-        except Unavailable as error:
-            raise NeverSent("credential_unavailable") from error
-        except EigError as error:  # the vault has no such secret, or does not show it to us
-            raise NeverSent("credential_missing", is_refusal=True) from error
+        used = await before_sending(self._token() if key is None else key.value())
+        if isinstance(used, NotDelivered):
+            is_refusal = used.failure is Failure.AUTH_OR_CONFIG
+            raise NeverSent(used.reason, is_refusal=is_refusal)
+        answer = await self._send(path, content, {**(headers or {}), **self._signed(used)})
+        if key is None or answer.status != REFUSED:
+            return answer
+        newer = await newer_credential(key, used)
         if newer is None:
             return answer
-        return await self._send(path, content, {**(headers or {}), **self._keyed(newer)})
+        return await self._send(path, content, {**(headers or {}), **self._signed(newer)})
 
     async def _send(self, path: str, content: bytes, headers: Mapping[str, str]) -> Answer:
         import aiohttp
@@ -143,22 +144,22 @@ class AzureHttp:
                 connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(
-                    total=self._service.timeout_s, sock_connect=CONNECT_TIMEOUT_S
+                    total=self._service.timeout_s, connect=CONNECT_TIMEOUT_S
                 ),
             )
         return self._session
 
-    def _keyed(self, key: str) -> dict[str, str]:
-        prefix = BEARER if self._service.key_header == "Authorization" else ""
-        return {self._service.key_header: prefix + key}
+    def _signed(self, credential: str) -> dict[str, str]:
+        header = self._service.key_header if self._service.key else "Authorization"
+        return {header: BEARER + credential if header == "Authorization" else credential}
 
-    async def _token(self) -> dict[str, str]:
-        """The identity's token; fetched first, so that its failure is never an unknown end."""
+    async def _token(self) -> str:
+        """The identity's token."""
         from azure.core.exceptions import AzureError, ClientAuthenticationError
 
         try:
             async with asyncio.timeout(SIGN_IN_TIMEOUT_S):
-                return {"Authorization": BEARER + await self._ready_token_source()()}
+                return await self._ready_token_source()()
         except ClientAuthenticationError as error:  # also: no credential is configured
             raise NeverSent("no_access_token", is_refusal=True) from error
         except (AzureError, TimeoutError) as error:

@@ -41,6 +41,7 @@ class Billed(StrEnum):
 
 # Reasons that say more than their failure does.
 CANCELLED_IN_FLIGHT: Final = "cancelled_in_flight"  # of an Unknown: we stopped it, as a worker ends
+CANCELLED_BEFORE_SENDING: Final = "cancelled_before_sending"  # of TRANSIENT: likewise, and sooner
 NOT_FOUND: Final = "http_404"  # of AUTH_OR_CONFIG: this model is not there, whatever else is
 
 RETRYABLE: frozenset[Failure] = frozenset({Failure.RATE_LIMITED, Failure.TRANSIENT})

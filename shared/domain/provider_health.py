@@ -17,6 +17,7 @@ from statistics import median_low
 from typing import Any, Final, Literal
 
 from shared.domain.attempts import (
+    CANCELLED_BEFORE_SENDING,
     CANCELLED_IN_FLIGHT,
     NOT_FOUND,
     Billed,
@@ -186,7 +187,8 @@ def verdict_of(outcome: ProviderOutcome | None) -> Verdict:
 def _is_our_doing(outcome: ProviderOutcome) -> bool:
     """Whether we stopped the call, or our own judge of prompts did before it was sent."""
     if isinstance(outcome, NotDelivered):
-        return outcome.moderation is not None and outcome.billed is Billed.NOTHING
+        is_judged = outcome.moderation is not None and outcome.billed is Billed.NOTHING
+        return is_judged or outcome.reason == CANCELLED_BEFORE_SENDING
     return not isinstance(outcome, Delivered) and outcome.reason == CANCELLED_IN_FLIGHT
 
 

@@ -9,6 +9,8 @@ import asyncio
 import pytest
 
 from devhost.simulators.provenance import PNG_HEAD_BYTES, with_credentials
+from shared.adapters import azure_http
+from shared.adapters.providers import azure_openai_connection, sessions
 from shared.domain.attempts import Billed, Delivered, Failure, NotDelivered, Unknown
 from shared.domain.images import image_dimensions, sniff_image
 from shared.domain.models import MODELS
@@ -128,6 +130,22 @@ async def test_generate_is_unknown_when_the_answer_is_lost_after_the_work(bench:
 
 async def test_generate_was_never_sent_when_nobody_listens(bench: Bench) -> None:
     outcome = await bench.unreachable.generate(bench.order(), bench.recorder)
+    assert outcome == NotDelivered(Failure.TRANSIENT, Billed.NOTHING, "never_sent")
+
+
+async def test_generate_was_never_sent_when_the_name_is_not_found_in_time(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silence(*_: object, **__: object) -> None:
+        await asyncio.sleep(60)
+
+    for module in (azure_http, azure_openai_connection, sessions):
+        monkeypatch.setattr(module, "CONNECT_TIMEOUT_S", 0.2)
+    provider = bench.trial.provider_at("http://provider.invalid")
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", silence)
+    async with asyncio.timeout(2):  # else it would be a lost answer, minutes later
+        outcome = await provider.generate(bench.order(), bench.recorder)
+    await provider.aclose()
     assert outcome == NotDelivered(Failure.TRANSIENT, Billed.NOTHING, "never_sent")
 
 

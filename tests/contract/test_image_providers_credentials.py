@@ -1,7 +1,8 @@
-"""Credentials that are rotated or missing, for each provider that has one of its own."""
+"""Credentials that are rotated, missing or slow, for each provider that has one of its own."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 
@@ -10,7 +11,14 @@ from shared.adapters.providers.azure_foundry import AzureFoundryProvider, Foundr
 from shared.adapters.providers.azure_ml import AzureMlProvider, ScoringTerms
 from shared.adapters.providers.azure_openai import AzureOpenAIProvider, DeploymentRoute
 from shared.adapters.providers.replicate import ReplicateProvider
-from shared.domain.attempts import Billed, Delivered, Failure, ImageOrder, NotDelivered
+from shared.domain.attempts import (
+    Billed,
+    Delivered,
+    Failure,
+    ImageOrder,
+    NotDelivered,
+    ProviderOutcome,
+)
 from shared.errors import EigError, InvariantBroken, Unavailable
 from shared.ports.secrets import Secret
 from tests.contract import firefly_server, replicate_server
@@ -147,19 +155,111 @@ async def test_nothing_is_sent_without_a_credential(
     assert server.seen == []
 
 
+@dataclass
+class SlowSecret(FakeSecret):
+    """A secret of a silent vault: all reads but the first `quick` ones, and all renewals, hang."""
+
+    quick: int = 0
+    reads: int = 0
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def value(self) -> str:
+        self.reads += 1
+        return await super().value() if self.reads <= self.quick else await self._silence()
+
+    async def renewed(self, refused: str) -> str | None:
+        return await self._silence()
+
+    async def _silence(self) -> str:
+        self.asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_credential_is_read_once_for_a_submission(name: str, server: ScriptedServer) -> None:
+    case, secret = CASES[name], SlowSecret(quick=1 if name != "replicate" else 2)  # and for a poll
+    server.answers(case.path, case.delivers(server))
+    provider = case.make(server, secret)
+    assert isinstance(await provider.generate(case.wanted, Recorder()), Delivered)
+    await provider.aclose()
+    assert secret.reads == secret.quick
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_order_cancelled_before_its_credential_is_read_costs_nothing(
+    name: str, server: ScriptedServer
+) -> None:
+    case, secret = CASES[name], SlowSecret()
+    provider = case.make(server, secret)
+    outcome = await cancelled_at(secret, provider, case.wanted)
+    assert outcome == NotDelivered(Failure.TRANSIENT, Billed.NOTHING, "cancelled_before_sending")
+    assert server.seen == []
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_order_cancelled_after_its_credential_was_refused_costs_nothing(
+    name: str, server: ScriptedServer
+) -> None:
+    case, secret = CASES[name], SlowSecret(quick=1)
+    server.answers(case.path, REFUSED)
+    provider = case.make(server, secret)
+    outcome = await cancelled_at(secret, provider, case.wanted)
+    assert isinstance(outcome, NotDelivered)
+    assert (outcome.failure, outcome.billed) == (Failure.AUTH_OR_CONFIG, Billed.NOTHING)
+    assert case.shown(server) == ["first"]
+
+
+async def cancelled_at(
+    secret: SlowSecret, provider: ClosableProvider, wanted: ImageOrder
+) -> ProviderOutcome:
+    """How an order ends that is cancelled while the secret is being read."""
+    running = asyncio.create_task(provider.generate(wanted, Recorder()))
+    async with asyncio.timeout(5):
+        await secret.asked.wait()
+        running.cancel()
+        outcome = await running
+    await provider.aclose()
+    return outcome
+
+
+def _firefly(server: ScriptedServer, secret: Secret) -> AdobeFireflyProvider:
+    host = server.origin.removeprefix("http://")
+    addresses = FireflyAddresses(
+        server.origin,
+        server.origin,
+        frozenset({host.replace("127.0.0.1", "localhost")}),
+        frozenset({host}),
+    )
+    return AdobeFireflyProvider(addresses, "client", secret, poll_interval_s=0.01)
+
+
+async def test_firefly_order_cancelled_before_its_secret_is_read_costs_nothing() -> None:
+    async with firefly_server.firefly_server() as server:
+        secret = SlowSecret()
+        outcome = await cancelled_at(secret, _firefly(server, secret), firefly_server.IMAGE3)
+        assert outcome == NotDelivered(
+            Failure.TRANSIENT, Billed.NOTHING, "cancelled_before_sending"
+        )
+        assert server.seen == []
+
+
+async def test_firefly_order_cancelled_after_its_token_was_refused_costs_nothing() -> None:
+    async with firefly_server.firefly_server() as server:
+        server.answers(firefly_server.SUBMIT, REFUSED)
+        secret = SlowSecret(quick=1)
+        outcome = await cancelled_at(secret, _firefly(server, secret), firefly_server.IMAGE3)
+        assert isinstance(outcome, NotDelivered)
+        assert (outcome.failure, outcome.billed) == (Failure.AUTH_OR_CONFIG, Billed.NOTHING)
+        assert len([seen for seen in server.seen if seen.path == firefly_server.SUBMIT]) == 1
+
+
 async def test_firefly_client_secret_that_was_rotated_is_read_again_once() -> None:
     async with firefly_server.firefly_server() as server:
-        host = server.origin.removeprefix("http://")
-        addresses = FireflyAddresses(
-            server.origin,
-            server.origin,
-            frozenset({host.replace("127.0.0.1", "localhost")}),
-            frozenset({host}),
-        )
         refused = Answer(400, {"error": "invalid_client"})
         server.answers(firefly_server.SIGN_IN, refused, Answer(body=firefly_server.TOKEN))
         firefly_server.looks_give(server, firefly_server.succeeded(server))
-        provider = AdobeFireflyProvider(addresses, "client", FakeSecret(), poll_interval_s=0.01)
+        provider = _firefly(server, FakeSecret())
         outcome = await provider.generate(firefly_server.IMAGE3, Recorder())
         await provider.aclose()
         assert isinstance(outcome, Delivered)

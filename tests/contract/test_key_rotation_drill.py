@@ -15,7 +15,13 @@ import pytest
 from devhost.key_vault.server import KeyVault, running_vault
 from devhost.simulators.adobe_firefly import TOKEN_LIFETIME_S
 from devhost.simulators.server import RunningSimulators
-from shared.adapters.key_vault_secrets import KEPT_S, RENEWAL_PAUSE_S, KeyVaultSecret
+from shared.adapters import key_vault_secrets
+from shared.adapters.key_vault_secrets import (
+    KEPT_S,
+    REFUSED_KEPT_S,
+    RENEWAL_PAUSE_S,
+    KeyVaultSecret,
+)
 from shared.adapters.providers.adobe_firefly import AdobeFireflyProvider, FireflyAddresses
 from shared.adapters.providers.azure_foundry import AzureFoundryProvider, FoundryTerms
 from shared.adapters.providers.azure_ml import AzureMlProvider, ScoringTerms
@@ -187,4 +193,31 @@ async def test_key_that_is_revoked_too_early_fails_for_nothing_until_the_vault_h
     assert (refused.failure, refused.billed) == (Failure.AUTH_OR_CONFIG, Billed.NOTHING)
     drill.new_key()
     drill.clock.advance(RENEWAL_PAUSE_S)
+    assert isinstance(await drill.order(0), Delivered)
+
+
+async def test_silent_vault_stops_no_order(drill: Drill, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(key_vault_secrets, "READ_TIMEOUT_S", 0.3)
+    assert isinstance(await drill.order(0), Delivered)
+    drill.vault.answering.clear()
+    drill.clock.advance(KEPT_S)
+    asked = drill.vault.calls["request"]
+    outcomes = await asyncio.gather(*(drill.order(0) for _ in range(6)))
+    assert [type(outcome) for outcome in outcomes] == [Delivered] * 6
+    assert drill.vault.calls["request"] - asked == (0 if drill.signs_in else 1)
+
+
+# What Firefly signs in for is good for a day: only Adobe can end it sooner.
+@pytest.mark.parametrize("drill", [each for each in MODELS if "firefly" not in each], indirect=True)
+async def test_key_that_is_disabled_in_the_vault_is_soon_used_no_more(drill: Drill) -> None:
+    assert isinstance(await drill.order(0), Delivered)
+    secret = drill.vault.secrets[NAME]
+    secret.disabled = set(secret.versions)
+    drill.clock.advance(REFUSED_KEPT_S)
+    used = sum(drill.server.state.outcomes.values())
+    stopped = await drill.order(0)
+    assert isinstance(stopped, NotDelivered)
+    assert (stopped.failure, stopped.billed) == (Failure.AUTH_OR_CONFIG, Billed.NOTHING)
+    assert sum(drill.server.state.outcomes.values()) == used  # nothing was sent
+    drill.new_key()
     assert isinstance(await drill.order(0), Delivered)

@@ -109,6 +109,7 @@ def test_answer_ends_a_row_of_failures(outcome: ProviderOutcome) -> None:
         failed(Failure.CANCELED),
         failed(Failure.CUSTODY),
         Unknown("cancelled_in_flight"),
+        NotDelivered(Failure.TRANSIENT, Billed.NOTHING, "cancelled_before_sending"),
         replace(failed(Failure.CONTENT_REJECTED), moderation=ModerationNote()),
         replace(failed(Failure.INVALID_REQUEST), moderation=ModerationNote()),
     ],

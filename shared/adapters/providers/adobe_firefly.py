@@ -26,6 +26,7 @@ from shared.adapters.providers.adobe_firefly_answers import (
     warnings_of,
 )
 from shared.adapters.providers.adobe_firefly_tokens import AdobeTokens
+from shared.adapters.providers.credentials import before_sending
 from shared.adapters.providers.failures import load_json, parse_retry_after_s
 from shared.adapters.providers.fetching import (
     Miss,
@@ -55,7 +56,6 @@ from shared.ports.secrets import Secret
 DOWNLOAD_TIMEOUT_S: Final = 60.0  # a picture is 1-5 MB
 FOLLOW_GRACE_S: Final = 60.0  # past our deadline: the cancellation, the last looks, the downloads
 ANSWER_BYTES_MAX: Final = 1024 * 1024  # a job with four addresses has 5 KB
-TOKENS_PER_REQUEST: Final = 2  # one that was refused, and one new
 
 Answered = tuple[int, Mapping[str, str], object]  # status, headers, JSON body or None
 
@@ -96,11 +96,11 @@ class AdobeFireflyProvider:
 
     async def generate(self, order: ImageOrder, record_job: JobRecorder) -> ProviderOutcome:
         """Start one job, record its address, and follow it to its end."""
-        signed_in = await self._tokens.get()
-        if isinstance(signed_in, NotDelivered):  # before anything is sent: never an unknown end
-            return signed_in
+        token = await before_sending(self._tokens.get())
+        if isinstance(token, NotDelivered):
+            return token
         try:
-            submitted = await self._submit(order)
+            submitted = await self._submit(order, token)
         except asyncio.CancelledError:
             # The request may be billed, and only an Unknown says so to whoever keeps the books.
             return Unknown(CANCELLED_IN_FLIGHT)
@@ -144,7 +144,7 @@ class AdobeFireflyProvider:
         parts = urlsplit(url)
         return is_status_path(parts.path) and not parts.query and not parts.fragment
 
-    async def _submit(self, order: ImageOrder) -> str | NotDelivered | Unknown:
+    async def _submit(self, order: ImageOrder, token: str) -> str | NotDelivered | Unknown:
         """Send the one request that may be billed; the address of the job's status."""
         import aiohttp
 
@@ -152,7 +152,7 @@ class AdobeFireflyProvider:
         headers = {"x-model-version": order.provider_model}
         try:
             status, answer_headers, answer = await self._send(
-                "POST", self._base_url + path, headers, body
+                token, "POST", self._base_url + path, headers, body
             )
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
             return NotDelivered(Failure.TRANSIENT, Billed.NOTHING, "never_sent")
@@ -170,29 +170,48 @@ class AdobeFireflyProvider:
         return NotDelivered(Failure.MALFORMED, Billed.MAXIMUM, reason)
 
     async def _send(
-        self, method: str, url: str, headers: Mapping[str, str], body: dict[str, Any] | None = None
+        self,
+        token: str | NotDelivered,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: dict[str, Any] | None = None,
     ) -> Answered:
         """One signed request; a refused token is replaced once, because a 401 did no work."""
-        answered: Answered = (401, {}, {})
-        for _ in range(TOKENS_PER_REQUEST):
-            token = await self._tokens.get()
-            if isinstance(token, NotDelivered):
-                return _unsigned(token)
-            signed = {
-                **headers,
-                "Authorization": f"Bearer {token}",
-                "x-api-key": self._client_id,
-                "Accept": "application/json",
-            }
-            async with self._sessions.ready().request(
-                method, url, json=body, headers=signed, allow_redirects=False
-            ) as response:
-                content = await read_capped(response, ANSWER_BYTES_MAX) or b""
-                answered = (response.status, response.headers, load_json(content))
-            if answered[0] != 401:
-                return answered
+        if isinstance(token, NotDelivered):
+            return _unsigned(token)
+        answered = await self._send_with(token, method, url, headers, body)
+        if answered[0] != 401:
+            return answered
+        try:
+            newer = await self._tokens.get()
+        except asyncio.CancelledError:
+            return answered  # the refusal stands, and it was free
+        if isinstance(newer, NotDelivered):
+            return _unsigned(newer)
+        return await self._send_with(newer, method, url, headers, body)
+
+    async def _send_with(
+        self,
+        token: str,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: dict[str, Any] | None,
+    ) -> Answered:
+        signed = {
+            **headers,
+            "Authorization": f"Bearer {token}",
+            "x-api-key": self._client_id,
+            "Accept": "application/json",
+        }
+        async with self._sessions.ready().request(
+            method, url, json=body, headers=signed, allow_redirects=False
+        ) as response:
+            content = await read_capped(response, ANSWER_BYTES_MAX) or b""
+        if response.status == 401:
             self._tokens.forget(token)
-        return answered
+        return response.status, response.headers, load_json(content)
 
     async def _within(self, seconds: float, job_id: str) -> "Job | Unknown | None":
         """The ended job; None if it did not end in this time."""
@@ -214,7 +233,7 @@ class AdobeFireflyProvider:
         import aiohttp
 
         try:
-            status, headers, answer = await self._send("GET", job_id, {})
+            status, headers, answer = await self._send(await self._tokens.get(), "GET", job_id, {})
         except (aiohttp.ClientError, TimeoutError):
             return None, None, 0.0
         return status, answer, parse_retry_after_s(headers) or 0.0
@@ -224,7 +243,8 @@ class AdobeFireflyProvider:
         import aiohttp
 
         try:
-            await self._send("PUT", job_id.replace("/status/", "/cancel/"), {})
+            address = job_id.replace("/status/", "/cancel/")
+            await self._send(await self._tokens.get(), "PUT", address, {})
         except (aiohttp.ClientError, TimeoutError):
             return
 

@@ -79,34 +79,35 @@ class AzureOpenAIProvider:
 
     async def generate(self, order: ImageOrder, record_job: JobRecorder) -> ProviderOutcome:
         """Send one request. The service has no jobs, so `record_job` is never called."""
-        if refused := await self._connection.sign_in():
-            return refused
+        credential = await self._connection.sign_in()
+        if isinstance(credential, NotDelivered):
+            return credential
+        outcome = await self._sent(order, credential)
+        if not (isinstance(outcome, NotDelivered) and outcome.reason == KEY_REFUSED):
+            return outcome
+        newer = await self._connection.newer_key(credential)  # a 401 did no work
+        return outcome if newer is None else await self._sent(order, newer)
+
+    async def resume(self, order: ImageOrder, job_id: str) -> ProviderOutcome:
+        """There are no jobs to ask about: the outcome stays unknown."""
+        return Unknown("provider_has_no_jobs", job_id)
+
+    async def _sent(self, order: ImageOrder, credential: str) -> ProviderOutcome:
+        """One request, with all it needs at hand: what goes wrong from here on may be billed."""
+        addressed = self._addressed(order, credential)
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await self._submit_signed(order)
+                return await self._submit(addressed, order.count)
         except TimeoutError:
             return Unknown("no_answer_in_time")
         except asyncio.CancelledError:
             # The request may be billed, and only an Unknown says so to whoever keeps the books.
             return Unknown(CANCELLED_IN_FLIGHT)
 
-    async def resume(self, order: ImageOrder, job_id: str) -> ProviderOutcome:
-        """There are no jobs to ask about: the outcome stays unknown."""
-        return Unknown("provider_has_no_jobs", job_id)
-
-    async def _submit_signed(self, order: ImageOrder) -> ProviderOutcome:
-        """One request; a key that was refused is replaced once, because a 401 did no work."""
-        used = await self._connection.key_in_use()
-        outcome = await self._submit(await self._addressed(order), order.count)
-        refused = isinstance(outcome, NotDelivered) and outcome.reason == KEY_REFUSED
-        if not refused or not await self._connection.has_newer_key(used):
-            return outcome
-        return await self._submit(await self._addressed(order), order.count)
-
-    async def _addressed(self, order: ImageOrder) -> "_Addressed":
+    def _addressed(self, order: ImageOrder, credential: str) -> "_Addressed":
         """Where the request goes; the body names the deployment, or the address does."""
         body = request_body(order, order.provider_model)
-        client = self._connection.client()
+        client = self._connection.client(credential)
         headers: dict[str, str | openai.Omit] = {
             "x-ms-client-request-id": f"{order.generation_id}:{order.attempt}"
         }
@@ -118,7 +119,7 @@ class AzureOpenAIProvider:
             base_url=f"{route.base_url}{quote(order.provider_model, safe='')}/",
             default_query={"api-version": route.api_version},
         )
-        return _Addressed(client, body, headers | await self._connection.deployment_headers())
+        return _Addressed(client, body, headers | self._connection.deployment_headers(credential))
 
     async def _submit(self, addressed: "_Addressed", count: int) -> ProviderOutcome:
         import anyio

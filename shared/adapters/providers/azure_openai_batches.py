@@ -73,11 +73,12 @@ class AzureOpenAIBatches:
         """Send the file; it costs nothing, so a repeat after a lost answer is harmless."""
         import openai
 
-        if refused := await self._connection.sign_in():
-            return refused
+        credential = await self._connection.sign_in()
+        if isinstance(credential, NotDelivered):
+            return credential
         text = b"".join(_input_line(line, self._deployment) for line in lines)
         try:
-            stored = await self._connection.client().files.create(
+            stored = await self._connection.client(credential).files.create(
                 file=(f"{key}.jsonl", text, "application/jsonl"),
                 purpose="batch",
                 expires_after={"anchor": "created_at", "seconds": FILES_KEPT_S},
@@ -93,10 +94,11 @@ class AzureOpenAIBatches:
         import httpx2
         import openai
 
-        if refused := await self._connection.sign_in():
-            return refused
+        credential = await self._connection.sign_in()
+        if isinstance(credential, NotDelivered):
+            return credential
         try:
-            created = await self._connection.client().batches.create(
+            created = await self._connection.client(credential).batches.create(
                 input_file_id=file_id,
                 endpoint=ENDPOINT,
                 completion_window=WINDOW,
@@ -164,10 +166,11 @@ class AzureOpenAIBatches:
         import httpx2
         import openai
 
-        if await self._connection.sign_in():
+        credential = await self._connection.sign_in()
+        if isinstance(credential, NotDelivered):
             raise _unavailable()
         try:
-            yield self._connection.client()
+            yield self._connection.client(credential)
         except (openai.OpenAIError, httpx2.HTTPError, anyio.EndOfStream, OSError) as error:
             raise _unavailable() from error
 

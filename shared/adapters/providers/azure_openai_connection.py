@@ -9,9 +9,8 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
-from shared.adapters.providers.failures import no_credential
+from shared.adapters.providers.credentials import before_sending, newer_credential
 from shared.domain.attempts import Billed, Failure, NotDelivered
-from shared.errors import EigError
 from shared.ports.secrets import Secret
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ ERROR_BYTES_MAX: Final = 64 * 1024  # of a refusal, which the SDK reads whole; r
 
 
 class AzureOpenAIConnection:
-    """A lazily made client; with no key it authenticates by managed identity."""
+    """Lazily made connections; with no key it authenticates by managed identity."""
 
     def __init__(
         self, base_url: str, api_key: Secret | None, token_scope: str, timeout_s: float
@@ -35,51 +34,40 @@ class AzureOpenAIConnection:
         self._api_key = api_key
         self._token_scope = token_scope
         self._timeout_s = timeout_s
-        self._client: openai.AsyncOpenAI | None = None
+        self._http: httpx2.AsyncClient | None = None
         self._credential: DefaultAzureCredential | None = None
         self._token_source: Callable[[], Awaitable[str]] | None = None
 
     async def aclose(self) -> None:
         """Close the connections; the next request opens new ones."""
-        client, self._client = self._client, None
+        http, self._http = self._http, None
         credential, self._credential = self._credential, None
         self._token_source = None
-        if client is not None:
-            await client.close()
+        if http is not None:
+            await http.aclose()
         if credential is not None:
             await credential.close()
 
-    async def sign_in(self) -> NotDelivered | None:
-        """Fetch (or reuse) the credential first: a failure here is never an unknown outcome."""
+    async def sign_in(self) -> str | NotDelivered:
+        """What requests are signed with; a failure here is never an unknown outcome."""
         if self._api_key is not None:
-            try:
-                await self._api_key.value()
-            except EigError as error:
-                return no_credential(error)
-            return None
+            return await before_sending(self._api_key.value())
+        return await before_sending(self._token())
+
+    async def newer_key(self, refused: str) -> str | None:
+        """The key to repeat a refused request with, if there is another one."""
+        return None if self._api_key is None else await newer_credential(self._api_key, refused)
+
+    async def _token(self) -> str | NotDelivered:
         from azure.core.exceptions import AzureError, ClientAuthenticationError
 
         try:
             async with asyncio.timeout(SIGN_IN_TIMEOUT_S):
-                await self._ready_token_source()()
+                return await self._ready_token_source()()
         except ClientAuthenticationError:  # also: no credential is configured
             return NotDelivered(Failure.AUTH_OR_CONFIG, Billed.NOTHING, "no_access_token")
         except (AzureError, TimeoutError):
             return NotDelivered(Failure.TRANSIENT, Billed.NOTHING, "identity_unavailable")
-        return None
-
-    async def key_in_use(self) -> str | None:
-        """The key that the next request is signed with; None if it is a token."""
-        return None if self._api_key is None else await self._api_key.value()
-
-    async def has_newer_key(self, refused: str | None) -> bool:
-        """Whether a key that was refused is worth another try, with another value."""
-        if self._api_key is None or refused is None:
-            return False
-        try:
-            return await self._api_key.renewed(refused) is not None
-        except EigError:
-            return False
 
     def _ready_token_source(self) -> Callable[[], Awaitable[str]]:
         if self._token_source is None:
@@ -89,7 +77,7 @@ class AzureOpenAIConnection:
             self._token_source = get_bearer_token_provider(self._credential, self._token_scope)
         return self._token_source
 
-    async def deployment_headers(self) -> "dict[str, str | openai.Omit]":
+    def deployment_headers(self, credential: str) -> "dict[str, str | openai.Omit]":
         """What signs a request on a deployment's own address.
 
         There a key has a header of its own; `Authorization` is for tokens of Entra ID alone.
@@ -98,27 +86,25 @@ class AzureOpenAIConnection:
 
         if self._api_key is None:
             return {}
-        return {"api-key": await self._api_key.value(), "Authorization": openai.Omit()}
+        return {"api-key": credential, "Authorization": openai.Omit()}
 
-    def client(self) -> "openai.AsyncOpenAI":
-        if self._client is None:
-            import httpx2
-            import openai
+    def client(self, credential: str) -> "openai.AsyncOpenAI":
+        """The SDK's client for requests that are signed with this; all share their connections."""
+        import httpx2
+        import openai
 
-            self._client = openai.AsyncOpenAI(
-                base_url=self._base_url,
-                api_key=self._api_key.value if self._api_key else self._ready_token_source(),
-                max_retries=0,
-                http_client=httpx2.AsyncClient(
-                    # No idle connections: one that the peer is just closing would turn a request
-                    # that was never read into an unknown outcome.
-                    limits=httpx2.Limits(max_keepalive_connections=0),
-                    timeout=httpx2.Timeout(self._timeout_s, connect=CONNECT_TIMEOUT_S),
-                    follow_redirects=False,
-                    event_hooks={"response": [_cut_refusal]},
-                ),
+        if self._http is None:
+            self._http = httpx2.AsyncClient(
+                # No idle connections: one that the peer is just closing would turn a request
+                # that was never read into an unknown outcome.
+                limits=httpx2.Limits(max_keepalive_connections=0),
+                timeout=httpx2.Timeout(self._timeout_s, connect=CONNECT_TIMEOUT_S),
+                follow_redirects=False,
+                event_hooks={"response": [_cut_refusal]},
             )
-        return self._client
+        return openai.AsyncOpenAI(
+            base_url=self._base_url, api_key=credential, max_retries=0, http_client=self._http
+        )
 
 
 async def _cut_refusal(response: "httpx2.Response") -> None:

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Any, Final
 
+from shared.adapters.providers.credentials import before_sending, newer_credential
 from shared.adapters.providers.failures import (
     load_json,
-    no_credential,
     parse_retry_after_s,
     text_of,
 )
@@ -118,8 +118,11 @@ class ReplicateProvider:
 
     async def generate(self, order: ImageOrder, record_job: JobRecorder) -> ProviderOutcome:
         """Submit one prediction, record its id, and follow it to its end."""
+        token = await before_sending(self._token.value())
+        if isinstance(token, NotDelivered):
+            return token
         try:
-            submitted = await self._submit(order)
+            submitted = await self._submit(order, token)
         except asyncio.CancelledError:
             # The request may be billed, and only an Unknown says so to whoever keeps the books.
             return Unknown(CANCELLED_IN_FLIGHT)
@@ -167,7 +170,7 @@ class ReplicateProvider:
         known = {} if isinstance(ended, Unknown) else ended
         return {**first, **known, "status": SUCCEEDED, "output": inline, "data_removed": False}
 
-    async def _submit(self, order: ImageOrder) -> _Submitted | NotDelivered | Unknown:
+    async def _submit(self, order: ImageOrder, token: str) -> _Submitted | NotDelivered | Unknown:
         """Send the one paid request."""
         import aiohttp
 
@@ -178,9 +181,7 @@ class ReplicateProvider:
         if self._wait_s:
             headers["Prefer"] = f"wait={self._wait_s}"
         try:
-            status, answer_headers, answer = await self._send("POST", path, headers, body)
-        except EigError as error:
-            return no_credential(error)
+            status, answer_headers, answer = await self._send(token, "POST", path, headers, body)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
             return NotDelivered(Failure.TRANSIENT, Billed.NOTHING, "never_sent")
         except TimeoutError:
@@ -227,18 +228,23 @@ class ReplicateProvider:
         import aiohttp
 
         try:
-            status, headers, answer = await self._send("GET", f"/predictions/{job_id}", {})
+            token, path = await self._token.value(), f"/predictions/{job_id}"
+            status, headers, answer = await self._send(token, "GET", path, {})
         except (aiohttp.ClientError, TimeoutError, EigError):
             return None, None, 0.0
         return status, answer, parse_retry_after_s(headers, text_of(answer, "detail")) or 0.0
 
     async def _send(
-        self, method: str, path: str, headers: Mapping[str, str], body: dict[str, Any] | None = None
+        self,
+        token: str,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: dict[str, Any] | None = None,
     ) -> Answered:
         """One request; a token that was refused is replaced once, because a 401 did no work."""
-        used = await self._token.value()
-        answered = await self._send_with(used, method, path, headers, body)
-        newer = await self._token.renewed(used) if answered[0] == 401 else None
+        answered = await self._send_with(token, method, path, headers, body)
+        newer = await newer_credential(self._token, token) if answered[0] == 401 else None
         if newer is None:
             return answered
         return await self._send_with(newer, method, path, headers, body)

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     import aiohttp
 
-CONNECT_TIMEOUT_S: Final = 10.0  # a TLS handshake across the world takes less than one second
+# From looking up the name to the end of the TLS handshake, which take less than one second across
+# the world: what is not connected by then was never sent, and must not end as a lost answer.
+CONNECT_TIMEOUT_S: Final = 10.0
 REQUEST_TIMEOUT_S: Final = 30.0  # providers answer a submission or a poll in well under a second
 KEEPALIVE_S: Final = 4.0  # shorter than any server's idle limit
 
@@ -35,7 +37,7 @@ class ProviderSessions:
                 connector=aiohttp.TCPConnector(keepalive_timeout=KEEPALIVE_S),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(
-                    total=REQUEST_TIMEOUT_S + self._held_s, sock_connect=CONNECT_TIMEOUT_S
+                    total=REQUEST_TIMEOUT_S + self._held_s, connect=CONNECT_TIMEOUT_S
                 ),
             )
             self._sessions[loop] = session
