@@ -41,7 +41,7 @@ async def openai_generate(
         view = await endpoint.generate(
             call.known_caller, body, asked, DurableOrchestrations(client)
         )
-        answer = await endpoint.answer(call.known_caller, body, view)
+        answer = await endpoint.answer(body, view)
         return _answered(call, answer, governance_headers(view))
 
     return await handle(req, act, route=names.OPENAI_GENERATE, refuse=openai_problem)

@@ -122,24 +122,19 @@ class Generations:
 
     async def get(self, caller: Caller, generation_id: str) -> GenerationView:
         """One generation the caller may see; NotFound for everything else."""
-        record = await self._visible(caller, generation_id)
-        started = (
-            record["status"] == "queued"
-            and await self.records.attempt(generation_id, 1) is not None
-        )
-        return generation_view(record, started=started)
+        return await self._shown(await self._visible(caller, generation_id))
 
     async def wait(self, caller: Caller, generation_id: str, seconds: int) -> GenerationView:
         """Like `get`, after `seconds` or as soon as it has ended, or waits for something longer."""
         deadline = asyncio.get_running_loop().time() + seconds
         pause_s = WAIT_PAUSE_S
-        view = await self.get(caller, generation_id)
+        record = await self._visible(caller, generation_id)
         settled = TERMINAL | WAITING
-        while view.status not in settled and asyncio.get_running_loop().time() < deadline:
+        while record["status"] not in settled and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 1.5, WAIT_PAUSE_S_MAX)
-            view = await self.get(caller, generation_id)
-        return view
+            pause_s = min(pause_s * 2, WAIT_PAUSE_S_MAX)
+            record = await self._visible(caller, generation_id)
+        return await self._shown(record)
 
     async def cancel(
         self, caller: Caller, generation_id: str, correlation_id: str
@@ -341,6 +336,14 @@ class Generations:
             await orchestrations.start_generation(generation_id)
         except Exception:
             logger.exception("start left to the sweep", extra={"generation_id": generation_id})
+
+    async def _shown(self, record: Document) -> GenerationView:
+        """A record as its owner sees it: running from its first attempt on."""
+        started = (
+            record["status"] == "queued"
+            and await self.records.attempt(record["generation_id"], 1) is not None
+        )
+        return generation_view(record, started=started)
 
     async def _visible(
         self,

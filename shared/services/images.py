@@ -69,31 +69,38 @@ class Images:
         return None if first == view.id else first
 
     async def content(self, caller: Caller, image_id: str) -> ImageBytes:
-        """The original bytes."""
-        generation_id, index = await self._located(caller, image_id)
+        """The original bytes; NotFound as for `get`."""
+        return await self.content_of(await self.get(caller, image_id))
+
+    async def link(self, caller: Caller, image_id: str) -> tuple[str, datetime]:
+        """A read-only link to this one picture, and when it ends; NotFound as for `get`."""
+        return await self.link_of(await self.get(caller, image_id))
+
+    async def content_of(self, view: ImageView) -> ImageBytes:
+        """The original bytes of a picture that has been shown to the caller."""
         try:
-            content = await self.store.read(generation_id, index)
+            content = await self.store.read(*_place_of(view))
         except ImageArchived as archived:
-            raise _archived(archived, image_id) from archived
+            raise _archived(archived, view.id) from archived
         if content is None:
             raise NotFound(NO_SUCH)
         return content
 
-    async def link(self, caller: Caller, image_id: str) -> tuple[str, datetime]:
-        """A read-only link to this one picture, and when it ends."""
-        generation_id, index = await self._located(caller, image_id)
+    async def link_of(self, view: ImageView) -> tuple[str, datetime]:
+        """A link to a picture that has been shown to the caller, and when it ends."""
         expires_at = self.clock.now() + LINK_LIFETIME
         try:
-            return await self.store.link(generation_id, index, expires_at), expires_at
+            return await self.store.link(*_place_of(view), expires_at), expires_at
         except ImageArchived as archived:
-            raise _archived(archived, image_id) from archived
+            raise _archived(archived, view.id) from archived
 
-    async def _located(self, caller: Caller, image_id: str) -> tuple[str, int]:
-        view = await self.get(caller, image_id)
-        parts = split_image_id(view.id)
-        if parts is None:
-            raise NotFound(NO_SUCH)
-        return parts
+
+def _place_of(view: ImageView) -> tuple[str, int]:
+    """The generation of a picture and its place in it."""
+    parts = split_image_id(view.id)
+    if parts is None:
+        raise NotFound(NO_SUCH)
+    return parts
 
 
 def rehydrate_url(image_id: str) -> str:

@@ -18,7 +18,7 @@ from shared.domain.openai_images import (
     OutputFormat,
     usage_view,
 )
-from shared.domain.views import TERMINAL, GenerationView
+from shared.domain.views import TERMINAL, GenerationView, ImageView
 from shared.errors import Conflict, EigError, NotFound, PayloadTooLarge, Rejected, Unavailable
 from shared.ports import Orchestrations
 from shared.services.client_repeats import ClientRepeats
@@ -82,10 +82,8 @@ class OpenAIImages:
         _check_delivered(view)
         return view
 
-    async def answer(
-        self, caller: Caller, body: OpenAIImageRequest, view: GenerationView
-    ) -> OpenAIImageResponse:
-        """The pictures of a generation that has succeeded.
+    async def answer(self, body: OpenAIImageRequest, view: GenerationView) -> OpenAIImageResponse:
+        """The pictures of a generation that has succeeded, to whom it was shown.
 
         Format and size are those of what came: after a fallback they may differ from the first
         choice's, and what quality the other model was asked for is not told.
@@ -94,7 +92,7 @@ class OpenAIImages:
         first = view.images[0]
         as_asked = view.routing is None or view.routing.chosen == view.request.model
         if body.response_format == "url":
-            links = [await self.images.link(caller, image.id) for image in view.images]
+            links = [await self.images.link_of(image) for image in view.images]
             data = [OpenAIImage(url=url) for url, _ in links]
         elif total > IMAGES_BYTES_MAX:
             raise PayloadTooLarge(
@@ -103,7 +101,7 @@ class OpenAIImages:
                 extra={"generation_id": view.id},
             )
         else:
-            data = await asyncio.gather(*(self._encoded(caller, image.id) for image in view.images))
+            data = await asyncio.gather(*(self._encoded(image) for image in view.images))
         return OpenAIImageResponse(
             created=_seconds(view.created_at),
             data=tuple(data),
@@ -113,8 +111,8 @@ class OpenAIImages:
             usage=usage_view(view.usage),
         )
 
-    async def _encoded(self, caller: Caller, image_id: str) -> OpenAIImage:
-        content = await self.images.content(caller, image_id)
+    async def _encoded(self, image: ImageView) -> OpenAIImage:
+        content = await self.images.content_of(image)
         picture = b"".join([chunk async for chunk in content.chunks])
         return OpenAIImage(b64_json=base64.b64encode(picture).decode())
 

@@ -14,8 +14,8 @@ from shared.services.openai_images import OpenAIImages
 class Links:
     """Gives a link to any picture."""
 
-    async def link(self, caller: object, image_id: str) -> tuple[str, datetime]:
-        return f"https://pictures.example/{image_id}", datetime(2026, 11, 22, tzinfo=UTC)
+    async def link_of(self, image: ImageView) -> tuple[str, datetime]:
+        return f"https://pictures.example/{image.id}", datetime(2026, 11, 22, tzinfo=UTC)
 
 
 def view(chosen: str, content_type: str, width: int, height: int) -> GenerationView:
@@ -49,6 +49,6 @@ async def test_format_and_size_are_those_of_what_came(
     unused: Any = None
     endpoint = OpenAIImages(unused, Links(), unused, unused)  # type: ignore[arg-type]
     body = OpenAIImageRequest(prompt="x", response_format="url")
-    answer = await endpoint.answer(unused, body, shown)
+    answer = await endpoint.answer(body, shown)
     assert (answer.output_format, answer.size, answer.quality) == told
     assert [each.url for each in answer.data] == ["https://pictures.example/one"]
