@@ -1,10 +1,19 @@
-"""Reports of attempts that brought no answer of a provider, and what all reports bring."""
+"""Reports of attempts: from a provider's answer, from a marker alone, or for want of both."""
 
 from collections.abc import Sequence
 from typing import Final
 
 from shared.domain.attempt_markers import AttemptMarker
-from shared.domain.attempts import AttemptLine, AttemptReport, Course, Failure
+from shared.domain.attempts import (
+    AttemptLine,
+    AttemptReport,
+    Billed,
+    Course,
+    Delivered,
+    Failure,
+    NotDelivered,
+    metered,
+)
 from shared.domain.ids import image_id
 
 NO_COURSE: Final = Course()
@@ -19,6 +28,53 @@ def course_of(marker: AttemptMarker) -> Course:
     """How far a generation had come when a marker was made."""
     return Course(
         candidate=marker.candidate, lines=lines_before(marker), held_micros=marker.held_micros
+    )
+
+
+def delivered(
+    marker: AttemptMarker, outcome: Delivered, usd_micros: int, list_usd_micros: int | None
+) -> AttemptReport:
+    """The report of a delivery, whose pictures are still to be named."""
+    return AttemptReport(
+        generation_id=marker.generation_id,
+        attempt=marker.attempt,
+        candidate=marker.candidate,
+        lines=lines_before(marker),
+        held_micros=marker.held_micros,
+        ending="delivered",
+        usd_micros=usd_micros,
+        list_usd_micros=list_usd_micros,
+        estimated=outcome.usage is None,
+        request_id=outcome.request_id,
+        job_id=outcome.job_id,
+        model_version=outcome.model_version,
+        moderation=outcome.moderation,
+        warnings=outcome.warnings,
+        metered=metered(outcome.usage),
+    )
+
+
+def failed(
+    marker: AttemptMarker, outcome: NotDelivered, usd_micros: int, list_usd_micros: int | None
+) -> AttemptReport:
+    """The report of a definite end without pictures."""
+    return AttemptReport(
+        generation_id=marker.generation_id,
+        attempt=marker.attempt,
+        candidate=marker.candidate,
+        lines=lines_before(marker),
+        held_micros=marker.held_micros,
+        ending="ended",
+        failure=outcome.failure,
+        reason=outcome.reason,
+        categories=outcome.categories,
+        usd_micros=usd_micros,
+        list_usd_micros=list_usd_micros,
+        estimated=outcome.billed in (Billed.OUTPUT, Billed.MAXIMUM),
+        request_id=outcome.request_id,
+        job_id=outcome.job_id,
+        model_version=outcome.model_version,
+        moderation=outcome.moderation,
     )
 
 

@@ -12,7 +12,8 @@ from shared.domain.attempt_reports import (
     NO_COURSE,
     canceled,
     course_of,
-    lines_before,
+    delivered,
+    failed,
     postponed,
     unknown,
 )
@@ -23,12 +24,10 @@ from shared.domain.attempts import (
     Delivered,
     Failure,
     ImageOrder,
-    NotDelivered,
     ProviderOutcome,
     StoredImage,
     Unknown,
     Usage,
-    metered,
 )
 from shared.domain.fallbacks import (
     NOT_AFFORDABLE,
@@ -46,7 +45,7 @@ from shared.domain.prices import order_for
 from shared.domain.provider_batches import batch_number_of
 from shared.domain.work import WorkItem
 from shared.errors import PolicyDenied, Rejected, Unavailable
-from shared.ports import Clock, ImageProvider, ImageStore, JobRecorder, Ledger
+from shared.ports import Clock, ImageProvider, ImageStore, Ledger
 from shared.services.departures import Departures
 from shared.services.freezes import Freezes
 from shared.services.provider_gate import SENT, ProviderGate, Wait
@@ -110,9 +109,10 @@ class Attempts:
                 return await self._not_affordable(item, attempt, course, refusal)
             if standing.holder != marker.holder:
                 return await self.evidence(item, standing, course)
+            recorder = _Recorder(self.ledger, standing)
             began, outcome = self.clock.now(), SENT
-            outcome = await self.providers[asked.provider].generate(order, self._recorder(standing))
-            return await self._conclude(item, standing, outcome)
+            outcome = await self.providers[asked.provider].generate(order, recorder)
+            return await self._conclude(item, recorder.marker, outcome)
         finally:
             latency_s = (self.clock.now() - began).total_seconds()
             await self.gate.leave(asked.provider, outcome, latency_s)
@@ -253,11 +253,12 @@ class Attempts:
             return unknown(marker, outcome.reason, outcome.job_id)
         if isinstance(outcome, Delivered):
             report = await self._keep(item, marker, outcome)
-            if report.ending == "delivered":
-                return report  # sealed beside its pictures
+            if report.ending in ("delivered", "unknown"):
+                return report  # sealed beside its pictures, or to be fetched again
             report = continued(item, report, None)
         else:
-            report = self._not_delivered(item, marker, outcome)
+            price = self._price(item, marker, outcome.billed, outcome.usage)
+            report = continued(item, failed(marker, outcome, *price), outcome.retry_after_s)
         try:
             await self.ledger.record_outcome(marker, report.model_dump(mode="json"))
         except Exception:
@@ -284,24 +285,7 @@ class Attempts:
         self, item: WorkItem, marker: AttemptMarker, outcome: Delivered
     ) -> AttemptReport:
         billed = Billed.USAGE if outcome.usage else Billed.MAXIMUM
-        usd_micros, list_usd_micros = self._price(item, marker, billed, outcome.usage)
-        paid = AttemptReport(
-            generation_id=item.generation_id,
-            attempt=marker.attempt,
-            candidate=marker.candidate,
-            lines=lines_before(marker),
-            held_micros=marker.held_micros,
-            ending="delivered",
-            usd_micros=usd_micros,
-            list_usd_micros=list_usd_micros,
-            estimated=outcome.usage is None,
-            request_id=outcome.request_id,
-            job_id=outcome.job_id,
-            model_version=outcome.model_version,
-            moderation=outcome.moderation,
-            warnings=outcome.warnings,
-            metered=metered(outcome.usage),
-        )
+        paid = delivered(marker, outcome, *self._price(item, marker, billed, outcome.usage))
 
         def seal(stored: tuple[StoredImage, ...]) -> AttemptReport:
             if stored:
@@ -314,33 +298,11 @@ class Attempts:
             return await self.images.keep(item.generation_id, outcome.images, seal)
         except Exception:  # whatever it was, the provider has been paid
             logger.exception("paid pictures could not be kept")
+            if marker.job_id is not None:  # whoever asks this job gets them again
+                return unknown(marker, "not_stored", outcome.job_id)
             return paid.model_copy(
                 update={"ending": "ended", "failure": Failure.CUSTODY, "reason": "not_stored"}
             )
-
-    def _not_delivered(
-        self, item: WorkItem, marker: AttemptMarker, outcome: NotDelivered
-    ) -> AttemptReport:
-        usd_micros, list_usd_micros = self._price(item, marker, outcome.billed, outcome.usage)
-        report = AttemptReport(
-            generation_id=item.generation_id,
-            attempt=marker.attempt,
-            candidate=marker.candidate,
-            lines=lines_before(marker),
-            held_micros=marker.held_micros,
-            ending="ended",
-            failure=outcome.failure,
-            reason=outcome.reason,
-            categories=outcome.categories,
-            usd_micros=usd_micros,
-            list_usd_micros=list_usd_micros,
-            estimated=outcome.billed in (Billed.OUTPUT, Billed.MAXIMUM),
-            request_id=outcome.request_id,
-            job_id=outcome.job_id,
-            model_version=outcome.model_version,
-            moderation=outcome.moderation,
-        )
-        return continued(item, report, outcome.retry_after_s)
 
     def _marker(
         self, item: WorkItem, attempt: int, owner: MarkerOwner, course: Course
@@ -381,15 +343,22 @@ class Attempts:
             return list_usd_micros, None
         return prices.batch_usd_micros(request.model, list_usd_micros), list_usd_micros
 
-    def _recorder(self, marker: AttemptMarker) -> JobRecorder:
-        async def record(job_id: str) -> None:
-            try:
-                await self.ledger.record_job(marker, job_id)
-            except Unavailable:
-                # The job runs and we are polling it; only a crash now would make it unknown.
-                logger.warning("job id not recorded", extra={"attempt": marker.attempt})
 
-        return record
+@dataclass
+class _Recorder:
+    """Writes down a job's id; `marker` is what whoever asks after us finds, as far as we know."""
+
+    ledger: Ledger
+    marker: AttemptMarker
+
+    async def __call__(self, job_id: str) -> None:
+        try:
+            await self.ledger.record_job(self.marker, job_id)
+        except Unavailable:
+            # The job runs and we are polling it; only a crash now would make it unknown.
+            logger.warning("job id not recorded", extra={"attempt": self.marker.attempt})
+        else:
+            self.marker = replace(self.marker, job_id=job_id)
 
 
 def _elsewhere(item: WorkItem, attempt: int, course: Course, wait: Wait) -> AttemptReport:

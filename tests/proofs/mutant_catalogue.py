@@ -109,14 +109,13 @@ CALLING = (
             f"{_ATTEMPTS}.run",
             "        try:\n            standing = await",
             "        outcome = await self.providers[asked.provider].generate(\n"
-            "            order, self._recorder(marker)\n"
+            "            order, _Recorder(self.ledger, marker)\n"
             "        )\n"
             "        try:\n            standing = await",
         ),
         (
             f"{_ATTEMPTS}.run",
-            "outcome = await self.providers[asked.provider].generate("
-            "order, self._recorder(standing))\n",
+            "outcome = await self.providers[asked.provider].generate(order, recorder)\n",
             "pass\n",
         ),
     ),

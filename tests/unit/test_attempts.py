@@ -139,6 +139,35 @@ async def test_run_whose_pictures_cannot_be_kept_ends_as_paid_custody() -> None:
     assert bench.marker()["outcome"]["failure"] == "custody"
 
 
+async def test_run_whose_pictures_can_be_fetched_again_is_unknown_until_they_are_kept() -> None:
+    bench = Bench(jobs=True, image_faults=ScriptedFaults("keep", *[Fault.REFUSED] * 2))
+    report = await bench.run()
+    assert (report.ending, report.reason) == ("unknown", "not_stored")
+    assert report.job_id == bench.marker()["job_id"]
+    assert bench.marker()["outcome"] is None
+    assert (await bench.attempts.stop(bench.work, "sweeper")).reason == "not_stored"
+    found = await bench.attempts.stop(bench.work, "sweeper")
+    assert (found.ending, len(found.images), bench.calls) == ("delivered", 1, 1)
+
+
+async def test_run_whose_pictures_and_job_cannot_be_kept_ends_as_paid_custody() -> None:
+    bench = Bench(
+        always(Work(Delivered((), None), 0, (PNG,))),
+        jobs=True,
+        store_faults=ScriptedFaults("patch", *[Fault.REFUSED] * 5),
+        image_faults=ScriptedFaults("keep", Fault.REFUSED),
+    )
+    report = await bench.run()
+    assert (report.ending, report.failure) == ("ended", Failure.CUSTODY)
+    assert report.usd_micros == bench.work.quote.usd_micros
+
+
+async def test_run_of_a_job_that_made_no_picture_ends_for_good() -> None:
+    bench = Bench(always(Work(Delivered((), USAGE), 3_025, (NOT_A_PICTURE,))), jobs=True)
+    assert (await bench.run()).failure is Failure.MALFORMED
+    assert bench.marker()["outcome"]["reason"] == "not_an_image"
+
+
 async def test_run_of_a_busy_provider_may_be_retried_after_its_time() -> None:
     bench = Bench(always(BUSY))
     report = await bench.run()

@@ -322,3 +322,16 @@ async def test_silent_provider_leaves_everything_as_it_was() -> None:
     assert bench.documents("x:") == []
     await bench.whole()
     bench.check_books()
+
+
+async def test_pictures_that_were_not_stored_are_fetched_again_from_the_results() -> None:
+    bench = await Bench(faults=ScriptedFaults("keep", *[Fault.REFUSED] * 2)).open()
+    await bench.submit()
+    assert await bench.collect() == []
+    assert [entry["row"] for entry in bench.documents("x:")] == [3]
+    for row in (1, 2):
+        item = await bench.work.find(row_generation_id(BATCH_ID, row))
+        report = await bench.attempts.stop(item, "sweeper")
+        await bench.settlements.settle(BATCH_ID, [report])
+    bench.check_books()
+    assert [entry["status"] for entry in bench.documents("x:")] == ["succeeded"] * 3
