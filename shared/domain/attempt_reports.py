@@ -78,6 +78,18 @@ def failed(
     )
 
 
+def recorded(marker: AttemptMarker, course: Course) -> AttemptReport | None:
+    """What a marker itself says about its attempt's end; None: a call whose end is elsewhere.
+
+    `course` is what led to it, for a marker that somebody took to stop the work.
+    """
+    if marker.outcome is not None:
+        return AttemptReport.model_validate(marker.outcome)
+    if marker.owner != "worker":
+        return canceled(marker.generation_id, marker.attempt, course)
+    return None
+
+
 def canceled(generation_id: str, attempt: int, course: Course) -> AttemptReport:
     """The report of an attempt that somebody stopped before it began."""
     return AttemptReport(

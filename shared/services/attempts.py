@@ -15,6 +15,7 @@ from shared.domain.attempt_reports import (
     delivered,
     failed,
     postponed,
+    recorded,
     unknown,
 )
 from shared.domain.attempts import (
@@ -188,11 +189,12 @@ class Attempts:
             course = report.next or course_of(standing)
         return None
 
-    async def stop(self, item: WorkItem, owner: MarkerOwner) -> AttemptReport:
+    async def stop(self, item: WorkItem, owner: MarkerOwner, *, look: bool = True) -> AttemptReport:
         """Take the next free marker, so that no call can follow, and report how it stands.
 
         An attempt that a worker began after another has the lines of all that went before: what
-        they do not name was not billed.
+        they do not name was not billed. Without a look, the markers alone are believed: no other
+        evidence is read, so that none can be in the way.
         """
         course = NO_COURSE
         report = canceled(item.generation_id, 1, course)
@@ -202,7 +204,10 @@ class Attempts:
             if standing.holder == marker.holder:
                 left_open = report.ending == "unknown"
                 return report if left_open else canceled(item.generation_id, attempt, course)
-            found = await self.evidence(item, standing, course)
+            if look:
+                found = await self.evidence(item, standing, course)
+            else:
+                found = recorded(standing, course) or unknown(standing, "not_looked_at")
             if found.ending == "canceled" and report.ending == "unknown":
                 return report  # an earlier stop took this marker: the attempt before it decides
             report = found
@@ -214,27 +219,30 @@ class Attempts:
     async def evidence(
         self, item: WorkItem, marker: AttemptMarker, course: Course = NO_COURSE
     ) -> AttemptReport:
-        """How an attempt that was begun elsewhere ended, from what it left behind; never calls.
-
-        `course` is what led to it, for a marker that somebody took to stop the work.
-        """
-        if marker.outcome is not None:
-            return AttemptReport.model_validate(marker.outcome)
-        if marker.owner != "worker":
-            return canceled(item.generation_id, marker.attempt, course)
+        """How an attempt that was begun elsewhere ended, from what it left behind; never calls."""
+        said = recorded(marker, course)
+        if said is not None:
+            return said
         sealed = await self.images.sealed(item.generation_id)
         if sealed is not None:
             return sealed
+        try:
+            outcome = await self._asked(item, marker)
+        except Exception:  # the job is gone, or its provider is: waiting may never end
+            logger.warning("the end of a job could not be read", exc_info=True)
+            outcome = Unknown("job_unreadable")
+        return await self._conclude(item, marker, outcome)
+
+    async def _asked(self, item: WorkItem, marker: AttemptMarker) -> ProviderOutcome:
+        """How the job of an attempt that was begun elsewhere ended, if it has one."""
         number, row = batch_number_of(marker), row_of(item.generation_id)
         if number is not None and row is not None:
-            found = await self.batched(item.operation_id, number, row, item.request.count)
-            return await self._conclude(item, marker, found)
+            return await self.batched(item.operation_id, number, row, item.request.count)
         if marker.job_id is None:
-            return unknown(marker, "no answer was recorded")
+            return Unknown("no answer was recorded")
         order = self.order(item, marker.attempt, marker.candidate)
         provider = item.candidate(marker.candidate).provider
-        outcome = await self.providers[provider].resume(order, marker.job_id)
-        return await self._conclude(item, marker, outcome)
+        return await self.providers[provider].resume(order, marker.job_id)
 
     async def conclude_batched(
         self, item: WorkItem, marker: AttemptMarker, outcome: ProviderOutcome

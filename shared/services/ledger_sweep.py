@@ -21,8 +21,9 @@ from shared.services.calendars import Calendars
 from shared.services.settlements import Settlements
 
 LOOK_TIME_S = 15.0  # for one unknown outcome
+LAST_LOOK_TIME_S = 120.0  # for one past its horizon: a file of results may have gigabytes
 WAITING_TIME = timedelta(hours=24)  # rows with a deadline may make no progress for so long
-RUN_TIME = timedelta(minutes=4)  # for looking at outcomes: well below the host's functionTimeout
+RUN_TIME = timedelta(minutes=4)  # to begin looks in: with the last one below functionTimeout
 
 logger = logging.getLogger("eig.ledger_sweep")
 
@@ -123,27 +124,29 @@ class LedgerSweep:
             await orchestrations.start_generation(hold.operation_id)
             report.restarted += 1
             return
-        stopped = await self._stopped(read_work_item(record))
-        if stopped is not None:
-            await self.settlements.settle(hold.operation_id, [stopped])
-            report.released += 1
+        stopped = await self._stopped(read_work_item(record), LOOK_TIME_S)
+        await self.settlements.settle(hold.operation_id, [stopped])
+        report.released += 1
 
-    async def _stopped(self, item: WorkItem) -> AttemptReport | None:
-        """How an outcome stands at a look; None when the look took too long: the next run asks."""
+    async def _stopped(self, item: WorkItem, look_time_s: float) -> AttemptReport:
+        """How an outcome stands at a look; unknown if its evidence cannot be read, or not in time.
+
+        So a horizon comes for evidence that is gone, too (I6).
+        """
         try:
-            async with asyncio.timeout(LOOK_TIME_S):  # it does not wait for a job that runs
+            async with asyncio.timeout(look_time_s):  # it does not wait for a job that runs
                 return await self.attempts.stop(item, "sweeper")
-        except TimeoutError:
-            return None
+        except Exception:
+            logger.warning("the evidence of an outcome could not be read", exc_info=True)
+            return await self.attempts.stop(item, "sweeper", look=False)
 
     async def _resolve(self, record: Document, now: datetime, report: SweepReport) -> None:
         item = read_work_item(record)
-        found = await self._stopped(item)
-        if found is None:
-            return
+        age = now - datetime.fromisoformat(record["unknown_since"])
+        is_last = age > self.times.unknown_horizon
+        found = await self._stopped(item, LAST_LOOK_TIME_S if is_last else LOOK_TIME_S)
         if found.ending == "unknown":
-            age = now - datetime.fromisoformat(record["unknown_since"])
-            if age <= self.times.unknown_horizon:
+            if not is_last:
                 return
             found = expired_report(item, found)
             report.booked_at_maximum += 1

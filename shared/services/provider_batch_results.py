@@ -14,6 +14,7 @@ from shared.domain.provider_batches import (
     custom_id_of,
     line_reference,
 )
+from shared.errors import Unavailable
 from shared.ports import Clock
 from shared.ports.provider_batches import BatchProvider, ProviderBatchClaims
 
@@ -82,6 +83,21 @@ class ProviderBatchResults:
         for row in missing:
             yield row, _without_line(claim, job, row)
 
+    async def last_outcomes(
+        self, claim: ProviderBatch, counts: Mapping[int, int]
+    ) -> AsyncIterator[tuple[int, ProviderOutcome]]:
+        """The outcome of each row; unknown if it cannot be read: the job or a file may be gone."""
+        missing = dict.fromkeys(counts)
+        try:
+            async for row, outcome in self.outcomes(claim, counts):
+                del missing[row]
+                yield row, outcome
+        except Unavailable:
+            logger.warning("results of a provider batch could not be read", exc_info=True)
+            for row in missing:
+                reference = claim.job_id and line_reference(claim.job_id, row)
+                yield row, Unknown("results_unreadable", reference)
+
     async def outcome_of(self, batch_id: str, number: int, row: int, count: int) -> ProviderOutcome:
         """How one row's batched attempt ended. A batch that nobody has sent yet never will be."""
         claim = await self.claims.find(batch_id, number)
@@ -91,7 +107,7 @@ class ProviderBatchResults:
             claim = await self.searched(claim)
         if claim.status == "claimed":
             return Unknown("batch_not_found_yet")
-        async for _, outcome in self.outcomes(claim, {row: count}):
+        async for _, outcome in self.last_outcomes(claim, {row: count}):
             return outcome
         raise AssertionError("unreachable: each wanted row has an outcome")
 

@@ -110,7 +110,11 @@ class ProviderBatches:
         return self._shown("running", claim, cancel)
 
     async def collect(self, batch_id: str, number: int) -> Collected:
-        """Book what the provider batch brought."""
+        """Book what the provider batch brought.
+
+        Raises Unavailable while the results cannot be read, unless nobody waits for them any more:
+        then they are unknown, and the sweep's.
+        """
         claim = await self.results.claims.find(batch_id, number)
         rows = await self.work.waiting_rows(batch_id, number)
         sent = set(claim.rows) if claim else set()
@@ -121,7 +125,9 @@ class ProviderBatches:
         counts = {row: item.request.count for row, item in items.items()}
         reports: list[AttemptReport] = []
         image_ids: list[str] = []
-        async for row, outcome in self.results.outcomes(claim, counts):
+        cancel = await self.is_cancel_requested(batch_id)
+        read = self.results.last_outcomes if cancel else self.results.outcomes
+        async for row, outcome in read(claim, counts):
             marker = batched_marker(batch_id, number, row, claim.created_at)
             report = await self.attempts.conclude_batched(items[row], marker, outcome)
             if report.ending == "retry":

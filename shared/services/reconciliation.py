@@ -28,7 +28,15 @@ from shared.domain.reconciliation_views import (
     run_document,
 )
 from shared.domain.work import read_work_item
-from shared.errors import Conflict, EigError, FieldFault, Invalid, NotFound, PolicyDenied
+from shared.errors import (
+    Conflict,
+    EigError,
+    FieldFault,
+    Invalid,
+    NotFound,
+    PolicyDenied,
+    Unavailable,
+)
 from shared.ports import Clock, Directory, Records
 from shared.ports.reconciliation import Reconciliations
 from shared.services.attempts import Attempts
@@ -66,6 +74,8 @@ class _Tally:
 
     opened: Counter[str] = field(default_factory=Counter)
     stopped: set[str] = field(default_factory=set)
+    resolved: int = 0  # unknown outcomes that are settled
+    unread: int = 0  # unknown outcomes whose evidence, or end, met a fault
     too_late: int = 0  # findings that a case in the middle of its booking did not know
 
 
@@ -140,8 +150,9 @@ class Reconciliation:
     ) -> ReconciliationView:
         """Compare one provider's day; Conflict `export_not_ready` if there is no export of it."""
         gathered = await self.gathering.day(provider, day)
-        resolved = await self._resolve_unknown(gathered)
-        if resolved:
+        tally = _Tally()
+        await self._resolve_unknown(gathered, tally)
+        if tally.resolved:
             gathered = await self.gathering.day(provider, day)
         comparison = gathered.compared()
         terms = FindingTerms(
@@ -151,7 +162,6 @@ class Reconciliation:
             opened_at=self.clock.now().isoformat(),
         )
         known = await self._known_cases(gathered)
-        tally = _Tally()
         for finding in findings(comparison, gathered.books, known, terms):
             await self._tell(finding, tally, correlation_id)
         if tally.too_late:  # no run is kept, so that the timer does this day again
@@ -159,6 +169,8 @@ class Reconciliation:
                 "A case is being booked at another amount than is billed now; run the day again.",
                 code="case_being_booked",
             )
+        if tally.unread:
+            raise Unavailable("Not every unknown outcome could be settled; run the day again.")
         run = run_document(
             comparison,
             partition=organisation_cases(self.terms.tenant_id),
@@ -166,32 +178,35 @@ class Reconciliation:
             ran_at=self.clock.now().isoformat(),
             actor=actor,
             opened=tally.opened,
-            resolved=resolved,
+            resolved=tally.resolved,
             quarantined=sorted(tally.stopped),
         )
         await self._keep(run, actor, role, correlation_id)
         return ReconciliationView.of(run)
 
-    async def _resolve_unknown(self, gathered: GatheredDay) -> int:
+    async def _resolve_unknown(self, gathered: GatheredDay, tally: _Tally) -> None:
         """Settle what the export knows of unknown outcomes; what it does not name stays held."""
         found = [item for item in gathered.compared().items if item.standing == "unknown"]
-        resolved = 0
         for item in found:
-            if item.generation_id is None:
-                continue
-            record = await self.records.generation(item.generation_id)
-            if record is None or record["status"] != "indeterminate":
-                continue
-            work = read_work_item(record)
-            # First the attempt's own traces, as the sweep does it: no call can follow this.
-            report = await self.attempts.stop(work, "sweeper")
-            if report.ending == "unknown":
-                if any(line.provider == gathered.provider for line in report.lines):
-                    continue  # what is billed may be an earlier attempt's: the horizon decides
-                report = _from_export(report, item)
-            await self.settlements.settle(work.operation_id, [report])
-            resolved += 1
-        return resolved
+            try:
+                tally.resolved += await self._settled(item, gathered.provider)
+            except Exception:  # one outcome must not keep the day from being compared
+                tally.unread += 1
+                logger.warning("an unknown outcome could not be settled", exc_info=True)
+
+    async def _settled(self, item: Item, provider: str) -> bool:
+        record = item.generation_id and await self.records.generation(item.generation_id)
+        if not record or record["status"] != "indeterminate":
+            return False
+        work = read_work_item(record)
+        # First the attempt's own traces, as the sweep does it: no call can follow this.
+        report = await self.attempts.stop(work, "sweeper")
+        if report.ending == "unknown":
+            if any(line.provider == provider for line in report.lines):
+                return False  # what is billed may be an earlier attempt's: the horizon decides
+            report = _from_export(report, item)
+        await self.settlements.settle(work.operation_id, [report])
+        return True
 
     async def _known_cases(self, gathered: GatheredDay) -> list[Case]:
         """What stands open about this provider, and all that was opened about this day."""

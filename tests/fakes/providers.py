@@ -13,6 +13,7 @@ from shared.domain.attempts import (
     ProviderOutcome,
     Unknown,
 )
+from shared.errors import Unavailable
 from shared.ports import JobRecorder
 from tests.fakes.faults import NOT_DONE, Fault, Faults, NoFaults
 
@@ -29,6 +30,7 @@ class Work:
     outcome: ProviderOutcome  # of a Delivered, `images` is made from `pictures` for every reader
     usd_micros: int
     pictures: tuple[bytes, ...] = ()
+    unreadable: bool = False  # whoever asks its job for the end meets an error, every time
 
 
 @dataclass
@@ -72,6 +74,8 @@ class FakeProvider:
             raise self.faults.crash("resume")
         if fault is not Fault.NONE or job_id not in self._done:
             return Unknown("poll_lost", job_id)
+        if self._done[job_id].unreadable:
+            raise Unavailable("The job cannot be read.")
         return _fresh(self._done[job_id], job_id)
 
     def _work(self, order: ImageOrder) -> ProviderOutcome:

@@ -188,6 +188,14 @@ SETTLING = (
         ),
     ),
     mutant(
+        "evidence that cannot be read keeps the money reserved",
+        (
+            f"{_ATTEMPTS}.evidence",
+            'outcome = Unknown("job_unreadable")',
+            "raise",
+        ),
+    ),
+    mutant(
         "the quote is booked, not what it cost",
         (
             f"{_FALLBACKS}:line_of",

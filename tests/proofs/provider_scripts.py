@@ -34,7 +34,8 @@ def random_script(chance: random.Random, catalogue: PriceCatalogue) -> Script:
         picked = chance.random()
         pictures = (PNG,) * order.count
         for share, work in (
-            (0.47, Work(Delivered((), usage), metered, pictures)),
+            (0.45, Work(Delivered((), usage), metered, pictures)),
+            (0.02, Work(Delivered((), usage), metered, pictures, unreadable=True)),
             (0.05, Work(Delivered((), None), somewhat, pictures)),
             (0.03, Work(Delivered((), usage), metered, (NOT_A_PICTURE,))),
             (0.12, _free(Failure.RATE_LIMITED)),

@@ -18,6 +18,7 @@ from shared.domain.attempts import (
 from shared.domain.fallbacks import RETRY_AFTER_S_MAX
 from shared.domain.ledger import ATTEMPTS_MAX
 from shared.domain.price_catalogues import PriceVersion
+from shared.errors import Unavailable
 from shared.services.attempts import STORE_RETRY_S, Attempts
 from shared.services.provider_gate import GateLimit, ProviderGate
 from tests.builders import catalogue, catalogues, item, marker, request
@@ -340,6 +341,29 @@ async def test_evidence_of_a_resumed_job_that_stays_lost_is_unknown_with_its_id(
     again = await bench.run()
     assert report.ending == again.ending == "unknown"
     assert again.job_id == f"job-{bench.work.generation_id}-1"
+
+
+async def test_evidence_of_a_job_that_cannot_be_read_is_unknown_with_its_id() -> None:
+    lost = replace(DELIVERED, unreadable=True)
+    bench = Bench(always(lost), jobs=True)
+    with pytest.raises(Unavailable):
+        await bench.run()
+    again = await bench.run()
+    assert (again.ending, again.reason) == ("unknown", "job_unreadable")
+    assert again.job_id == bench.marker()["job_id"]
+
+
+async def test_stop_without_a_look_believes_the_markers_alone() -> None:
+    bench = Bench(always(BUSY))
+    await bench.run(1)
+    await bench.attempts.ledger.begin_attempt(marker(bench.work, 2))
+    unreadable = FakeImageStore(ScriptedFaults("sealed", *[Fault.REFUSED] * 9))
+    attempts = replace(bench.attempts, images=unreadable)
+    with pytest.raises(Unavailable):
+        await attempts.stop(bench.work, "sweeper")
+    blind = await attempts.stop(bench.work, "sweeper", look=False)
+    assert (blind.ending, blind.attempt) == ("unknown", 2)
+    assert bench.marker(3)["owner"] == "sweeper"
 
 
 async def test_unknown_from_the_provider_keeps_its_reason() -> None:

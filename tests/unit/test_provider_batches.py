@@ -324,6 +324,20 @@ async def test_silent_provider_leaves_everything_as_it_was() -> None:
     bench.check_books()
 
 
+async def test_results_that_cannot_be_read_are_unknown_when_the_batch_is_given_up() -> None:
+    bench = await Bench(faults=ScriptedFaults("results", Fault.REFUSED), cancel=True).open()
+    bench.cancel = False
+    await bench.submit()
+    bench.cancel = True
+    assert await bench.collect() == []
+    records = bench.documents("g:")
+    assert [record["status"] for record in records] == ["indeterminate"] * 3
+    assert records[1]["failure"]["reason"] == "results_unreadable"
+    assert records[1]["provider_refs"]["job_id"] == "batch-1/00002-1"
+    await bench.collect()
+    bench.check_books()
+
+
 async def test_pictures_that_were_not_stored_are_fetched_again_from_the_results() -> None:
     bench = await Bench(faults=ScriptedFaults("keep", *[Fault.REFUSED] * 2)).open()
     await bench.submit()
