@@ -10,7 +10,7 @@ A transaction is a list of operations on one partition that all happen or none. 
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from shared.domain.attempts import AttemptLine, Failure
@@ -132,7 +132,7 @@ class Resolution:
     failure: Failure | None = None
     request_id: str | None = None
     job_id: str | None = None
-    case: Mapping[str, Any] | None = field(default=None)  # opens a reconciliation case
+    cases: tuple[Document, ...] = ()  # the reconciliation cases that it opens
     list_usd_micros: int | None = None  # without the discount of its path; None: no discount
     saved_micros: int = 0  # micro-AUD that this discount was worth
     lines: tuple[AttemptLine, ...] = ()  # what each attempt was booked at
@@ -225,7 +225,7 @@ def rows_that_fit(resolutions: Sequence[Resolution], scopes: int) -> int:
     room = OPERATIONS_MAX - scopes - 2  # the hold and the batch
     for number, resolution in enumerate(resolutions):
         room -= 2 + (_RECORD_PATCHES if resolution.record_exists else 1)
-        room -= resolution.case is not None
+        room -= len(resolution.cases)
         if room < 0:
             return number
     return len(resolutions)
@@ -342,14 +342,11 @@ def _list_usd_micros(r: Resolution) -> int:
 
 
 def _record_operations(partition: Partition, r: Resolution) -> list[Operation]:
-    operations: list[Operation] = [
+    return [
         *(_record_patches(r.record) if r.record_exists else [Create(r.record)]),
         Create(outbox_document(partition, r.event)),
+        *map(Create, r.cases),
     ]
-    if r.case is not None:
-        case = {"id": f"case:{r.generation_id}", "pk": partition.key, "type": "case", **r.case}
-        operations.append(Create(case))
-    return operations
 
 
 def _record_patches(record: Document, predicate: str | None = None) -> list[Operation]:

@@ -8,7 +8,6 @@ from shared.domain.attempts import AttemptLine, AttemptReport, Course, Failure
 from shared.domain.audit_events import AuditEvent, Outcome
 from shared.domain.cases import (
     Case,
-    CaseKind,
     case_document,
     generation_subject,
     numbered_case_id,
@@ -48,7 +47,7 @@ def resolution_for(
         raise InvariantBroken("Only a final report can be settled.")
     status = status_of(report)
     lines = lines_of(item, report)
-    cost, case_kind = _cost(lines, report)
+    cost = _cost(lines)
     record = _closed_record(item, report, status, cost, closed_at)
     record["prompt_salt"] = prompt_salt
     record["lines"] = [line.model_dump(mode="json") for line in lines]
@@ -71,7 +70,7 @@ def resolution_for(
         failure=report.failure,
         request_id=report.request_id,
         job_id=report.job_id,
-        case=_case(item, report, case_kind, closed_at) if case_kind else None,
+        cases=_cases(item, report, lines, closed_at),
         list_usd_micros=_list_usd_micros(lines),
         saved_micros=_saved_micros(item, lines),
         lines=lines,
@@ -143,36 +142,45 @@ def _sentence(report: AttemptReport) -> str | None:
     return _SENTENCES[report.failure] if report.failure else report.reason
 
 
-def _cost(lines: Sequence[AttemptLine], report: AttemptReport) -> tuple[Cost, CaseKind | None]:
-    """Book the sum of the lines; what exceeds a quote is never booked silently, it opens a case."""
-    cost = Cost(
+def _cost(lines: Sequence[AttemptLine]) -> Cost:
+    return Cost(
         amount_micros=billed_micros(lines),
         usd_micros=sum(line.usd_micros for line in lines),
         estimated=any(line.estimated for line in lines),
     )
-    if any(line.excess_usd_micros for line in lines):
-        return cost, "cost_above_hold"
-    return cost, "outcome_unknown" if report.reason == OUTCOME_UNKNOWN else None
 
 
-def _case(item: WorkItem, report: AttemptReport, kind: CaseKind, closed_at: str) -> Document:
-    """The case that opens with a settlement; what a provider billed may not be known yet.
+def _cases(
+    item: WorkItem, report: AttemptReport, lines: Sequence[AttemptLine], closed_at: str
+) -> tuple[Document, ...]:
+    """The cases that open with a settlement: one for each provider whose bill calls for one.
 
-    It is about the line that calls for it: what exceeded its quote, or nobody knows the end of.
+    Neither what exceeds a quote nor the maximum for an unknown end is ever booked silently.
     """
-    lines = lines_of(item, report)
-    line = next((each for each in lines if each.excess_usd_micros), lines[-1])
-    own = [each for each in lines if each.provider == line.provider]  # as its export names them
+    last = lines[-1].provider
+    cases = []
+    for provider in dict.fromkeys(line.provider for line in lines):
+        own = [line for line in lines if line.provider == provider]  # as its export names them
+        is_unknown = report.reason == OUTCOME_UNKNOWN and provider == last
+        if is_unknown or any(line.excess_usd_micros for line in own):
+            subject = generation_subject(item.generation_id, provider, last)
+            cases.append(_case(item, own, subject, closed_at, is_unknown=is_unknown))
+    return tuple(cases)
+
+
+def _case(
+    item: WorkItem, own: Sequence[AttemptLine], subject: str, closed_at: str, *, is_unknown: bool
+) -> Document:
+    """The case about one provider's lines; what it billed may not be known yet."""
+    above = next((line for line in own if line.excess_usd_micros), None)
+    line = above or own[-1]
     booked_usd = sum(each.usd_micros for each in own)
     billed_usd = booked_usd + sum(each.excess_usd_micros for each in own)
-    is_unknown = report.reason == OUTCOME_UNKNOWN and line.provider == lines[-1].provider
-    generation_id = item.generation_id
-    subject = generation_subject(generation_id, line.provider, lines[-1].provider)
-    is_last = subject == generation_id
+    is_last = subject == item.generation_id
     case = Case(
         case_id=settlement_case_id(subject) if is_last else numbered_case_id(subject, 1),
         partition=partition_for(item.generation_id),
-        kind=kind,
+        kind="cost_above_hold" if above else "outcome_unknown",
         opened_at=closed_at,
         provider=line.provider,
         model=line.model,

@@ -138,6 +138,12 @@ class Endings:
                 said == (entry["status"], entry["amount_micros"], entry["images"]),
                 lambda e=entry, r=said: f"the record of {e['id']} says {r}",
             )
+            case = self._container.peek(partition_key, f"case:{entry['generation_id']}")
+            self._expect(
+                "case",
+                case is not None or _reason_of(record) != "outcome_unknown",
+                lambda e=entry: f"{e['id']} books the maximum without a case",
+            )
         for record in by_type.get("generation", ()):
             self._expect(
                 "I6",
@@ -182,6 +188,11 @@ class Endings:
                     wanted in copied or wanted in waiting,
                     lambda w=wanted: f"{w} is missing",
                 )
+
+
+def _reason_of(record: Item | None) -> str | None:
+    failure = record and record["failure"]
+    return failure["reason"] if failure else None
 
 
 def _events_of(document: Item, partition: Mapping[str, Item]) -> list[str]:

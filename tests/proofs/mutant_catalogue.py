@@ -196,6 +196,14 @@ SETTLING = (
         ),
     ),
     mutant(
+        "past the horizon the maximum is booked without a case",
+        (
+            "shared.domain.settlements:_cases",
+            "if is_unknown or any(",
+            "if any(",
+        ),
+    ),
+    mutant(
         "the quote is booked, not what it cost",
         (
             f"{_FALLBACKS}:line_of",

@@ -17,6 +17,7 @@ from shared.domain.ledger import (
     reserve_operations,
     resolve_groups,
     resolve_operations,
+    rows_that_fit,
     unknown_operations,
 )
 from shared.domain.models import MODELS
@@ -156,6 +157,19 @@ def test_the_largest_resolve_stays_inside_the_limits_of_the_store() -> None:
             assert len(operation.operations) <= PATCH_STEPS_MAX
         size_bytes += len(json.dumps(vars(operation)).encode())
     assert size_bytes < BATCH_BYTES_MAX
+
+
+def test_rows_that_open_several_cases_fill_a_transaction_and_no_more() -> None:
+    case = {"id": "case:x"}
+    ends = [
+        replace(resolution(each), cases=(case,) * 4)
+        for each in rows(BATCH, [100] * RESOLVE_ROWS_MAX)
+    ]
+    fit = rows_that_fit(ends, len(SCOPES))
+    assert 0 < fit < len(ends)
+    assert len(resolve_operations(BATCH, SCOPES, ends[:fit], {})) <= OPERATIONS_MAX
+    with pytest.raises(InvariantBroken):
+        resolve_operations(BATCH, SCOPES, ends[: fit + 1], {})
 
 
 def test_groups_keep_the_order_and_fit_one_transaction_by_number_and_size() -> None:

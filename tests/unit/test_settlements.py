@@ -43,14 +43,14 @@ def test_a_report_that_is_not_final_is_an_invariant_broken(ending: str) -> None:
 def test_cost_within_the_hold_is_booked_as_it_is(usd_micros: int) -> None:
     resolution = resolution_for(WORK, report(WORK, usd_micros=usd_micros), CLOSED_AT)
     assert (resolution.cost.amount_micros, resolution.cost.usd_micros) == (usd_micros, usd_micros)
-    assert (resolution.held_micros, resolution.case) == (1_000, None)
+    assert (resolution.held_micros, resolution.cases) == (1_000, ())
 
 
 def test_cost_above_the_hold_is_booked_up_to_it_and_opens_a_case() -> None:
     resolution = resolution_for(WORK, report(WORK, usd_micros=1_300), CLOSED_AT)
     assert (resolution.cost.amount_micros, resolution.cost.usd_micros) == (1_000, 1_000)
-    assert resolution.case is not None
-    case = read_case(resolution.case)
+    (opened,) = resolution.cases
+    case = read_case(opened)
     assert (case.kind, case.excess_usd_micros, case.status) == ("cost_above_hold", 300, "open")
 
 
@@ -61,7 +61,7 @@ def test_an_unknown_outcome_past_the_horizon_is_booked_at_the_maximum() -> None:
     assert resolution.cost.amount_micros == 1_000
     assert resolution.cost.estimated is True
     assert (resolution.status, resolution.attempt) == ("failed", 2)
-    assert resolution.case is not None and resolution.case["kind"] == "outcome_unknown"
+    assert [case["kind"] for case in resolution.cases] == ["outcome_unknown"]
 
 
 def test_an_unknown_record_waits_with_its_attempt_and_job() -> None:
