@@ -49,7 +49,7 @@ param publicOrigin string = ''
 @description('The application id that browsers sign in with; its secret is in the vault, sign-in-client-secret.')
 param signInClientId string = ''
 @description('SHA-256 of the secret that names the first Super Admin; empty: people are seeded.')
-param bootstrapSecretHash string = ''
+param bootstrapHash string = ''
 @description('SHA-256 of each token that may provision people, with spaces; empty: nobody provisions.')
 param scimTokenHashes string = ''
 @description('The department of provisioned people whose own is not known.')
@@ -580,7 +580,7 @@ var ownSettings = {
   EIG_SIGN_IN_CLIENT_ID: signInClientId
   EIG_SIGN_IN_CLIENT_SECRET: empty(signInClientId) ? '' : '${secretsUrl}/sign-in-client-secret'
   EIG_SESSION_PROFILE: sessionProfile
-  EIG_BOOTSTRAP_SECRET_HASH: bootstrapSecretHash
+  EIG_BOOTSTRAP_SECRET_HASH: bootstrapHash
   EIG_SCIM_TOKEN_HASHES: scimTokenHashes
   EIG_SCIM_DEPARTMENT: scimDepartment
   EIG_AZURE_OPENAI_ENDPOINT: openAi.outputs.endpoint

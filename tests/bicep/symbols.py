@@ -76,7 +76,7 @@ class _File:
             case Lambda(parameters=parameters, body=body):
                 yield from self._names(body, local | set(parameters))
                 return
-        for child in _children(node):
+        for child in children_of(node):
             yield from self._names(child, local)
 
     def _output(self, line: int, name: str, output: str) -> Iterator[str]:
@@ -93,7 +93,7 @@ class _File:
         if not path.exists():
             yield f"{self._at(statement.line)} there is no {statement.type}"
             return
-        body = _body(statement)
+        body = body_of(statement)
         given = body.get("params")
         names = {_text(key) for key, _ in given.pairs} if isinstance(given, Object) else set()
         parameters = _of_kind(path, "param")
@@ -131,10 +131,11 @@ class _File:
                     return True
                 if declared is not None and declared.kind == "resource":
                     return member not in KNOWN_AT_START
-        return any(self._is_late(child) for child in _children(node))
+        return any(self._is_late(child) for child in children_of(node))
 
 
-def _children(node: Node) -> Iterator[Node]:
+def children_of(node: Node) -> Iterator[Node]:
+    """What stands directly below a node."""
     for field in fields(node):
         yield from _nodes(getattr(node, field.name))
 
@@ -151,7 +152,8 @@ def _of_kind(path: Path, kind: str) -> dict[str, Statement]:
     return {each.name: each for each in parse_file(path) if each.kind == kind}
 
 
-def _body(statement: Statement) -> Object:
+def body_of(statement: Statement) -> Object:
+    """What stands between the braces of a resource or a module."""
     node = statement.value
     while isinstance(node, Loop | Condition):
         node = node.body

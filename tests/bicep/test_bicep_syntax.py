@@ -18,6 +18,7 @@ from tests.bicep.estates import (
     upload_events,
 )
 from tests.bicep.evaluation import evaluate, parameters_of
+from tests.bicep.linter import RULES, breaches_of
 from tests.bicep.symbols import faults_of
 from tests.bicep.syntax import parse_file
 from tests.bicep.tokens import BicepSyntaxError
@@ -49,6 +50,17 @@ def test_both_parsers_find_the_same_declarations(path: Path, parser: BicepParser
 @pytest.mark.parametrize("path", templates(), ids=lambda path: path.stem)
 def test_every_name_is_declared_used_and_known_in_time(path: Path) -> None:
     assert faults_of(path) == []
+
+
+def test_every_rule_that_fails_a_compilation_is_checked_here() -> None:
+    config = json.loads((BICEP / "bicepconfig.json").read_text("utf-8"))
+    levels = {name: each["level"] for name, each in config["analyzers"]["core"]["rules"].items()}
+    assert set(RULES) == {name for name, level in levels.items() if level == "error"}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_no_template_breaks_a_rule_of_the_linter(rule: str) -> None:
+    assert [each for path in templates() for each in breaches_of(path, rule)] == []
 
 
 @pytest.mark.parametrize("stage", PARAMETER_FILES)
@@ -128,6 +140,31 @@ def test_broken_template_is_found(breakage: tuple[str, str, str, str], tmp_path:
     assert old in text
     (copy / name).write_text(text.replace(old, new, 1), "utf-8")
     assert any(told in fault for fault in faults_of(copy / name))
+
+
+LINTED = {  # a template that breaks each rule of the linter
+    "adminusername-should-not-be-literal": "var a = {\n  adminUsername: 'root'\n}\n",
+    "explicit-values-for-loc-params": "module m 'm.bicep' = {\n  name: 'm'\n}\n",
+    "no-deployments-resources": (
+        "resource r 'Microsoft.Resources/deployments@2024-03-01' = {\n  name: 'r'\n}\n"
+    ),
+    "no-hardcoded-location": "resource r 'a.b/c@1' = {\n  name: 'r'\n  location: 'here'\n}\n",
+    "no-loc-expr-outside-params": "var a = resourceGroup().location\n",
+    "no-unused-params": "param a string\n",
+    "no-unused-vars": "var a = 1\n",
+    "outputs-should-not-contain-secrets": "output o string = listKeys('a', '1').key\n",
+    "secure-parameter-default": "@secure()\nparam a string = 'b'\n",
+    "secure-secrets-in-params": "param bootstrapSecretHash string = ''\n",
+    "use-parent-property": "resource r 'a.b/c/d@1' = {\n  name: '${p}/d'\n}\n",
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_template_that_breaks_a_rule_of_the_linter_is_found(rule: str, tmp_path: Path) -> None:
+    file = tmp_path / "t.bicep"
+    file.write_text(LINTED[rule], "utf-8")
+    (tmp_path / "m.bicep").write_text("param location string = 'here'\n", "utf-8")
+    assert len(breaches_of(file, rule)) == 1
 
 
 @pytest.mark.parametrize(
