@@ -46,6 +46,8 @@ param stepUpContext string = ''
 param stepUpAgeMaxSeconds string = ''
 @description('https://host of the app as browsers see it; empty: no browser signs in.')
 param publicOrigin string = ''
+@description('Origins whose pages may call the API with a token of their own, with spaces; empty: none.')
+param corsOrigins string = ''
 @description('The application id that browsers sign in with; its secret is in the vault, sign-in-client-secret.')
 param signInClientId string = ''
 @description('SHA-256 of the secret that names the first Super Admin; empty: people are seeded.')
@@ -74,6 +76,8 @@ param witnessVerifier string = ''
 @description('Of such a witness: the account in which it keeps what it saw, readable for the app.')
 param witnessStorageUrl string = ''
 param operatorEmails array
+@description('Further settings of the app, EIG_ names to texts; what the template itself sets wins.')
+param extraSettings object = {}
 
 // How much
 @allowed([
@@ -527,6 +531,7 @@ module frontDoorProfile 'modules/front_door_profile.bicep' = if (frontDoor) {
 }
 
 // Every setting of the app that has no usable default; tests compare them with shared/settings.py.
+// A deployment replaces all settings of the app: one that is not here or in extraSettings is gone.
 var secretsUrl = '${vault.outputs.uri}secrets'
 var keysUrl = '${vault.outputs.uri}keys'
 var hostSettings = {
@@ -577,6 +582,7 @@ var ownSettings = {
   EIG_STEP_UP_CONTEXT: stepUpContext
   EIG_STEP_UP_AGE_MAX_S: stepUpAgeMaxSeconds
   EIG_PUBLIC_ORIGIN: publicOrigin
+  EIG_CORS_ORIGINS: corsOrigins
   EIG_SIGN_IN_CLIENT_ID: signInClientId
   EIG_SIGN_IN_CLIENT_SECRET: empty(signInClientId) ? '' : '${secretsUrl}/sign-in-client-secret'
   EIG_SESSION_PROFILE: sessionProfile
@@ -624,7 +630,7 @@ module app 'modules/function_app.bicep' = {
     zoneRedundant: zoneRedundant
     subnetId: privateNetwork ? network.outputs.appSubnetId : ''
     frontDoorId: frontDoor ? frontDoorProfile.outputs.frontDoorId : ''
-    settings: union(hostSettings, ownSettings, exportSettings, witnessSettings)
+    settings: union(extraSettings, hostSettings, ownSettings, exportSettings, witnessSettings)
     workspaceId: monitoring.outputs.workspaceId
   }
   dependsOn: [

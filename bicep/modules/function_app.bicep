@@ -36,6 +36,7 @@ param zoneRedundant bool
 param subnetId string
 @description('Front Door\'s own id: requests must carry it; empty: no Front Door, anybody may call.')
 param frontDoorId string
+@description('All of them: whatever else was set, here or by hand, is removed.')
 param settings object
 param workspaceId string
 

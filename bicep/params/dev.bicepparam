@@ -13,6 +13,7 @@ param tokenTenantId = readEnvironmentVariable('EIG_TOKEN_TENANT_ID')
 param tokenAudience = readEnvironmentVariable('EIG_TOKEN_AUDIENCE')
 param tokenAuthorizedParties = readEnvironmentVariable('EIG_TOKEN_AUTHORIZED_PARTIES', '')
 param publicOrigin = readEnvironmentVariable('EIG_PUBLIC_ORIGIN', '')
+param corsOrigins = readEnvironmentVariable('EIG_CORS_ORIGINS', '')
 param signInClientId = readEnvironmentVariable('EIG_SIGN_IN_CLIENT_ID', '')
 param bootstrapHash = readEnvironmentVariable('EIG_BOOTSTRAP_SECRET_HASH', '')
 param scimTokenHashes = readEnvironmentVariable('EIG_SCIM_TOKEN_HASHES', '')
@@ -22,6 +23,7 @@ param auditLogOrigin = readEnvironmentVariable('EIG_AUDIT_LOG_ORIGIN', 'eig.dev/
 param auditLogVerifier = readEnvironmentVariable('EIG_AUDIT_LOG_VERIFIER', '')
 param auditorsGroupId = readEnvironmentVariable('EIG_AUDITORS_GROUP_ID', '')
 param operatorEmails = split(readEnvironmentVariable('EIG_OPERATOR_EMAILS'), ',')
+param extraSettings = json(readEnvironmentVariable('EIG_EXTRA_SETTINGS', '{}'))
 
 param pythonVersion = '3.12'
 param instancesMax = 40

@@ -15,6 +15,7 @@ param tokenAuthorizedParties = readEnvironmentVariable('EIG_TOKEN_AUTHORIZED_PAR
 param stepUpContext = readEnvironmentVariable('EIG_STEP_UP_CONTEXT')
 param stepUpAgeMaxSeconds = '3600'
 param publicOrigin = readEnvironmentVariable('EIG_PUBLIC_ORIGIN', '')
+param corsOrigins = readEnvironmentVariable('EIG_CORS_ORIGINS', '')
 param signInClientId = readEnvironmentVariable('EIG_SIGN_IN_CLIENT_ID', '')
 param bootstrapHash = readEnvironmentVariable('EIG_BOOTSTRAP_SECRET_HASH', '')
 param scimTokenHashes = readEnvironmentVariable('EIG_SCIM_TOKEN_HASHES', '')
@@ -24,6 +25,7 @@ param auditLogOrigin = readEnvironmentVariable('EIG_AUDIT_LOG_ORIGIN')
 param auditLogVerifier = readEnvironmentVariable('EIG_AUDIT_LOG_VERIFIER', '')
 param auditorsGroupId = readEnvironmentVariable('EIG_AUDITORS_GROUP_ID')
 param operatorEmails = split(readEnvironmentVariable('EIG_OPERATOR_EMAILS'), ',')
+param extraSettings = json(readEnvironmentVariable('EIG_EXTRA_SETTINGS', '{}'))
 
 param pythonVersion = '3.12'
 param instancesMax = 100

@@ -81,6 +81,26 @@ def test_deployment_gives_every_variable_that_the_parameters_read() -> None:
         assert needed <= set(compiling["env"])
 
 
+def test_operators_are_told_of_every_variable_that_the_parameters_read() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    table = page.partition("| variable |")[2].partition("\n\n")[0]
+    told = {
+        name
+        for row in table.splitlines()[2:]
+        for name in re.findall(r"`(EIG_\w+)`", row.split("|")[1])
+    }
+    assert told == (set(parameters("prod")) | set(parameters("dev"))) - {"AZURE_ENV_NAME"}
+
+
+def test_variable_that_must_be_json_is_never_empty() -> None:
+    given = read(ROOT / ".github" / "workflows" / "deploy.yml")["env"]
+    for stage in ("dev", "prod"):
+        text = (ROOT / "bicep" / "params" / f"{stage}.bicepparam").read_text("utf-8")
+        for name in re.findall(r"json\(readEnvironmentVariable\('(\w+)', '{}'\)\)", text):
+            assert given[name] == f"${{{{ vars.{name} || '{{}}' }}}}"  # GitHub sets what is missing
+    assert "EIG_EXTRA_SETTINGS" in given
+
+
 def compilations() -> list[dict[str, Any]]:
     """The step of either pipeline that runs Bicep's own compiler."""
     github = jobs(ROOT / ".github" / "workflows" / "ci.yml")["infra"]["steps"]

@@ -11,7 +11,8 @@ from shared.domain import vitals
 from shared.errors import InvariantBroken
 from shared.settings import load_settings
 from tests.bicep.deployments import Resource
-from tests.bicep.estates import BICEP, STAGES, estate, upload_events
+from tests.bicep.estates import BICEP, PARAMETER_FILES, STAGES, VARIABLES, estate, upload_events
+from tests.bicep.evaluation import evaluate, parameters_of
 
 ROOT = BICEP.parent
 RESOURCES = json.loads((ROOT / "devhost" / "resources.json").read_text("utf-8"))
@@ -32,8 +33,8 @@ HOST_SETTINGS = {  # read by the Functions host, its extensions and the SDKs, no
 }
 KEYS = "a key, and there are none in Azure: the app's identity is used"
 LOCAL = "only the local cloud sets it"
-DEFAULT = "the default is meant for Azure"
-CONTRACT = "only with a contract of one's own: set by hand, see docs/providers.md"
+DEFAULT = "the default is meant for Azure; extraSettings changes it"
+CONTRACT = "only with a contract of one's own: in extraSettings, see docs/providers.md"
 LEFT_OUT = {  # settings that Azure does not get, each with the reason
     "EIG_STORAGE": KEYS,
     "EIG_COSMOS_KEY": KEYS,
@@ -49,7 +50,6 @@ LEFT_OUT = {  # settings that Azure does not get, each with the reason
     "EIG_FIELD_KEY_FILE": LOCAL,
     "EIG_MAIL_FOLDER": LOCAL,
     "EIG_WEBHOOK_ALLOWED_HOSTS": LOCAL,
-    "EIG_CORS_ORIGINS": "which pages call the API is not known here: set by hand, see docs/api.md",
     "EIG_TOKEN_SCOPE": DEFAULT,
     "EIG_TOKEN_APP_ROLE": DEFAULT,
     "EIG_SESSION_IDLE_S": DEFAULT,
@@ -65,7 +65,7 @@ LEFT_OUT = {  # settings that Azure does not get, each with the reason
     "EIG_REPLICATE_POLL_INTERVAL_MS": DEFAULT,
     "EIG_MODELS_OFF": DEFAULT,
     "EIG_REPLICATE_WAIT_S": DEFAULT,
-    "EIG_REPLICATE_WEBHOOK_ORIGIN": "whether Replicate can reach the app depends on the network",
+    "EIG_REPLICATE_WEBHOOK_ORIGIN": "depends on the network: in extraSettings, docs/providers.md",
     "EIG_REPLICATE_WEBHOOK_SECRET": DEFAULT,
     "EIG_AZURE_OPENAI_ROUTE": DEFAULT,
     "EIG_AZURE_OPENAI_API_VERSION": DEFAULT,
@@ -92,7 +92,7 @@ LEFT_OUT = {  # settings that Azure does not get, each with the reason
     "EIG_AZURE_ML_STARTS_PER_MINUTE": DEFAULT,
     "EIG_LANGUAGE_CONCURRENT_MAX": DEFAULT,
     "EIG_LANGUAGE_CALLS_PER_MINUTE": DEFAULT,
-    "EIG_MODEL_STARTS_PER_MINUTE": "deployments with a quota of their own are set by hand",
+    "EIG_MODEL_STARTS_PER_MINUTE": "deployments with a quota of their own: in extraSettings, docs/limits.md",
     "EIG_PROVIDER_OPEN_MS": DEFAULT,
     "EIG_RATE_FREE_IMAGES_PER_HOUR": DEFAULT,
     "EIG_RATE_STANDARD_IMAGES_PER_HOUR": DEFAULT,
@@ -162,6 +162,25 @@ def test_app_accepts_the_settings_it_would_get(stage: str) -> None:
     settings = load_settings(values)
     assert settings.cosmos_key is None and settings.storage_connection is None
     assert (settings.azure_openai_batch_deployment is None) is (stage == "dev")
+
+
+@pytest.mark.parametrize("stage", PARAMETER_FILES)
+def test_settings_that_the_template_leaves_out_survive_a_deployment(stage: str) -> None:
+    extra = {
+        **dict.fromkeys(LEFT_OUT, "kept"),
+        "EIG_COSMOS_DATABASE": "another",  # what the template sets is the template's
+    }
+    given = VARIABLES | {
+        "EIG_EXTRA_SETTINGS": json.dumps(extra),
+        "EIG_CORS_ORIGINS": "https://app.example",
+    }
+    template, parameters = parameters_of(BICEP / "params" / f"{stage}.bicepparam", given)
+    (found,) = evaluate(template, parameters, given).of_type("Microsoft.Web/sites/config")
+    own = settings_of(stage)
+    assert found.properties == own | extra | {
+        "EIG_COSMOS_DATABASE": own["EIG_COSMOS_DATABASE"],
+        "EIG_CORS_ORIGINS": "https://app.example",
+    }
 
 
 @pytest.mark.parametrize("stage", STAGES)
