@@ -18,6 +18,9 @@ param appPrincipalId string
 param auditorsGroupId string = ''
 @description('The workspace of whoever runs the witness.')
 param workspaceId string
+@description('Who is called when the witness refuses or stands still: nobody of the platform.')
+@minLength(1)
+param operatorEmails array
 @allowed([
   '3.11'
   '3.12'
@@ -137,6 +140,17 @@ module app 'modules/function_app.bicep' = {
   dependsOn: [
     access
   ]
+}
+
+module alerts 'modules/witness_alerts.bicep' = {
+  name: 'witness-alerts'
+  params: {
+    location: location
+    tags: tags
+    token: token
+    emails: operatorEmails
+    workspaceId: workspaceId
+  }
 }
 
 // What the platform is told: parameters of main.bicep.

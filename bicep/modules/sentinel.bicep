@@ -58,7 +58,7 @@ var rules = [
     ]
     frequency: 'PT15M'
     period: 'PT1H'
-    query: 'StorageBlobLogs | where AccountName startswith "stev" and (Category == "StorageDelete" or StatusText has "Immutable") | project TimeGenerated, RequesterObjectId, CallerIpAddress, OperationName, StatusText, Uri'
+    query: 'StorageBlobLogs | where (AccountName startswith "stev" or AccountName startswith "stwit") and (Category == "StorageDelete" or StatusText has "Immutable") | project TimeGenerated, RequesterObjectId, CallerIpAddress, OperationName, StatusText, Uri'
   }
   {
     name: 'session-token-copied'

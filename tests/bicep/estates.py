@@ -21,6 +21,7 @@ CHANGES: Final[dict[str, dict[str, Any]]] = {
     "full": {"ddosPlan": True, "costExport": True},
     "moved": MOVED,
 }
+PLATFORM: Final = "11111111-aaaa-4bbb-8ccc-0000000000aa"  # the app, for a witness elsewhere
 VARIABLES: Final = {
     "EIG_TOKEN_TENANT_ID": "11111111-aaaa-4bbb-8ccc-000000000001",
     "EIG_TOKEN_AUDIENCE": "7d0a2f4e-5b1c-4c39-9e57-0c6f1a2b3d40",
@@ -47,6 +48,21 @@ def estate(stage: str) -> Deployment:
     name = stage if stage in PARAMETER_FILES else "prod"
     template, parameters = parameters_of(BICEP / "params" / f"{name}.bicepparam", VARIABLES)
     return evaluate(template, parameters | CHANGES.get(stage, {}), VARIABLES)
+
+
+@cache
+def witness() -> Deployment:
+    """The witness as somebody else's deployment."""
+    given = {
+        "location": "australiaeast",
+        "witnessName": "eig.example.org/audit-log/witness",
+        "logVerifier": "eig.example.org/audit-log+00000000+AAAA",
+        "logStorageUrl": "https://stevlog.blob.core.windows.net/",
+        "appPrincipalId": PLATFORM,
+        "workspaceId": "/subscriptions/s/workspaces/w",
+        "operatorEmails": ["auditors@example.org"],
+    }
+    return evaluate(BICEP / "witness.bicep", given, {})
 
 
 @cache

@@ -1,4 +1,4 @@
-"""The app as it is deployed and the app as it is written: settings, containers, names, queries."""
+"""The app as it is deployed and the app as it is written: settings, containers, names, indexes."""
 
 import json
 import re
@@ -7,11 +7,17 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from functions import names
-from shared.domain import vitals
 from shared.errors import InvariantBroken
 from shared.settings import load_settings
 from tests.bicep.deployments import Resource
-from tests.bicep.estates import BICEP, PARAMETER_FILES, STAGES, VARIABLES, estate, upload_events
+from tests.bicep.estates import (
+    BICEP,
+    PARAMETER_FILES,
+    STAGES,
+    VARIABLES,
+    estate,
+    upload_events,
+)
 from tests.bicep.evaluation import evaluate, parameters_of
 
 ROOT = BICEP.parent
@@ -92,7 +98,7 @@ LEFT_OUT = {  # settings that Azure does not get, each with the reason
     "EIG_AZURE_ML_STARTS_PER_MINUTE": DEFAULT,
     "EIG_LANGUAGE_CONCURRENT_MAX": DEFAULT,
     "EIG_LANGUAGE_CALLS_PER_MINUTE": DEFAULT,
-    "EIG_MODEL_STARTS_PER_MINUTE": "deployments with a quota of their own: in extraSettings, docs/limits.md",
+    "EIG_MODEL_STARTS_PER_MINUTE": "of deployments with a quota of their own: docs/limits.md",
     "EIG_PROVIDER_OPEN_MS": DEFAULT,
     "EIG_RATE_FREE_IMAGES_PER_HOUR": DEFAULT,
     "EIG_RATE_STANDARD_IMAGES_PER_HOUR": DEFAULT,
@@ -293,39 +299,3 @@ def test_index_has_every_path_that_is_searched_and_no_other(stage: str) -> None:
         assert indexed == {"/pk/?"} | {
             f"/{IN_LISTS.get(name, name.replace('.', '/'))}/?" for name in fields
         }
-
-
-# What operators look at
-
-METRIC = re.compile(r'"(eig\.[a-z_.]*[a-z])"')  # what ends in . or _ begins many names
-
-
-def queries() -> str:
-    texts = [(BICEP / "workbooks" / "operations.json").read_text("utf-8").replace('\\"', '"')]
-    for kind in ("Microsoft.Insights/scheduledQueryRules", "Microsoft.SecurityInsights/alertRules"):
-        texts += [
-            json.dumps(each.properties).replace('\\"', '"') for each in estate("full").of_type(kind)
-        ]
-    return "\n".join(texts)
-
-
-def test_every_metric_is_looked_at_and_every_look_finds_one() -> None:
-    assert set(METRIC.findall(queries())) == {*vitals.GAUGES, *vitals.COUNTERS}
-
-
-def test_queries_name_timers_that_exist() -> None:
-    timers = {name for name in vars(names) if name.endswith("_SCHEDULE")}
-    known = {getattr(names, name.removesuffix("_SCHEDULE")) for name in timers}
-    (listed,) = re.findall(r"AppRequests \| where Name in \(([^)]*)\)", queries())
-    assert set(re.findall(r'"(\w+)"', listed)) == known
-    (watched,) = re.findall(r"datatable\(Name: string\)\[([^\]]*)\]", queries())
-    assert set(re.findall(r'"(\w+)"', watched)) <= known
-
-
-def test_alerts_point_into_the_runbook() -> None:
-    runbook = (ROOT / "docs" / "operations.md").read_text("utf-8").lower()
-    for each in estate("prod").of_type("Microsoft.Insights/scheduledQueryRules"):
-        for section in re.findall(
-            r"docs/operations\.md: ([^.\"]+)", each.properties["description"]
-        ):
-            assert f"## {section}" in runbook

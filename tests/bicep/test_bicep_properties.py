@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.bicep.deployments import Resource
-from tests.bicep.estates import STAGES, estate, upload_events
+from tests.bicep.estates import STAGES, estate, upload_events, witness
 from tests.bicep.functions import Later
 from tests.bicep.record_properties import RECORD, SOURCES
 
@@ -34,7 +34,7 @@ NOT_RECORDED = {
 
 def resources() -> list[Resource]:
     found = [each for stage in STAGES for each in estate(stage).resources]
-    found += upload_events().resources
+    found += [*upload_events().resources, *witness().resources]
     return [each for each in found if not each.existing]
 
 

@@ -6,33 +6,20 @@ from typing import Any
 
 import pytest
 
+from functions import names
 from shared.errors import InvariantBroken
 from shared.settings import load_settings
 from shared.witness_settings import load_witness_settings
 from tests.bicep.deployments import Deployment
-from tests.bicep.estates import BICEP, VARIABLES, estate
+from tests.bicep.estates import BICEP, PLATFORM, VARIABLES, estate, witness
 from tests.bicep.evaluation import evaluate, parameters_of
 from tests.bicep.test_bicep_access import OWN_ROLES
 from tests.bicep.test_bicep_app import HOST_SETTINGS, Asked
 
-APP = "11111111-aaaa-4bbb-8ccc-0000000000aa"
 WITNESS = "11111111-aaaa-4bbb-8ccc-0000000000bb"
 ASSIGNED = "Microsoft.Authorization/roleAssignments"
 READER = "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1"
 LEFT_TO_LOCAL = {"EIG_STORAGE", "EIG_WITNESS_KEY_FILE", "EIG_WITNESS_IDENTITY"}
-
-
-@cache
-def witness() -> Deployment:
-    given = {
-        "location": "australiaeast",
-        "witnessName": "eig.example.org/audit-log/witness",
-        "logVerifier": "eig.example.org/audit-log+00000000+AAAA",
-        "logStorageUrl": "https://stevlog.blob.core.windows.net/",
-        "appPrincipalId": APP,
-        "workspaceId": "/subscriptions/s/workspaces/w",
-    }
-    return evaluate(BICEP / "witness.bicep", given, {})
 
 
 @cache
@@ -88,7 +75,7 @@ def test_witness_can_write_in_its_own_account_only_and_alone() -> None:
         for each in witness().of_type(ASSIGNED)
         if READER in str(each.properties["roleDefinitionId"])
     }
-    assert readers == {APP}
+    assert readers == {PLATFORM}
     (signs,) = [
         each
         for each in witness().of_type("Microsoft.Authorization/roleDefinitions")
@@ -111,6 +98,29 @@ def test_witness_keeps_its_key_and_its_memory() -> None:
     assert locked == {"kv-w", "stwi"}
     for account in witness().of_type("Microsoft.Storage/storageAccounts"):
         assert account.properties["allowSharedKeyAccess"] is False
+
+
+def test_refusal_of_the_witness_calls_somebody_on_its_own_side() -> None:
+    (operators,) = witness().of_type("Microsoft.Insights/actionGroups")
+    (called,) = operators.properties["emailReceivers"]
+    assert called["emailAddress"] == "auditors@example.org"
+    rules = {
+        each.properties["displayName"]: each.properties
+        for each in witness().of_type("Microsoft.Insights/scheduledQueryRules")
+    }
+    assert set(rules) == {"EIG: witness-refuses", "EIG: witness-stopped"}
+    for rule in rules.values():
+        assert rule["actions"]["actionGroups"] == [operators.id]
+        assert rule["criteria"]["allOf"][0]["query"].startswith("FunctionAppLogs | ")
+    (logged,) = [
+        each
+        for each in witness().of_type("Microsoft.Insights/diagnosticSettings")
+        if "Microsoft.Web/sites" in each.scope
+    ]
+    assert [each["category"] for each in logged.properties["logs"]] == ["FunctionAppLogs"]
+    assert {rule["scopes"][0] for rule in rules.values()} == {logged.properties["workspaceId"]}
+    (query,) = rules["EIG: witness-stopped"]["criteria"]["allOf"]
+    assert f'"{names.AUDIT_WITNESS}"' in query["query"]
 
 
 def test_platform_with_a_witness_elsewhere_has_nothing_of_it_but_its_public_key() -> None:
