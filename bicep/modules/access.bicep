@@ -8,14 +8,14 @@
 //   app           use queues for uploads that failed                         images account
 //   app           everything that the Functions host needs                   host account
 //   app           read and write blobs; locked containers refuse changes     evidence account
-//   app           read what the witness saw                                  witness account
 //   app           read secrets; sign checkpoints; wrap and unwrap data keys  Key Vault
 //   app           make images; upload files of batches                       Azure OpenAI
 //   app           find personal data                                         AI Language
 //   app           judge texts and pictures                                   Content Safety
 //   app           send mail                                                  Communication Services
 //   app           publish telemetry                                          Application Insights
-//   witness       keep what it saw; sign it                                  witness account, Key Vault
+//   witness       keep what it saw; sign it; unless apart, the app reads     witness account, Key Vault
+//                 what it saw and shows its public key by this identity
 //   witness apart read the log                                               evidence account
 //   auditors      read events; read the log                                  audit, both log accounts
 //   topic         keep events that could not be delivered                    host account
@@ -425,7 +425,7 @@ resource witnessKey 'Microsoft.KeyVault/vaults/keys@2023-07-01' existing = {
   name: witnessKeyName
 }
 
-// The app only shows the witness's public key; the witness alone signs with it.
+// The app's own identity cannot even show this key; what it shows, it reads by the witness's.
 resource witnessSigns 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!witnessApart) {
   name: guid(witnessKey.id, 'witness', 'eig-signer')
   scope: witnessKey

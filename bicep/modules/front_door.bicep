@@ -127,12 +127,19 @@ resource firewall 'Microsoft.Network/FrontDoorWebApplicationFirewallPolicies@202
           ruleSetType: 'Microsoft_DefaultRuleSet'
           ruleSetVersion: '2.1'
           ruleSetAction: 'Block'
-          // A prompt is prose in any language and may well look like SQL or script.
+          // A prompt is prose in any language and may well look like SQL or script. The end of the name is
+          // compared, because negative prompts and the rows of a batch (items...prompt) are prompts, too, as is
+          // the text of a screening.
           exclusions: [
             {
               matchVariable: 'RequestBodyJsonArgNames'
-              selectorMatchOperator: 'Equals'
+              selectorMatchOperator: 'EndsWith'
               selector: 'prompt'
+            }
+            {
+              matchVariable: 'RequestBodyJsonArgNames'
+              selectorMatchOperator: 'Equals'
+              selector: 'text'
             }
           ]
         }

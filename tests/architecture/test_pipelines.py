@@ -55,7 +55,15 @@ def test_actions_are_pinned_to_a_version_and_may_only_read(path: Path) -> None:
     steps = [step for job in jobs(path).values() for step in job.get("steps", [])]
     for step in steps:
         assert re.fullmatch(r"[\w-]+/[\w-]+@v\d+", step.get("uses", "actions/none@v1"))
-    assert read(path)["permissions"]["contents"] == "read"
+    assert read(path)["permissions"] == {"contents": "read"}
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_only_jobs_that_sign_in_can_get_an_identity(path: Path) -> None:
+    for name, job in jobs(path).items():
+        signs_in = any("azure/login" in step.get("uses", "") for step in job.get("steps", []))
+        wanted = {"contents": "read", "id-token": "write"} if signs_in else {"contents": "read"}
+        assert job.get("permissions", {"contents": "read"}) == wanted, name
 
 
 def test_both_pythons_are_tested() -> None:

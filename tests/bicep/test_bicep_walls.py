@@ -1,11 +1,14 @@
 """What must hold of every environment, whatever else changes."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from functions.http_openapi import openapi_document
 from functions.http_routes import ROUTES, path_of
+from shared.domain.generations import PROMPT_CHARS_MAX
 from tests.bicep.deployments import Resource
 from tests.bicep.estates import BICEP, STAGES, estate, upload_events
 from tests.bicep.test_bicep_access import GRANTS
@@ -253,6 +256,43 @@ def test_a_day_and_a_week_have_limits_of_their_own() -> None:
         each.properties["query"] for each in rules if "seven days" in each.properties["displayName"]
     ]
     assert week.endswith("| where Aud > 775")  # for USD 500
+
+
+MATCHES: dict[str, Callable[[str, str], bool]] = {
+    "Equals": lambda name, selector: name == selector,
+    "EndsWith": lambda name, selector: name.endswith(selector),
+}
+
+
+def prompts() -> set[str]:
+    """The names of the fields in our bodies that may be as long as a prompt."""
+    schemas = openapi_document()["components"]["schemas"]
+    return {
+        name
+        for schema in schemas.values()
+        for name, field in schema.get("properties", {}).items()
+        if f'"maxLength": {PROMPT_CHARS_MAX}' in json.dumps(field)
+    }
+
+
+def test_firewall_lets_prompts_pass_and_nothing_else() -> None:
+    firewall = one("prod", "Microsoft.Network/FrontDoorWebApplicationFirewallPolicies").properties
+    exclusions = [
+        each
+        for rules in firewall["managedRules"]["managedRuleSets"]
+        for each in rules["exclusions"]
+    ]
+    assert {each["matchVariable"] for each in exclusions} == {"RequestBodyJsonArgNames"}
+
+    def is_let_pass(name: str) -> bool:
+        return any(
+            MATCHES[each["selectorMatchOperator"]](name, each["selector"]) for each in exclusions
+        )
+
+    assert prompts() == {"prompt", "negative_prompt", "text"}
+    of_rows = {f"items{at}.{name}" for at in ("", ".0", "[0]") for name in prompts() - {"text"}}
+    assert all(is_let_pass(name) for name in prompts() | of_rows)
+    assert not any(is_let_pass(name) for name in ("model", "reason", "url", "description", "user"))
 
 
 def test_front_door_passes_on_and_counts_every_route_of_the_app() -> None:
