@@ -76,8 +76,7 @@ $(PYTHON_STAMP): requirements.txt requirements-dev.txt constraints.txt
 	@$(PYTHON) -c '$(PYTHON_CHECK)'
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	@echo "Installing the Python packages into $(VENV)"
-	@$(PY) -m pip install --quiet --disable-pip-version-check \
-	  --requirement requirements-dev.txt --constraint constraints.txt
+	@$(PY) -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
 	@touch $@
 
 # Not in .venv: it pins versions that contradict ours, and takes 290 MB.
