@@ -17,6 +17,10 @@ from shared.domain.attempts import (
 from shared.domain.ids import image_id
 
 NO_COURSE: Final = Course()
+# Why an end is unknown although there is evidence of it: a later look may find what it was.
+JOB_UNREADABLE: Final = "job_unreadable"
+NOT_STORED: Final = "not_stored"
+UNREAD: Final = frozenset({JOB_UNREADABLE, NOT_STORED})
 
 
 def lines_before(marker: AttemptMarker) -> tuple[AttemptLine, ...]:

@@ -9,7 +9,9 @@ from typing import Final
 
 from shared.domain.attempt_markers import AttemptMarker, MarkerOwner
 from shared.domain.attempt_reports import (
+    JOB_UNREADABLE,
     NO_COURSE,
+    NOT_STORED,
     canceled,
     course_of,
     delivered,
@@ -229,8 +231,8 @@ class Attempts:
         try:
             outcome = await self._asked(item, marker)
         except Exception:  # the job is gone, or its provider is: waiting may never end
-            logger.warning("the end of a job could not be read", exc_info=True)
-            outcome = Unknown("job_unreadable")
+            logger.exception("the end of a job could not be read")
+            outcome = Unknown(JOB_UNREADABLE)
         return await self._conclude(item, marker, outcome)
 
     async def _asked(self, item: WorkItem, marker: AttemptMarker) -> ProviderOutcome:
@@ -307,9 +309,9 @@ class Attempts:
         except Exception:  # whatever it was, the provider has been paid
             logger.exception("paid pictures could not be kept")
             if marker.job_id is not None:  # whoever asks this job gets them again
-                return unknown(marker, "not_stored", outcome.job_id)
+                return unknown(marker, NOT_STORED, outcome.job_id)
             return paid.model_copy(
-                update={"ending": "ended", "failure": Failure.CUSTODY, "reason": "not_stored"}
+                update={"ending": "ended", "failure": Failure.CUSTODY, "reason": NOT_STORED}
             )
 
     def _marker(

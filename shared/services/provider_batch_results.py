@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from shared.domain.attempt_reports import JOB_UNREADABLE
 from shared.domain.attempts import Billed, Failure, NotDelivered, ProviderOutcome, Unknown
 from shared.domain.provider_batches import (
     BatchJob,
@@ -96,7 +97,7 @@ class ProviderBatchResults:
             logger.warning("results of a provider batch could not be read", exc_info=True)
             for row in missing:
                 reference = claim.job_id and line_reference(claim.job_id, row)
-                yield row, Unknown("results_unreadable", reference)
+                yield row, Unknown(JOB_UNREADABLE, reference)
 
     async def outcome_of(self, batch_id: str, number: int, row: int, count: int) -> ProviderOutcome:
         """How one row's batched attempt ended. A batch that nobody has sent yet never will be."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Any
 
+from shared.domain.attempt_reports import UNREAD
 from shared.domain.attempts import AttemptReport, Failure
 from shared.domain.audit_events import AuditEvent
 from shared.domain.cases import Case, Ruling, organisation_cases
@@ -202,6 +203,8 @@ class Reconciliation:
         # First the attempt's own traces, as the sweep does it: no call can follow this.
         report = await self.attempts.stop(work, "sweeper")
         if report.ending == "unknown":
+            if report.reason in UNREAD:  # the pictures may still be there: the horizon decides
+                raise Unavailable("The evidence of an outcome could not be read.")
             if any(line.provider == provider for line in report.lines):
                 return False  # what is billed may be an earlier attempt's: the horizon decides
             report = _from_export(report, item)

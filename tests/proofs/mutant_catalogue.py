@@ -191,7 +191,7 @@ SETTLING = (
         "evidence that cannot be read keeps the money reserved",
         (
             f"{_ATTEMPTS}.evidence",
-            'outcome = Unknown("job_unreadable")',
+            "outcome = Unknown(JOB_UNREADABLE)",
             "raise",
         ),
     ),

@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from shared.domain.attempts import AttemptReport
+from shared.domain.attempts import AttemptReport, ImageOrder, ProviderOutcome
 from shared.errors import Unavailable
+from tests import builders
 from tests.fakes.image_store import FakeImageStore
-from tests.proofs.reconciliation_bench import ReconciliationBench
+from tests.fakes.providers import FakeProvider
+from tests.proofs.reconciliation_bench import ReconciliationBench, never
 
 
 class UnreadableSeal(FakeImageStore):
@@ -41,4 +43,32 @@ async def test_outcome_that_cannot_be_read_holds_up_nothing_but_the_end_of_the_r
     assert at.documents("reconciliation") == []  # the timer does this day again
     images.unreadable = ""
     assert (await at.run()).resolved == 1
+    at.check()
+
+
+class SilentProvider(FakeProvider):
+    """A provider that cannot be asked about its jobs."""
+
+    async def resume(self, order: ImageOrder, job_id: str) -> ProviderOutcome:
+        raise Unavailable("The job cannot be read.")
+
+
+async def test_outcome_whose_job_may_still_be_read_is_not_settled_by_the_export() -> None:
+    at = ReconciliationBench("replicate")
+    await at.open()
+    wanted = builders.request("sdxl")
+    quote = builders.catalogue().quote(wanted)
+    lost = builders.item(builders.single_id("a"), wanted=wanted, quote=quote)
+    await at.ledger.reserve(builders.reservation(lost))
+    await at.ledger.begin_attempt(builders.marker(lost))
+    await at.ledger.record_job(builders.marker(lost), "job-1")
+    await at.settle(lost, builders.report(lost, "unknown", reason="no_answer"))
+    at.bill(lost, 3_000)
+    silent = {"replicate": SilentProvider("replicate", never)}
+    at.reconciliation = replace(at.reconciliation, attempts=replace(at.attempts, providers=silent))
+    with pytest.raises(Unavailable):
+        await at.run()
+    assert (at.documents("resolution"), at.documents("reconciliation")) == ([], [])
+    at.reconciliation = replace(at.reconciliation, attempts=at.attempts)
+    assert (await at.run()).resolved == 1  # the job answers, and knows of nothing
     at.check()

@@ -332,7 +332,7 @@ async def test_results_that_cannot_be_read_are_unknown_when_the_batch_is_given_u
     assert await bench.collect() == []
     records = bench.documents("g:")
     assert [record["status"] for record in records] == ["indeterminate"] * 3
-    assert records[1]["failure"]["reason"] == "results_unreadable"
+    assert records[1]["failure"]["reason"] == "job_unreadable"
     assert records[1]["provider_refs"]["job_id"] == "batch-1/00002-1"
     await bench.collect()
     bench.check_books()
