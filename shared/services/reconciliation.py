@@ -62,9 +62,10 @@ logger = logging.getLogger("eig.reconciliation")
 
 @dataclass(frozen=True)
 class ReconciliationTerms:
-    """Whose books these are, how much a model may drift, and how old a day must be."""
+    """Whose books these are, who else spends, what a model may drift, how old a day must be."""
 
     tenant_id: str
+    tenants: tuple[str, ...]  # all of them: a model that is billed wrongly stops for everybody
     drift_bp_max: int
     lag_days: int
 
@@ -100,8 +101,8 @@ class Reconciliation:
 
     def outbox_partitions(self) -> Sequence[Partition]:
         """Where the audit events of freezes, organisation-wide cases and runs wait to be copied."""
-        tenant_id = self.terms.tenant_id
-        return [freeze_partition(tenant_id), organisation_cases(tenant_id)]
+        freezes = [freeze_partition(tenant_id) for tenant_id in self.terms.tenants]
+        return [*freezes, organisation_cases(self.terms.tenant_id)]
 
     async def run_due(self, correlation_id: str) -> int:
         """The timer's work: every day of the last week that is old enough and was not done yet."""
@@ -249,9 +250,10 @@ class Reconciliation:
         model = finding.quarantine
         if model is None or model not in MODELS or finding.reason is None:
             return
-        tenant_id, target = self.terms.tenant_id, Target("model", model)
-        if await self.freezes.quarantine(tenant_id, target, finding.reason, ACTOR, correlation_id):
-            tally.stopped.add(model)
+        target, reason = Target("model", model), finding.reason
+        for tenant_id in self.terms.tenants:
+            if await self.freezes.quarantine(tenant_id, target, reason, ACTOR, correlation_id):
+                tally.stopped.add(model)
 
     async def _learn(self, last: Case, found: Case, correlation_id: str) -> bool:
         """Write down what the open case did not know, or close it; False if others changed it."""

@@ -62,6 +62,7 @@ class Bookkeeping(Generating):
             clock=self.clock,
             terms=ReconciliationTerms(
                 tenant_id=s.token_tenant_id,
+                tenants=self.tenants,
                 drift_bp_max=s.drift_basis_points_max,
                 lag_days=s.reconciliation_lag_days,
             ),

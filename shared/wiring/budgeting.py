@@ -39,7 +39,7 @@ class Budgeting(Departing):
             calendars=self.calendars,
             directory=self.directory,
             clock=self.clock,
-            tenants=(self.settings.token_tenant_id,),
+            tenants=self.tenants,
         )
 
     @cached_property

@@ -150,5 +150,4 @@ class Identifying(Bookkeeping):
         """Where the audit events of sessions wait to be copied."""
         from shared.domain.sessions import session_partitions
 
-        tenants = {each.tenant_id for each in self.issuers}
-        return [part for tenant in sorted(tenants) for part in session_partitions(tenant)]
+        return [part for tenant in self.tenants for part in session_partitions(tenant)]

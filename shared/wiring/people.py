@@ -126,9 +126,7 @@ class Peopling(Sealing):
         """Where the audit events of the directory wait to be copied."""
         from shared.domain.directory import directory_partition
 
-        s = self.settings
-        tenants = {s.token_tenant_id, *(each.tenant_id for each in s.token_issuers)}
-        return [directory_partition(tenant) for tenant in sorted(tenants)]
+        return [directory_partition(tenant) for tenant in self.tenants]
 
     def directory_relay(self, relay: "AuditRelay") -> "AuditRelay":
         """The same relay for the events that wait beside people, departments and roles."""

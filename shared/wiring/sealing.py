@@ -46,8 +46,7 @@ class Sealing(Providing):
     def key_rotation(self) -> "KeyRotation":
         from shared.services.key_rotation import KeyRotation
 
-        tenants = (self.settings.token_tenant_id,)
-        return KeyRotation(self.data_keys, self.key_wrapper, self.clock, tenants)
+        return KeyRotation(self.data_keys, self.key_wrapper, self.clock, self.tenants)
 
     @cached_property
     def sealed_documents(self) -> "SealedDocuments":

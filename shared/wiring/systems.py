@@ -40,6 +40,13 @@ class Systems:
         self.settings = settings
 
     @cached_property
+    def tenants(self) -> tuple[str, ...]:
+        """Whoever may sign in: the operator's own tenant, then those of the further issuers."""
+        from shared.identity_settings import issuers_of
+
+        return tuple(each.tenant_id for each in issuers_of(self.settings))
+
+    @cached_property
     def clock(self) -> "Clock":
         from shared.adapters.system_clock import SystemClock
 

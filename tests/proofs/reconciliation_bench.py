@@ -42,6 +42,7 @@ from tests.fakes.usage_exports import FakeUsageExport
 DAY = NOON.date()
 PARTITION = Partition("marketing", "202611")
 LIMIT_MICROS = 10_000_000
+FURTHER_TENANT = "22222222-2222-4222-8222-222222222222"
 ADMIN = builders.caller(9, role=Role.ORG_ADMIN)
 MANAGER = builders.caller(8, role=Role.DEPT_MANAGER)
 
@@ -131,7 +132,9 @@ class ReconciliationBench:
             directory=directory,
             freezes=self.freezes,
             clock=self.clock,
-            terms=ReconciliationTerms(builders.TENANT, self.drift_bp_max, lag_days=1),
+            terms=ReconciliationTerms(
+                builders.TENANT, (builders.TENANT, FURTHER_TENANT), self.drift_bp_max, lag_days=1
+            ),
         )
         self.cases = Cases(
             store=self.store,
@@ -256,7 +259,8 @@ class ReconciliationBench:
             for document in self.documents(kind):
                 state[document["id"]] = (document["pk"], document["amount_micros"])
         for document in self.documents("freeze"):
-            state[document["id"]] = (document["revision"], document["switch"]["lifted"])
+            switch = (document["revision"], document["switch"]["lifted"])
+            state[document["pk"] + document["id"]] = switch
         for document in self.documents("budget"):
             counters = ("reserved_micros", "spent_micros")
             state[document["pk"] + document["id"]] = [document[name] for name in counters]
@@ -272,7 +276,8 @@ class ReconciliationBench:
                 if document["pk"] == budget["pk"] and _pays(budget, document)
             ]
             assert budget["spent_micros"] == sum(entries), budget["id"]
-        ids = [document["event"]["event_id"] for document in self.documents("outbox")]
+        outbox = self.documents("outbox")
+        ids = [(document["pk"], document["event"]["event_id"]) for document in outbox]
         assert len(ids) == len(set(ids))
 
 

@@ -14,6 +14,7 @@ from datetime import timedelta
 import pytest
 
 from shared.domain.attempts import Failure
+from shared.domain.cases import organisation_cases
 from shared.domain.ids import Partition
 from shared.domain.work import WorkItem
 from shared.errors import BudgetExceeded, Conflict, EigError, Invalid, NotFound
@@ -234,7 +235,7 @@ async def test_refused_department_pays_nothing_when_another_is_named() -> None:
     at.bill(builders.item(builders.single_id("b")), 4_000, generation_id=None, request_id="stray")
     await at.run()
     (case_id,) = open_cases(at)
-    before = await at.store.case(at.reconciliation.outbox_partitions()[1], case_id)
+    before = await at.store.case(organisation_cases(builders.TENANT), case_id)
     assert before is not None
     await at.cases.periods.open(Partition("design", "202611"), at.scopes("design"))
     at.set_limit(Partition("design", "202611"), 0)

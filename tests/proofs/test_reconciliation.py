@@ -26,6 +26,7 @@ from tests.fakes.faults import Crashed, Fault
 from tests.proofs.reconciliation_bench import (
     ADMIN,
     DAY,
+    FURTHER_TENANT,
     LIMIT_MICROS,
     MANAGER,
     PARTITION,
@@ -83,6 +84,9 @@ async def test_drifting_model_is_stopped_until_an_admin_lifts_the_freeze() -> No
     at.bill(await at.booked("a"), 7_000)
     run = await at.run()
     assert run.quarantined == ("gpt-image-2",)
+    for tenant_id in (builders.TENANT, FURTHER_TENANT):  # one price row, whoever spends
+        standing = await at.freezes.watch.current(tenant_id)
+        assert [each.target.text for each in standing] == ["model:gpt-image-2"]
     work = builders.item(builders.single_id("next"))
     refusal = await at.freezes.refusal(builders.reservation(work))
     assert isinstance(refusal, Frozen) and refusal.extra["target"] == "model:gpt-image-2"
