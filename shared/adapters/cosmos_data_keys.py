@@ -68,14 +68,12 @@ class CosmosDataKeys:
         after = key.destroyed()
         return await self._committed(after, _replacement(after), event)
 
-    async def wrapped_otherwise(
-        self, tenant_id: str, kek: str, after: str, limit: int
-    ) -> Sequence[DataKey]:
+    async def wrapped_otherwise(self, kek: str, after: str, limit: int) -> Sequence[DataKey]:
         condition = (
             "c.type = 'data_key' AND c.status = 'active' AND c.kek != @kek"
             f" AND c.user_key > @after ORDER BY c.user_key OFFSET 0 LIMIT {int(limit)}"
         )
-        found = await self._query(tenant_id, condition, {"@kek": kek, "@after": after})
+        found = await self._query(None, condition, {"@kek": kek, "@after": after})
         return [read_data_key(document) for document in found]
 
     async def _committed(self, key: DataKey, change: Operation, event: AuditEvent) -> bool:
@@ -90,15 +88,19 @@ class CosmosDataKeys:
         return True
 
     async def _query(
-        self, tenant_id: str, condition: str, parameters: Mapping[str, Any]
+        self, tenant_id: str | None, condition: str, parameters: Mapping[str, Any]
     ) -> list[dict[str, Any]]:
+        """Of one tenant's keys, or of everybody's."""
         sent = [{"name": name, "value": value} for name, value in parameters.items()]
+        within: dict[str, Any] = (
+            {"partition_key": keys_partition(tenant_id).key} if tenant_id else {}
+        )
 
         async def read_all() -> list[dict[str, Any]]:
             found = (await self._container()).query_items(
                 "SELECT * FROM c WHERE " + condition,  # noqa: S608  # nosec B608  # our constants
                 parameters=sent,
-                partition_key=keys_partition(tenant_id).key,
+                **within,
             )
             return [upgrade(dict(document)) async for document in found]
 

@@ -66,8 +66,9 @@ class DataKeys(Protocol):
         """Forget a key for ever; False if it is no longer as it was read."""
         ...
 
-    async def wrapped_otherwise(
-        self, tenant_id: str, kek: str, after: str, limit: int
-    ) -> Sequence[DataKey]:
-        """Active keys that another version wraps, in the order of their people from `after` on."""
+    async def wrapped_otherwise(self, kek: str, after: str, limit: int) -> Sequence[DataKey]:
+        """Active keys of all tenants that another version wraps.
+
+        In the order of their people from `after` on; a person's key names the tenant first.
+        """
         ...

@@ -1,12 +1,10 @@
-"""Moves all data keys to the newest version of the wrapping key, while the app goes on."""
+"""Moves all data keys, of every tenant, to the newest wrapping key, while the app goes on."""
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from shared.domain.data_keys import DataKey, data_key_event, keys_partition
-from shared.domain.ids import Partition
+from shared.domain.data_keys import DataKey, data_key_event
 from shared.errors import EigError
 from shared.ports import Clock
 from shared.ports.field_keys import DataKeys, KeyWrapper
@@ -36,25 +34,18 @@ class KeyRotation:
     keys: DataKeys
     wrapper: KeyWrapper
     clock: Clock
-    tenants: tuple[str, ...]
-
-    def outbox_partitions(self) -> Sequence[Partition]:
-        """Where the audit events of data keys wait to be copied."""
-        return [keys_partition(tenant_id) for tenant_id in self.tenants]
 
     async def run(self) -> RotationReport:
         """Re-wrap what an older version wraps; the old version may go when nothing is left."""
         report = RotationReport(await self.wrapper.newest())
-        for tenant_id in self.tenants:
-            after = ""
-            while True:  # each turn begins after the last person of the one before
-                page = await self.keys.wrapped_otherwise(tenant_id, report.kek, after, PAGE_KEYS)
-                for key in page:
-                    await self._rewrap(key, report)
-                if len(page) < PAGE_KEYS:
-                    break
-                after = page[-1].subject.user_key
-        return report
+        after = ""
+        while True:  # each turn begins after the last person of the one before
+            page = await self.keys.wrapped_otherwise(report.kek, after, PAGE_KEYS)
+            for key in page:
+                await self._rewrap(key, report)
+            if len(page) < PAGE_KEYS:
+                return report
+            after = page[-1].subject.user_key
 
     async def _rewrap(self, key: DataKey, report: RotationReport) -> None:
         if key.wrapped is None:

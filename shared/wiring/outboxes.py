@@ -26,7 +26,7 @@ class Outboxes(Evidencing, Identifying):
         ]
         return [
             (self.audit_relay, ledger),
-            (self.data_key_relay, self.key_rotation.outbox_partitions()),
+            (self.data_key_relay, self.key_partitions()),
             (self.session_relay, self.session_partitions()),
             (self.directory_relay(self.audit_relay), self.directory_partitions()),
         ]

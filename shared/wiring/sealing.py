@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 from shared.wiring.providing import Providing
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from shared.domain.ids import Partition
     from shared.ports import BatchFiles, Ledger, Records
     from shared.ports.field_keys import DataKeys, KeyWrapper
     from shared.ports.parked_work import ParkedWork
@@ -46,7 +49,13 @@ class Sealing(Providing):
     def key_rotation(self) -> "KeyRotation":
         from shared.services.key_rotation import KeyRotation
 
-        return KeyRotation(self.data_keys, self.key_wrapper, self.clock, self.tenants)
+        return KeyRotation(self.data_keys, self.key_wrapper, self.clock)
+
+    def key_partitions(self) -> "Sequence[Partition]":
+        """Where the audit events of data keys wait to be copied."""
+        from shared.domain.data_keys import keys_partition
+
+        return [keys_partition(tenant) for tenant in self.tenants]
 
     @cached_property
     def sealed_documents(self) -> "SealedDocuments":

@@ -26,9 +26,11 @@ from shared.domain.identity import Caller, Principal, Role
 from shared.domain.privacy_policies import PrivacyPolicy
 from shared.domain.sealed_fields import Subject
 from shared.services.audit_deletions import deletions_partition
+from shared.services.key_rotation import RotationReport
 from shared.services.organisation_budgets import OrganisationChange
 from shared.settings import load_settings
 from shared.wiring import Services
+from tests.contract.test_key_wrappers import prepend
 
 TENANTS: Sequence[str] = [str(each["id"]) for each in people()["tenants"][:2]]
 HOME, FURTHER = TENANTS
@@ -155,3 +157,14 @@ async def test_what_every_tenant_does_gets_into_the_audit_log(
 
 async def test_transfers_of_every_tenant_are_swept(app: Services) -> None:
     assert list(app.allocations.tenants) == TENANTS
+
+
+async def test_rotation_leaves_no_tenant_behind(account: Account, app: Services) -> None:
+    for tenant_id in TENANTS:
+        await app.prompt_vault.sealing_key(Subject(tenant_id, admin(tenant_id).key))
+    prepend(account.field_keys, "2")
+    rotation = Services(account.settings)
+    assert await rotation.key_rotation.run() == RotationReport("local:2", rewrapped=2, left=0)
+    await rotation.aclose()
+    keys = await account.documents("keys", "c.type = 'data_key'")
+    assert {each["kek"] for each in keys} == {"local:2"}

@@ -16,7 +16,7 @@ from shared.errors import InvariantBroken, Unavailable
 from shared.services.prompt_vault import PromptVault
 from shared.services.sealed_documents import SealedDocuments
 from tests.fakes.clock import FakeClock
-from tests.fakes.cosmos_container import FakeConnection
+from tests.fakes.cosmos_container import FakeConnection, Item
 
 
 class FakeDataKeys(CosmosDataKeys):
@@ -33,25 +33,26 @@ class FakeDataKeys(CosmosDataKeys):
         self.reads += 1
         if len(subjects) == 1:
             return await super().find(tenant_id, subjects)
-        found = await self._of(tenant_id)
+        found = await self._of(keys_partition(tenant_id).key)
         return {key.subject: key for key in found if key.subject in subjects}
 
-    async def wrapped_otherwise(
-        self, tenant_id: str, kek: str, after: str, limit: int
-    ) -> Sequence[DataKey]:
+    async def wrapped_otherwise(self, kek: str, after: str, limit: int) -> Sequence[DataKey]:
         found = [
             key
-            for key in await self._of(tenant_id)
+            for key in await self._of(*self._fake.partitions)
             if key.wrapped and key.wrapped.kek != kek and key.subject.user_key > after
         ]
         return sorted(found, key=lambda key: key.subject.user_key)[:limit]
 
-    async def _of(self, tenant_id: str) -> list[DataKey]:
-        partition = keys_partition(tenant_id).key
-        found = await answered(
-            lambda: self._fake.scan(partition, lambda each: each["type"] == "data_key")
-        )
-        return [read_data_key(document) for document in found]
+    async def _of(self, *partitions: str) -> list[DataKey]:
+        async def scan() -> list[Item]:
+            of_each = [
+                await self._fake.scan(partition, lambda each: each["type"] == "data_key")
+                for partition in partitions
+            ]
+            return [document for found in of_each for document in found]
+
+        return [read_data_key(document) for document in await answered(scan)]
 
 
 @dataclass

@@ -11,6 +11,7 @@ from shared.adapters.field_cipher import AesFieldCipher
 from shared.adapters.local_key_file import LocalKeyFile
 from shared.domain.data_keys import DataKey
 from shared.domain.ledger import Document
+from shared.domain.sealed_fields import Subject
 from shared.services.key_rotation import KeyRotation, RotationReport
 from shared.services.prompt_vault import PromptVault
 from shared.services.sealed_documents import SealedDocuments
@@ -24,7 +25,7 @@ KEYS = f"{builders.TENANT}|keys"
 
 
 def rotation(sealing: Sealing) -> KeyRotation:
-    return KeyRotation(sealing.keys, sealing.wrapper, sealing.clock, (builders.TENANT,))
+    return KeyRotation(sealing.keys, sealing.wrapper, sealing.clock)
 
 
 def record_of(person: int, seed: str = "one") -> Document:
@@ -38,7 +39,7 @@ async def stored(sealing: Sealing) -> list[Document]:
 
 
 async def keks(sealing: Sealing) -> set[str]:
-    found = await sealing.keys.wrapped_otherwise(builders.TENANT, "none", "", 100)
+    found = await sealing.keys.wrapped_otherwise("none", "", 100)
     return {key.wrapped.kek for key in found if key.wrapped}
 
 
@@ -55,6 +56,17 @@ async def test_rotation_moves_all_keys_and_the_old_version_may_go(
     del sealing.wrapper.versions["v1"]
     opened = await SealedDocuments(sealing.worker()).opened(records)
     assert opened == [record_of(number) for number in range(PEOPLE)]
+
+
+async def test_rotation_moves_the_keys_of_every_tenant(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.services.key_rotation.PAGE_KEYS", 5)
+    sealing = Sealing()
+    for tenant_id in "abc":
+        for number in range(4):
+            await sealing.vault.sealing_key(Subject(tenant_id, f"{tenant_id}.{number}"))
+    sealing.wrapper.add("v2")
+    assert await rotation(sealing).run() == RotationReport("v2", rewrapped=12, left=0)
+    assert await keks(sealing) == {"v2"}
 
 
 async def test_rotation_may_be_repeated_and_changes_nothing_then() -> None:
@@ -140,9 +152,7 @@ async def test_destroyed_keys_are_left_alone_and_not_counted() -> None:
     records = await stored(sealing)
     gone = builders.caller(5)
     await sealing.vault.destroy(
-        (await sealing.keys.wrapped_otherwise(builders.TENANT, "none", gone.key[:-1], 1))[
-            0
-        ].subject,
+        (await sealing.keys.wrapped_otherwise("none", gone.key[:-1], 1))[0].subject,
         actor="system:test",
         actor_role="system",
         reason="asked",
@@ -156,7 +166,7 @@ async def test_destroyed_keys_are_left_alone_and_not_counted() -> None:
 async def test_key_destroyed_during_its_rotation_stays_destroyed() -> None:
     sealing = Sealing()
     await stored(sealing)
-    key: DataKey = (await sealing.keys.wrapped_otherwise(builders.TENANT, "none", "", 1))[0]
+    key: DataKey = (await sealing.keys.wrapped_otherwise("none", "", 1))[0]
     await sealing.vault.destroy(
         key.subject, actor="a", actor_role="system", reason="r", correlation_id="c"
     )
@@ -182,7 +192,7 @@ async def test_drill_with_the_local_key_file(tmp_path: Path) -> None:
 
     records = [await worker().sealed(record_of(number)) for number in range(3)]
     prepend(path, "2")
-    moved = KeyRotation(sealing.keys, wrapper, sealing.clock, (builders.TENANT,))
+    moved = KeyRotation(sealing.keys, wrapper, sealing.clock)
     assert await moved.run() == RotationReport("local:2", rewrapped=3, left=0)
     path.write_text(path.read_text().splitlines()[0] + "\n")  # the old version is gone
     assert await worker().opened(records) == [record_of(number) for number in range(3)]
