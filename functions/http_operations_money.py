@@ -182,7 +182,9 @@ MONEY_OPERATIONS: Final[Mapping[str, Operation]] = {
         example={"provider": "azure_openai", "day": "2026-11-20"},
         errors=(404, 409, 413, 415, 422),
     ),
-    names.LIST_RECONCILIATIONS: Operation("List what was compared", ReconciliationList),
+    names.LIST_RECONCILIATIONS: Operation(
+        "List what was compared", ReconciliationList, errors=(404,)
+    ),
     names.LIST_CASES: Operation("List cases", CaseList, query=CaseQuery, errors=(422,)),
     names.GET_CASE: Operation("Show a case", CaseView, errors=(404,)),
     names.CLOSE_CASE: Operation(

@@ -159,6 +159,12 @@ def require(caller: Caller, permission: Permission, owner: Ownership, what: str)
         raise NotFound(f"There is no such {what}.")
 
 
+def require_tenant(caller: Caller, tenant_id: str, what: str) -> None:
+    """Raise NotFound, the same answer as for nothing, unless it is of the caller's tenant."""
+    if caller.tenant_id != tenant_id:
+        raise NotFound(f"There is no such {what}.")
+
+
 def require_reach(caller: Caller, permission: Permission, least: Reach, refusal: str) -> None:
     """Raise PolicyDenied with this text unless the permission reaches at least so far."""
     if caller.reach(permission) < least:

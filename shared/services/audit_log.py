@@ -8,7 +8,7 @@ from typing import Final
 
 from shared.domain.audit_entries import entry_key, is_entry_of
 from shared.domain.evidence_views import AuditEntryView, AuditKeysView, ConsistencyView
-from shared.domain.identity import Caller, Permission, Reach
+from shared.domain.identity import Caller, Permission, Reach, require_reach, require_tenant
 from shared.domain.ids import partition_of
 from shared.domain.log_index import Place, bucket_name, read_bucket
 from shared.domain.log_tiles import is_file_name
@@ -20,7 +20,7 @@ from shared.domain.signed_notes import (
     read_note,
     signed_checkpoint,
 )
-from shared.errors import Conflict, Invalid, InvariantBroken, NotFound, PolicyDenied
+from shared.errors import Conflict, Invalid, InvariantBroken, NotFound
 from shared.ports.audit_log import AuditFeed, Checkpoints, LogFiles, NoteSigner, Registers
 from shared.services.audit_witness import WITNESSED, cosigned_note
 from shared.services.log_proofs import LogProofs
@@ -60,10 +60,11 @@ class AuditLogReader:
     witnessed: Registers
     signer: NoteSigner
     witness_signer: NoteSigner
+    tenant_id: str  # the operator's: one log tells of every tenant, so no other one reads it
 
     async def checkpoint(self, caller: Caller) -> str:
         """The newest checkpoint, with the witness's signature once it has seen it."""
-        require_auditor(caller)
+        self._require_auditor(caller)
         return (await self.newest()).note
 
     async def keys(self) -> AuditKeysView:
@@ -73,7 +74,7 @@ class AuditLogReader:
 
     async def file(self, caller: Caller, name: str) -> bytes:
         """A tile or a bundle of entries, as it lies in storage."""
-        require_auditor(caller)
+        self._require_auditor(caller)
         content = await self.files.read(name) if is_file_name(name) else None
         if content is None:
             raise NotFound("The audit log has no such file.")
@@ -86,7 +87,7 @@ class AuditLogReader:
 
         Conflict while it waits to be sequenced.
         """
-        require_auditor(caller)
+        self._require_auditor(caller)
         found = await self._partition(event_id, partition_key)
         proven = await self.prove(found, event_id, await self.covering([(found, event_id)]))
         return AuditEntryView(
@@ -100,7 +101,7 @@ class AuditLogReader:
 
     async def inclusion(self, caller: Caller, index: int) -> str:
         """The proof of the entry at an index."""
-        require_auditor(caller)
+        self._require_auditor(caller)
         signed = await self.newest()
         if index >= signed.checkpoint.size:
             raise NotFound(NO_SUCH)
@@ -108,7 +109,7 @@ class AuditLogReader:
 
     async def consistency(self, caller: Caller, old_size: int, new_size: int) -> ConsistencyView:
         """The proof between two sizes that the log has had."""
-        require_auditor(caller)
+        self._require_auditor(caller)
         signed = await self.newest()
         if not 0 < old_size <= new_size <= signed.checkpoint.size:
             raise Invalid("Ask for 0 < old <= new <= the size of the newest checkpoint.")
@@ -120,6 +121,10 @@ class AuditLogReader:
             hashes=tuple(b64encode(each).decode() for each in hashes),
             checkpoint=signed.note,
         )
+
+    def _require_auditor(self, caller: Caller) -> None:
+        require_reach(caller, Permission.AUDIT_READ, Reach.ORGANISATION, AUDITORS_ONLY)
+        require_tenant(caller, self.tenant_id, "audit log")
 
     async def newest(self) -> Signed:
         """The newest checkpoint; NotFound before the first."""
@@ -211,8 +216,3 @@ def not_in_log_yet() -> Conflict:
     return Conflict(
         "The log does not show it yet; try again.", code="not_in_log_yet", retry_after_s=SOON_S
     )
-
-
-def require_auditor(caller: Caller) -> None:
-    if caller.reach(Permission.AUDIT_READ) < Reach.ORGANISATION:
-        raise PolicyDenied(AUDITORS_ONLY)

@@ -18,7 +18,14 @@ from shared.domain.attempts import AttemptReport, Failure
 from shared.domain.audit_events import AuditEvent
 from shared.domain.cases import Case, Ruling, organisation_cases
 from shared.domain.freezes import Target, freeze_partition
-from shared.domain.identity import CLAIM_BY_ROLE, Caller, Permission, Reach
+from shared.domain.identity import (
+    CLAIM_BY_ROLE,
+    Caller,
+    Permission,
+    Reach,
+    require_reach,
+    require_tenant,
+)
 from shared.domain.ids import Partition
 from shared.domain.models import MODELS
 from shared.domain.reconciliation import Item
@@ -29,15 +36,7 @@ from shared.domain.reconciliation_views import (
     run_document,
 )
 from shared.domain.work import read_work_item
-from shared.errors import (
-    Conflict,
-    EigError,
-    FieldFault,
-    Invalid,
-    NotFound,
-    PolicyDenied,
-    Unavailable,
-)
+from shared.errors import Conflict, EigError, FieldFault, Invalid, NotFound, Unavailable
 from shared.ports import Clock, Directory, Records
 from shared.ports.reconciliation import Reconciliations
 from shared.services.attempts import Attempts
@@ -55,6 +54,7 @@ CATCH_UP_DAYS = 7  # days the timer looks back for what was missed
 RUNS_SHOWN_MAX = 100
 TELLS_MAX = 5  # of one finding, when others change its cases at the same time
 FOUND_IN_EXPORT = "found_in_usage_export"
+ADMINS_ONLY = "Only an Org Admin reconciles."
 MATCHED = "The provider bills what is booked."
 
 logger = logging.getLogger("eig.reconciliation")
@@ -128,7 +128,7 @@ class Reconciliation:
         self, caller: Caller, provider: str, day: date, correlation_id: str
     ) -> ReconciliationView:
         """One provider's day at an administrator's request."""
-        _require_admin(caller)
+        self._require_admin(caller)
         if provider not in self.gathering.exports:
             raise NotFound("There is no such provider.")
         age = self.clock.now().date() - day
@@ -143,9 +143,14 @@ class Reconciliation:
 
     async def runs(self, caller: Caller) -> ReconciliationList:
         """The newest runs."""
-        _require_admin(caller)
+        self._require_admin(caller)
         runs = await self.store.runs(organisation_cases(self.terms.tenant_id), RUNS_SHOWN_MAX)
         return ReconciliationList(items=tuple(ReconciliationView.of(run) for run in runs))
+
+    def _require_admin(self, caller: Caller) -> None:
+        """What providers bill is the operator's: other tenants see none of it."""
+        require_reach(caller, Permission.RECONCILIATIONS_WRITE, Reach.ORGANISATION, ADMINS_ONLY)
+        require_tenant(caller, self.terms.tenant_id, "reconciliation")
 
     async def run(
         self, provider: str, day: date, actor: str, role: str, correlation_id: str
@@ -292,11 +297,6 @@ class Reconciliation:
             },
         )
         await self.store.keep_run(organisation_cases(self.terms.tenant_id), dict(run), event)
-
-
-def _require_admin(caller: Caller) -> None:
-    if caller.reach(Permission.RECONCILIATIONS_WRITE) < Reach.ORGANISATION:
-        raise PolicyDenied("Only an Org Admin reconciles.")
 
 
 def _opened(case: Case, correlation_id: str) -> AuditEvent:

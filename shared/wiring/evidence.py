@@ -94,6 +94,7 @@ class Evidencing(Bookkeeping, Witnessing):
             witnessed=self.witness_register,
             signer=self.log_signer,
             witness_signer=self.witness_signer,
+            tenant_id=self.settings.token_tenant_id,
         )
 
     @cached_property

@@ -25,6 +25,7 @@ from shared.domain.cases import organisation_cases
 from shared.domain.identity import Caller, Principal, Role
 from shared.domain.privacy_policies import PrivacyPolicy
 from shared.domain.sealed_fields import Subject
+from shared.errors import NotFound
 from shared.services.audit_deletions import deletions_partition
 from shared.services.key_rotation import RotationReport
 from shared.services.organisation_budgets import OrganisationChange
@@ -168,3 +169,20 @@ async def test_rotation_leaves_no_tenant_behind(account: Account, app: Services)
     await rotation.aclose()
     keys = await account.documents("keys", "c.type = 'data_key'")
     assert {each["kek"] for each in keys} == {"local:2"}
+
+
+async def test_log_and_invoices_are_the_operators_alone(app: Services) -> None:
+    log, books = app.audit_log, app.reconciliation
+    theirs = admin(FURTHER)
+    for call in (
+        log.checkpoint(theirs),
+        log.file(theirs, "tile/entries/000"),
+        log.entries(theirs, "model:sdxl:freeze.set.1", None),
+        log.inclusion(theirs, 0),
+        log.consistency(theirs, 1, 1),
+        books.runs(theirs),
+        books.run_now(theirs, "replicate", app.clock.now().date(), "c-1"),
+    ):
+        with pytest.raises(NotFound):
+            await call
+    assert (await books.runs(admin(HOME))).items == ()

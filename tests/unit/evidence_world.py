@@ -74,7 +74,9 @@ def approved() -> list[AuditRecord]:
 
 
 def service(stores: FakeLogStores, seen: FakeLogStores, record: Document) -> Evidence:
-    log = AuditLogReader(stores, stores, stores, stores, seen, LOG_KEY, WITNESS_KEY)
+    log = AuditLogReader(
+        stores, stores, stores, stores, seen, LOG_KEY, WITNESS_KEY, builders.TENANT
+    )
     return Evidence(OneRecord(record), log)  # type: ignore[arg-type]
 
 

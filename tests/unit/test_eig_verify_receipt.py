@@ -14,7 +14,6 @@ from shared.domain.audit_entries import AuditRecord
 from shared.domain.audit_events import event_mark
 from shared.domain.ids import Partition
 from shared.domain.settlements import resolution_for
-from shared.services.audit_log import AuditLogReader
 from tests import builders
 from tests.fakes.audit_log_files import FakeLogStores
 from tests.proofs.audit_log_world import LOG_KEY, WITNESS_KEY, records, sequencer, witness
@@ -61,9 +60,7 @@ class Shown:
 
     async def event(self, record: AuditRecord, signed_by: Json) -> Json:
         """A genuine item for the events of a receipt."""
-        log = AuditLogReader(
-            self.stores, self.stores, self.stores, self.stores, self.seen, LOG_KEY, WITNESS_KEY
-        )
+        log = service(self.stores, self.seen, self.record).log
         key = (record.partition_key, record.document_id)
         signed = await log.covering([key])
         assert signed.note == signed_by["checkpoint"]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from shared.domain.audit_entries import AuditRecord
-from shared.domain.identity import Role
+from shared.domain.identity import Caller, Principal, Role
 from shared.domain.settlements import resolution_for
 from shared.domain.signed_notes import Checkpoint
 from shared.errors import Conflict, InvariantBroken, NotFound, PolicyDenied
@@ -155,19 +155,28 @@ async def test_the_witnessed_checkpoint_is_taken_if_it_reaches_far_enough() -> N
     assert WITNESS_KEY.key.name not in document["checkpoint"]
 
 
-async def test_the_log_is_for_auditors() -> None:
+@pytest.mark.parametrize(
+    ("caller", "refusal"),
+    [
+        (builders.caller(3, role=Role.DEPT_MANAGER), PolicyDenied),
+        (Caller(Principal("another-tenant", "x", Role.SUPER_ADMIN), "marketing"), NotFound),
+    ],
+)
+async def test_the_log_is_for_the_operators_auditors(
+    caller: Caller, refusal: type[PolicyDenied | NotFound]
+) -> None:
     _, _, evidence = await world()
-    log = evidence.log
-    manager = builders.caller(3, role=Role.DEPT_MANAGER)
+    log, event_id = evidence.log, f"{WORK.generation_id}:generation.closed"
     for call in (
-        log.checkpoint(manager),
-        log.file(manager, "tile/0/000"),
-        log.entries(manager, "x", None),
-        log.inclusion(manager, 0),
-        log.consistency(manager, 1, 2),
+        log.checkpoint(caller),
+        log.file(caller, "tile/0/000"),
+        log.entries(caller, event_id, None),
+        log.inclusion(caller, 0),
+        log.consistency(caller, 1, 2),
     ):
-        with pytest.raises(PolicyDenied):
+        with pytest.raises(refusal):
             await call
+    assert (await log.keys()).log == LOG_KEY.key.text  # for everybody
 
 
 async def test_a_changed_file_is_never_handed_out_as_a_proof() -> None:
