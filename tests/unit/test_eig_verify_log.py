@@ -1,5 +1,6 @@
 """The offline verifier on a log of 1,000 events: what holds, and every forgery with its place."""
 
+import asyncio
 import json
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -8,7 +9,11 @@ from typing import Any
 
 import pytest
 
+from shared.domain.log_tiles import files_of
 from shared.domain.merkle import root_from_leaves
+from shared.domain.witnessing import Cosigned
+from tests.fakes.audit_log_files import FakeLogStores
+from tests.proofs.audit_log_world import entries_of, records, sequencer, witness
 from tests.unit import forged_logs
 from tests.unit.forged_logs import DEPTHS, EVENTS, LOG_KEY, WITNESS_KEY, export, forge, signed
 from tools.eig_verify.__main__ import main
@@ -169,6 +174,8 @@ def test_the_command_says_what_holds_and_what_does_not(
     given = ["log", str(folder), "--log-key", str(folder / "key")]
     assert main([*given, "--witness-key", witness_key]) == 0
     assert "The log holds: 1000 entries" in capsys.readouterr().out
+    assert main([*given, "--earlier", str(folder / "checkpoint")]) == 0
+    assert "newest" not in capsys.readouterr().out
     assert main(given) == 0
     assert "No witness key was given" in capsys.readouterr().out
     (folder / "tile/0/001").unlink()
@@ -176,6 +183,33 @@ def test_the_command_says_what_holds_and_what_does_not(
     assert capsys.readouterr().err == "FAULT at tile/0/001: it is missing\n"
     assert main(["log", str(folder), "--log-key", "nonsense"]) == 1
     assert main([*given, "--earlier", str(folder / "nothing")]) == 2
+
+
+def test_a_log_set_back_to_an_older_checkpoint_is_not_called_the_newest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both signatures are genuine, and superseded partial tiles lie in storage for ever."""
+    stores, seen = FakeLogStores(records=records(0, 300)), FakeLogStores()
+    notes = []
+    for _ in range(2):
+        asyncio.run(sequencer(stores).run())
+        answer = asyncio.run(witness(seen).look(stores, stores))
+        assert isinstance(answer, Cosigned)
+        notes.append(answer.note)
+        stores.records += records(300, EVENTS)
+    older, newer = notes
+    for name in files_of(300):
+        forged_logs.write(tmp_path, name, stores.contents[name])
+    forged_logs.write(tmp_path, "checkpoint", older.encode())
+    forged_logs.write(tmp_path, "kept", newer.encode())
+    log_key, witness_key = forged_logs.keys()
+    given = ["log", str(tmp_path), "--log-key", log_key, "--witness-key", witness_key]
+    assert main(given) == 0
+    said = capsys.readouterr().out
+    assert f"the last entry is of {json.loads(entries_of(stores)[299])['at']}." in said
+    assert "nothing proves that this is the newest" in said
+    assert main([*given, "--earlier", str(tmp_path / "kept")]) == 1
+    assert "entries are missing at its end" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("depth", DEPTHS[:2])

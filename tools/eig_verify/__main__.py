@@ -6,9 +6,10 @@
 
 KEY is `name+id+base64`, or a file with that line; ask for it once, and not whoever sends the
 evidence. FOLDER is what `python -m shared.export_audit_log` writes. NOTE is a checkpoint kept from
-before. REQUEST is a JSON file with `prompt` and `negative_prompt`. The exit code is 0 if all holds,
-1 with the first fault otherwise, 2 if something could not be read. A receipt's statements that
-nothing proves are named, each on a line that begins with UNVERIFIED.
+before; without one nothing proves that the log was not set back. REQUEST is a JSON file with
+`prompt` and `negative_prompt`. The exit code is 0 if all holds, 1 with the first fault otherwise, 2
+if something could not be read. A receipt's statements that nothing proves are named, each on a line
+that begins with UNVERIFIED.
 """
 
 import argparse
@@ -24,6 +25,10 @@ from .receipt import verify_receipt
 
 EXIT_FAULT = 1
 EXIT_UNREADABLE = 2
+NO_EARLIER = (
+    "No earlier checkpoint was given: nothing proves that this is the newest."
+    " A log that was set back to what it was at that time holds as well."
+)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -76,7 +81,13 @@ def _key(given: str) -> Key:
 def _log(parsed: argparse.Namespace, log: Key, witness: Key | None) -> str:
     earlier = [path.read_text("utf-8") for path in parsed.earlier]
     found = verify_log(parsed.folder, log, witness, earlier)
-    return f"The log holds: {found.entries} entries, root {found.checkpoint.root.hex()}."
+    said = (
+        f"The log holds: {found.entries} entries, root {found.checkpoint.root.hex()};"
+        f" the last entry is of {_plain(found.last_at)}."
+    )
+    if earlier:
+        return said
+    return f"{said}\n{NO_EARLIER}"
 
 
 def _receipt(parsed: argparse.Namespace, log: Key, witness: Key | None) -> str:

@@ -20,6 +20,7 @@ class Verified:
 
     checkpoint: Checkpoint
     entries: int
+    last_at: str  # when the event of the last entry happened, as it says
 
 
 def verify_log(
@@ -29,7 +30,7 @@ def verify_log(
     require_two(log, witness)
     note = _read(folder, CHECKPOINT).decode(errors="replace")
     checkpoint = read_checkpoint(note, CHECKPOINT, log, witness)
-    leaves = _leaves(folder, checkpoint.size)
+    leaves, last_at = _leaves(folder, checkpoint.size)
     _check_tiles(folder, leaves)
     _require_no_more(folder, checkpoint.size)
     if root_of(leaves) != checkpoint.root:
@@ -41,12 +42,16 @@ def verify_log(
             raise Fault(place, "the log was larger then: entries are missing at its end")
         if root_of(leaves[: before.size]) != before.root:
             raise Fault(place, f"the first {before.size} entries were others then")
-    return Verified(checkpoint, len(leaves))
+    return Verified(checkpoint, len(leaves), last_at)
 
 
-def _leaves(folder: Path, size: int) -> list[bytes]:
-    """The leaf hashes of all entries; each bundle is compared with its tile at once."""
+def _leaves(folder: Path, size: int) -> tuple[list[bytes], str]:
+    """The leaf hashes of all entries, and when the last event happened.
+
+    Each bundle is compared with its tile at once.
+    """
     leaves: list[bytes] = []
+    last_at = "no time"
     ids: dict[tuple[str, str], int] = {}
     for number in range(-(-size // WIDTH)):
         width = min(WIDTH, size - number * WIDTH)
@@ -64,8 +69,9 @@ def _leaves(folder: Path, size: int) -> list[bytes]:
             first = ids.setdefault((event["partition"], event["id"]), index)
             if first != index:
                 raise Fault(place, f"the same event stands at index {first}")
+            last_at = str(event.get("at"))
         leaves += hashes
-    return leaves
+    return leaves, last_at
 
 
 def _entries(content: bytes, name: str) -> Iterator[bytes]:
