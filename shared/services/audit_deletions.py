@@ -7,7 +7,7 @@ so somebody has to look. Each run goes on where the last one stopped, and begins
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from shared.domain.audit_entries import ALTERED, UNREADABLE, LogEntry, entry_key, entry_of
@@ -36,12 +36,16 @@ logger = logging.getLogger("eig.audit_deletions")
 
 @dataclass(frozen=True)
 class DeletionReport:
-    """What a run looked at; `whole` if it reached the end of the log."""
+    """What a run looked at; `whole` if it reached the end of the log.
+
+    `broken` bundles of the log are not what was signed: nothing is known of their events.
+    """
 
     looked_at: int
     missing: int
     unlogged: int
     whole: bool
+    broken: int = 0
 
 
 @dataclass(frozen=True)
@@ -87,32 +91,44 @@ class AuditDeletions:
         left_out = await self._absent(cursor.suspects, checkpoint)
         for name in left_out:
             await self._note(UNLOGGED, name)
-        looked_at, missing, last = await self._bundles(cursor.bundle, checkpoint)
+        if left_out:
+            logger.error("audit events were left out of the log", extra={"report": len(left_out)})
+        found, last = await self._bundles(cursor.bundle, checkpoint)
+        if found.missing:
+            logger.error(
+                "audit events were deleted from Cosmos DB", extra={"report": found.missing}
+            )
         position, suspects = await self._suspects(cursor.position, checkpoint)
-        whole = last * TILE_WIDTH >= checkpoint.size
-        after = _Cursor(0 if whole else last, position, suspects)
+        after = _Cursor(0 if found.whole else last, position, suspects)
         version = held.version if held else None
         if not await self.registers.save(CURSOR, json.dumps(vars(after)).encode(), version):
             raise Unavailable("Another check of deletions was faster.", retry_after_s=60)
-        report = DeletionReport(looked_at, missing, len(left_out), whole)
-        if missing:
-            logger.error("audit events were deleted from Cosmos DB", extra={"report": missing})
-        if left_out:
-            logger.error("audit events were left out of the log", extra={"report": len(left_out)})
-        return report
+        return replace(found, unlogged=len(left_out))
 
-    async def _bundles(self, first: int, checkpoint: Checkpoint) -> tuple[int, int, int]:
-        """How many entries were compared, how many events are gone, and which bundle is next."""
+    async def _bundles(self, first: int, checkpoint: Checkpoint) -> tuple[DeletionReport, int]:
+        """What the next part of the log shows, and which bundle is next.
+
+        One that is not what was signed is alerted and passed over: it must hide no other.
+        """
         bundles = -(-checkpoint.size // TILE_WIDTH)
-        looked_at = missing = 0
+        looked_at = missing = broken = 0
         last = first if first < bundles else 0
         end = min(bundles, last + BUNDLES_PER_RUN_MAX)
         while last < end and missing < NOTED_PER_RUN_MAX:
-            entries = await self._entries(last, checkpoint)
-            missing += await self._compared(entries)
-            looked_at += len(entries)
+            try:
+                entries = await self._entries(last, checkpoint)
+            except InvariantBroken:
+                # Without the exception: the alert reads messages alone.
+                logger.error(
+                    "a bundle of the audit log is not what was signed", extra={"report": last}
+                )
+                broken += 1
+            else:
+                missing += await self._compared(entries)
+                looked_at += len(entries)
             last += 1
-        return looked_at, missing, last
+        whole = last * TILE_WIDTH >= checkpoint.size
+        return DeletionReport(looked_at, missing, 0, whole, broken), last
 
     async def _entries(self, number: int, checkpoint: Checkpoint) -> list[bytes]:
         """A bundle of the log, proven by its first entry and by the tile of its leaf hashes."""
@@ -159,11 +175,20 @@ class AuditDeletions:
         return position, tuple(found)
 
     async def _absent(self, named: Sequence[Named], checkpoint: Checkpoint) -> list[Named]:
-        """Those of these events that the log of this checkpoint has not."""
+        """Those of these events that the log of this checkpoint has not.
+
+        Of an event whose entry cannot be proven nobody can say so; its bundle is alerted.
+        """
         entries = [LogEntry(*each, b"") for each in named]
         index = LogIndex(self.registers, self.files)
-        logged = await index.logged(entries, checkpoint.size, checkpoint.root)
-        return [each for each, entry in zip(named, entries, strict=True) if entry.key not in logged]
+        found = await index.look_up(entries, checkpoint.size, checkpoint.root)
+        if found.unproven:
+            count = len(found.unproven)
+            logger.error(
+                "entries of the audit log are not what was signed", extra={"report": count}
+            )
+        known = {*found.logged, *found.unproven}
+        return [each for each, entry in zip(named, entries, strict=True) if entry.key not in known]
 
     async def _note(self, action: str, named: Named) -> None:
         """An event about an event; its own id is a hash, whatever the other's is."""
