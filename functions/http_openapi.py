@@ -13,7 +13,7 @@ from functions import names
 from functions.http_auth import CSRF_HEADER, SESSION_COOKIE
 from functions.http_bootstrap import SECRET_HEADER
 from functions.http_routes import ROUTES, SCIM, Route, path_of
-from functions.http_support import JSON, PROBLEM, Call, handle
+from functions.http_support import JSON, PATH_ID_CHARS_MAX, PROBLEM, Call, handle
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -47,6 +47,7 @@ SECURITY_SCHEMES = {
     },
     "bootstrap": {"type": "apiKey", "in": "header", "name": SECRET_HEADER},
 }
+PATH_ID_SCHEMA = {"type": "string", "minLength": 1, "maxLength": PATH_ID_CHARS_MAX}
 COMMON_ERRORS = (401, 403, 431, 500, 503)
 bp = func.Blueprint()
 PROBLEM_SCHEMA = {
@@ -159,7 +160,7 @@ def _security(route: Route) -> list[dict[str, list[str]]]:
 
 def _parameters(route: Route, operation: "Operation") -> list[dict[str, Any]]:
     parameters: list[dict[str, Any]] = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        {"name": name, "in": "path", "required": True, "schema": PATH_ID_SCHEMA}
         for name in re.findall(r"{(\w+)}", route.path)
     ]
     if operation.query:
@@ -220,7 +221,8 @@ def _responses(route: Route, operation: "Operation", references: dict[Any, Any])
         refusal = {operation.media_type: {"schema": references[(operation.error, "serialization")]}}
     common = (431, 500) if route.public else COMMON_ERRORS
     reading = (406,) if route.method == "GET" else ()
-    for status in sorted({*common, *reading, *operation.errors}):
+    naming = (404,) if "{" in route.path else ()
+    for status in sorted({*common, *reading, *naming, *operation.errors}):
         responses.setdefault(
             str(status),
             {"description": HTTPStatus(status).phrase, "content": refusal},

@@ -5,13 +5,14 @@ again: a create has a fixed id, a patch travels with a create or sets fixed valu
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from shared.domain.document_versions import stamped, upgrade
 from shared.domain.ledger import Create, Delete, Document, Operation
-from shared.errors import Unavailable
+from shared.errors import InvariantBroken, Unavailable
 
 if TYPE_CHECKING:
     from azure.cosmos.aio import ContainerProxy, CosmosClient
@@ -24,6 +25,9 @@ REQUEST_TIMEOUT_S = 10  # Cosmos DB ends a transactional batch after 5 s
 THROTTLE_WAIT_S_MAX = 1  # interactive paths must not sit in the SDK's 30 s default
 READ_BACK_TRIES_MAX = 4  # a replica may lag behind the write that answered "exists"
 READ_BACK_PAUSE_S = 0.05
+# What Cosmos DB takes as an id. The SDK writes it into an address as it is, but for slashes at its
+# ends, which it drops: with them, `X/` would read the document `X`.
+_ITEM_ID = re.compile(r"(?!\.{1,2}\Z)[^/\\?#\x00-\x1f\x7f]{1,1023}(?<! )")
 _NO_DEFINITE_ANSWER = frozenset({408, 410, 429, 449, 500, 502, 503, 504})
 
 
@@ -144,6 +148,8 @@ async def commit(
     """Run one transaction: all operations or none; raise BatchRefused naming the failing one."""
     from azure.cosmos.exceptions import CosmosBatchOperationError
 
+    for operation in operations:
+        _check_id(operation)
     batch = [_sdk_operation(operation) for operation in operations]
     try:
         return await answered(
@@ -160,6 +166,8 @@ async def read_or_none(
     """Point read in the newest schema version; None when the document does not exist."""
     from azure.cosmos.exceptions import CosmosResourceNotFoundError
 
+    if not _ITEM_ID.fullmatch(item_id):
+        return None  # nor could it
     try:
         document = await answered(
             lambda: container.read_item(item=item_id, partition_key=partition_key)
@@ -183,11 +191,19 @@ async def create_once(container: "ContainerProxy", document: Document) -> bool:
     """Create a document with a fixed id; False when it was there already."""
     from azure.cosmos.exceptions import CosmosResourceExistsError
 
+    _check_id(Create(document))
     try:
         await answered(lambda: container.create_item(stamped(document), no_response=True))
     except CosmosResourceExistsError:
         return False
     return True
+
+
+def _check_id(operation: Operation) -> None:
+    """Raise InvariantBroken before a write goes to another document than the one it names."""
+    item_id = operation.document["id"] if isinstance(operation, Create) else operation.item_id
+    if not _ITEM_ID.fullmatch(item_id):
+        raise InvariantBroken("Cosmos DB cannot hold a document of this id.")
 
 
 def _sdk_operation(operation: Operation) -> tuple[Any, ...]:

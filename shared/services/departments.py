@@ -162,10 +162,10 @@ class Departments:
         before = await self._visible(caller, department_id)
         check_expected(before.revision, expected)
         tree = await self._tree(caller.tenant_id)
-        if parent_id != tree.parents.get(department_id):
+        if parent_id != tree.parents.get(before.department_id):
             await self._check_parent(caller.tenant_id, parent_id)
         after = self._next(replace(before, name=name))
-        moved = tree.moved(department_id, parent_id)
+        moved = tree.moved(before.department_id, parent_id)
         await self._write(before, after, tree, moved, "department.changed", actor)
         return await self.get(caller, department_id)
 
@@ -180,9 +180,9 @@ class Departments:
         if before.closed:
             return
         tree = await self._tree(caller.tenant_id)
-        if tree.children(department_id):
+        if tree.children(before.department_id):
             raise Conflict("Other departments are part of it.", code="has_parts")
-        wanted = PeopleFilter(department_id=department_id)
+        wanted = PeopleFilter(department_id=before.department_id)
         if await self.store.count_people(caller.tenant_id, wanted):
             raise Conflict("People are in it; move them first.", code="has_people")
         after = self._next(replace(before, closed=True))
@@ -191,7 +191,7 @@ class Departments:
             has_no("arrivals") if before.arrivals is None else equal({"arrivals": before.arrivals})
         )
         shut = Patch(before.document_id, (step,), nobody_came)
-        moved = tree.moved(department_id, None)
+        moved = tree.moved(before.department_id, None)
         await self._write(before, after, tree, moved, "department.closed", actor, [shut])
 
     def _next(self, changed: Department) -> Department:

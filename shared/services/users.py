@@ -147,7 +147,7 @@ class Users:
         """Change an account as a whole; a move takes effect for whatever is asked for next."""
         actor = actor_of(caller, correlation_id)
         before = await self._visible(caller, object_id)
-        await self.check_order(caller, before, object_id, order, actor)
+        await self.check_order(caller, before, before.object_id, order, actor)
         check_expected(before.revision, expected)
         if order.kind != before.kind:
             fault = FieldFault("/kind", "it never changes")
@@ -169,7 +169,7 @@ class Users:
         """
         actor = actor_of(caller, correlation_id)
         before = await self._visible(caller, object_id)
-        await self._admit(caller, before, None, actor, object_id, lets_in=status == "active")
+        await self._admit(caller, before, None, actor, before.object_id, lets_in=status == "active")
         if before.status == status:
             return await self._view(before)
         everywhere = caller.reach(Permission.USERS_WRITE) == Reach.ORGANISATION

@@ -8,8 +8,14 @@ import pytest
 from functions import names
 from functions.http_addresses import routes_at
 from functions.http_routes import ROUTES, path_of
-from functions.http_support import accepts, handle, problem_response
-from shared.errors import EigError, InvariantBroken, Unavailable
+from functions.http_support import (
+    PATH_ID_CHARS_MAX,
+    Call,
+    accepts,
+    handle,
+    problem_response,
+)
+from shared.errors import EigError, InvariantBroken, NotFound, Unavailable
 
 SECRET = "the password is swordfish"
 
@@ -80,3 +86,61 @@ def test_literal_parts_of_an_address_come_first(path: str, name: str) -> None:
 @pytest.mark.parametrize("path", ["", "/", "/api/v1", "/api/v1/generations/x/y/z", "/models"])
 def test_address_of_nothing_has_no_route(path: str) -> None:
     assert routes_at(f"https://eig.example{path}") == {}
+
+
+def call_with(path_id: str = "x", content: bytes = b"") -> Call:
+    """A request as the host hands it over: the id is decoded already."""
+    request = func.HttpRequest(
+        "PUT",
+        "http://127.0.0.1/api/v1/users/x/status",
+        headers={"Content-Type": "application/json"},
+        route_params={"id": path_id},
+        body=content,
+    )
+    return Call(request, "c", None)
+
+
+@pytest.mark.parametrize(
+    "path_id",
+    [
+        "",
+        "/",
+        "x/",
+        "/x",
+        "a/b",
+        "x\\",
+        "x?",
+        "x#y",
+        "x%2F",
+        "x\x00",
+        "x\n",
+        "x\x85",
+        " x",
+        "x ",
+        ".",
+        "..",
+        "../../etc",
+        "x" * (PATH_ID_CHARS_MAX + 1),
+    ],
+)
+def test_what_no_id_looks_like_is_nowhere(path_id: str) -> None:
+    with pytest.raises(NotFound):
+        call_with(path_id).path("id")
+
+
+@pytest.mark.parametrize(
+    "path_id",
+    [
+        "me",
+        "202611",
+        "custom:catalogue-pipeline",
+        "a0000000-0000-4000-8000-000000000001",
+        "202611-marketing-" + "f" * 32 + ".00017_0",
+        "azure_openai:20261115:unmatched:0123456789abcdef:2",
+        "cost_centre:" + "d" * 24 + "." + "c" * 64,
+        "marketing.on-call",
+        "x" * PATH_ID_CHARS_MAX,
+    ],
+)
+def test_ids_of_ours_pass(path_id: str) -> None:
+    assert call_with(path_id).path("id") == path_id
