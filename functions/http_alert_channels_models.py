@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from functions.http_models import Query
+from functions.http_models import Body, Query
 from shared.domain.alert_channels import ORGANISATION_WIDE, RECIPIENTS_MAX
 from shared.domain.alerts import NoticeKind
 from shared.domain.egress import URL_CHARS_MAX
@@ -28,10 +28,8 @@ class ChannelsQuery(Query):
     )
 
 
-class AlertChannelRequest(BaseModel):
+class AlertChannelRequest(Body):
     """A channel as a whole: a webhook has a url, an e-mail channel recipients."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     kind: Literal["webhook", "email"]
     enabled: bool = True

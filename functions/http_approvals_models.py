@@ -2,9 +2,9 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from functions.http_models import Query
+from functions.http_models import Body, Query
 from functions.http_reasons import REASON_PATTERN
 from shared.domain.approvals import COMMENT_CHARS_MAX, Decision
 
@@ -16,10 +16,8 @@ class ApprovalsQuery(Query):
     status: Literal["pending", "any"] = "pending"
 
 
-class DecisionRequest(BaseModel):
+class DecisionRequest(Body):
     """One person's decision."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     decision: Decision
     comment: str = Field(default="", max_length=COMMENT_CHARS_MAX, pattern=REASON_PATTERN)

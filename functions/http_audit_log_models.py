@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from functions.http_models import Query
+from functions.http_models import Query, Whole
 
 INDEX_MAX = 10**15  # of a log that grows by a million a second for thirty years
 
@@ -23,11 +23,11 @@ class EntryQuery(Query):
 class InclusionQuery(Query):
     """An entry's place in the log."""
 
-    index: int = Field(ge=0, le=INDEX_MAX)
+    index: Whole = Field(ge=0, le=INDEX_MAX)
 
 
 class ConsistencyQuery(Query):
     """Two sizes of the log."""
 
-    old: int = Field(ge=1, le=INDEX_MAX)
-    new: int = Field(ge=1, le=INDEX_MAX)
+    old: Whole = Field(ge=1, le=INDEX_MAX)
+    new: Whole = Field(ge=1, le=INDEX_MAX)

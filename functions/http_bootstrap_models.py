@@ -1,18 +1,17 @@
 """What the first request of an organisation must look like."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from functions.http_budgets_models import Micros
+from functions.http_models import Body
 from functions.http_reasons import REASON_PATTERN
 from functions.http_users_models import GUID_PATTERN
 from shared.domain.ids import DEPARTMENT_ID_PATTERN
 from shared.domain.views import View
 
 
-class BootstrapRequest(BaseModel):
+class BootstrapRequest(Body):
     """Who is the first Super Admin, and the first department."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     super_admin: str = Field(
         pattern=GUID_PATTERN, description="object id of the account at the identity provider"

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from functions.http_models import Query
+from functions.http_models import Body, Query
 from shared.domain.budget_policies import BudgetPolicy, Rollover
 from shared.domain.budgets import ALERT_THRESHOLDS, BudgetMode, Overage, Scope
 from shared.domain.ids import DEPARTMENT_ID_PATTERN
@@ -14,7 +14,7 @@ from shared.services.budget_changes import BudgetChange
 LIMIT_MICROS_MAX = 10**13  # ten million AUD for one period
 THRESHOLDS_MAX = 10
 
-Micros = Annotated[int, Field(ge=0, le=LIMIT_MICROS_MAX, strict=True)]
+Micros = Annotated[int, Field(ge=0, le=LIMIT_MICROS_MAX)]
 
 
 class BudgetQuery(Query):
@@ -38,10 +38,8 @@ class DepartmentQuery(Query):
     department: str | None = Field(default=None, pattern=rf"^{DEPARTMENT_ID_PATTERN}$")
 
 
-class BudgetRequest(BaseModel):
+class BudgetRequest(Body):
     """A budget policy as a whole; what is left out takes its default."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     limit_micros: Micros = Field(description="micro-AUD for each period", examples=[250_000_000])
     mode: BudgetMode = "hard"

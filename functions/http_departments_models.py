@@ -2,18 +2,17 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from functions.http_models import Body
 from functions.http_reasons import REASON_PATTERN
 from shared.domain.ids import DEPARTMENT_ID_PATTERN
 
 _Name = Annotated[str, Field(min_length=1, max_length=100, pattern=REASON_PATTERN)]
 
 
-class DepartmentChange(BaseModel):
+class DepartmentChange(Body):
     """A department as a whole."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     name: _Name
     parent: str | None = Field(

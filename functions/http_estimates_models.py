@@ -3,9 +3,9 @@
 import json
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
+from pydantic import ConfigDict, Field, RootModel, model_validator
 
-from functions.http_models import BatchRequest, PayerId
+from functions.http_models import BatchRequest, Body, PayerId
 from shared.domain.generations import COUNT_MAX, SEED_MAX, GenerationRequest, Prompt
 from shared.domain.models import MODELS
 from shared.domain.routing_wishes import RoutingWish
@@ -16,12 +16,10 @@ REFERENCE_IMAGES_MAX: Final = 16  # the most that any provider documents
 ModelName = Annotated[str, Field(min_length=1, max_length=64)]
 
 
-class EstimateRequest(BaseModel):
+class EstimateRequest(Body):
     """A generation request; with the model auto it is routed, without a model it is compared."""
 
-    model_config = ConfigDict(
-        extra="forbid", str_strip_whitespace=True, frozen=True, defer_build=True
-    )
+    model_config = ConfigDict(str_strip_whitespace=True)
 
     model: ModelName | None = Field(default=None, examples=["gpt-image-2"])
     models: tuple[ModelName, ...] | None = Field(

@@ -2,22 +2,20 @@
 
 from datetime import datetime
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AwareDatetime, Field, field_validator
 
-from functions.http_models import Query
+from functions.http_models import Body, Query
 from functions.http_moments import checked_moment
 from functions.http_reasons import REASON_PATTERN
 from shared.domain.freezes import REASON_CHARS_MAX
 
 
-class FreezeRequest(BaseModel):
+class FreezeRequest(Body):
     """Why something is frozen, and until when."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     reason: str = Field(min_length=3, max_length=REASON_CHARS_MAX, pattern=REASON_PATTERN)
     ends_at: AwareDatetime | None = Field(
-        default=None, strict=False, description="without it, until somebody lifts the freeze"
+        default=None, description="without it, until somebody lifts the freeze"
     )
 
     @field_validator("ends_at")

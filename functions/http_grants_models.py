@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AwareDatetime, Field, field_validator
 
-from functions.http_models import Query
+from functions.http_models import Body, Flag, Query
 from functions.http_moments import checked_moment
 from functions.http_reasons import REASON_PATTERN
 from shared.domain.grants import (
@@ -21,9 +21,7 @@ _GUID = r"^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 ScopeName = Annotated[str, Field(max_length=64, examples=["project:apollo"])]
 
 
-class _Raise(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
+class _Raise(Body):
     scopes: tuple[ScopeName, ...] = Field(
         min_length=1,
         max_length=GRANT_SCOPES_MAX,
@@ -34,9 +32,9 @@ class _Raise(BaseModel):
         pattern=rf"^{DEPARTMENT_ID_PATTERN}$",
         description="of projects and cost centres; your own otherwise",
     )
-    amount_micros: int = Field(gt=0, le=GRANT_MICROS_MAX, strict=True)
+    amount_micros: int = Field(gt=0, le=GRANT_MICROS_MAX)
     ends_at: AwareDatetime | None = Field(
-        default=None, strict=False, description="at the latest when the budget period ends"
+        default=None, description="at the latest when the budget period ends"
     )
     requested_by: str | None = Field(
         default=None, pattern=_GUID, description="object id of the person who asked"
@@ -75,7 +73,7 @@ class OverrideRequest(_Raise):
         pattern=REASON_PATTERN,
         description="goes into the audit",
     )
-    surcharge_percent: int = Field(default=0, ge=0, le=100, strict=True)
+    surcharge_percent: int = Field(default=0, ge=0, le=100)
 
     def order(self) -> GrantOrder:
         """The same, as the service takes it."""
@@ -95,4 +93,4 @@ class GrantsQuery(Query):
     """Whose grants, and whether ended ones as well."""
 
     department: str | None = Field(default=None, pattern=rf"^{DEPARTMENT_ID_PATTERN}$")
-    active: bool = True
+    active: Flag = True

@@ -7,7 +7,7 @@ import re
 from datetime import date
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from shared.domain.batch_plans import Acceptance
 from shared.domain.capabilities import ProviderName
@@ -23,6 +23,7 @@ PayerId = Annotated[
     str | None,
     Field(pattern=rf"^{DEPARTMENT_ID_PATTERN}$", description="one of the caller's department"),
 ]
+_WHOLE: Final = re.compile(r"0|-?[1-9][0-9]{0,18}")
 _DAY: Final = re.compile(r"2[01][0-9]{2}-[0-9]{2}-[0-9]{2}")
 
 
@@ -33,10 +34,41 @@ def checked_day(value: object) -> object:
     return value
 
 
-class Query(BaseModel):
-    """Root of all query strings."""
+def _checked_whole(value: object) -> object:
+    """A number of an address; pydantic by itself would also read 1_0, 1.0 and blanks around."""
+    if not isinstance(value, str):
+        return value
+    if not _WHOLE.fullmatch(value):
+        raise ValueError("write a whole number in digits")
+    return int(value)
 
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+def _checked_flag(value: object) -> object:
+    """A yes or no of an address; pydantic by itself would also read on, t and 1."""
+    if not isinstance(value, str):
+        return value
+    if value not in ("true", "false"):
+        raise ValueError("write true or false")
+    return value == "true"
+
+
+Whole = Annotated[int, BeforeValidator(_checked_whole)]
+Flag = Annotated[bool, BeforeValidator(_checked_flag)]
+# Days only: pydantic would also read a number as seconds since 1970. Both addresses and JSON write
+# them as text, so they are not read strictly.
+Day = Annotated[date, Field(strict=False), BeforeValidator(checked_day)]
+
+
+class Query(BaseModel):
+    """Root of all query strings; strict: everything in an address is text, which we parse."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
+
+
+class Body(BaseModel):
+    """Root of all JSON bodies; strict: no "1" and no true for a number."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
 
 class HistoryQuery(Query):
@@ -48,16 +80,10 @@ class HistoryQuery(Query):
         default=None, pattern=r"^[0-9a-f-]{36}$", description="object id of the person who asked"
     )
     batch_id: str | None = Field(default=None, max_length=100)
-    since: date | None = None
-    until: date | None = Field(default=None, description="exclusive")
-    limit: int = Field(default=20, ge=1, le=PAGE_MAX)
+    since: Day | None = None
+    until: Day | None = Field(default=None, description="exclusive")
+    limit: Whole = Field(default=20, ge=1, le=PAGE_MAX)
     continuation: str | None = Field(default=None, max_length=4_096)
-
-    @field_validator("since", "until", mode="before")
-    @classmethod
-    def _is_day(cls, value: object) -> object:
-        """Days only: pydantic would also read a number as seconds since 1970."""
-        return checked_day(value)
 
     def wanted(self, caller: Caller) -> GenerationFilter:
         """The filter over stored records; `until` and `since` compare as ISO 8601 text."""
@@ -75,7 +101,7 @@ class HistoryQuery(Query):
 class PageQuery(Query):
     """One page of a listing."""
 
-    limit: int = Field(default=PAGE_MAX, ge=1, le=PAGE_MAX)
+    limit: Whole = Field(default=PAGE_MAX, ge=1, le=PAGE_MAX)
     continuation: str | None = Field(default=None, max_length=16)
 
 
@@ -126,10 +152,8 @@ class BatchItem(GenerationRequest):
     )
 
 
-class BatchRequest(BaseModel):
+class BatchRequest(Body):
     """A batch as a JSON body."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     items: tuple[BatchItem, ...] = Field(min_length=1, max_length=BATCH_ITEMS_MAX)
     acceptance: Acceptance | None = Field(
@@ -139,10 +163,8 @@ class BatchRequest(BaseModel):
     )
 
 
-class UploadSlotRequest(BaseModel):
+class UploadSlotRequest(Body):
     """The file that will be put into the slot."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     file_name: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\.(csv|jsonl|ndjson)$",

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from functions.http_models import PAGE_MAX, Query
+from functions.http_models import PAGE_MAX, Body, Query, Whole
 from shared.domain.ids import DEPARTMENT_ID_PATTERN
 from shared.domain.periods import MONTH_PATTERN, PeriodKind
 from shared.services.organisation_budgets import AllocationOrder, OrganisationChange
@@ -24,16 +24,14 @@ class OrganisationBudgetQuery(Query):
 class AllocationsQuery(OrganisationBudgetQuery):
     """One page of the movements of a period."""
 
-    limit: int = Field(default=20, ge=1, le=PAGE_MAX)
+    limit: Whole = Field(default=20, ge=1, le=PAGE_MAX)
     continuation: str | None = Field(default=None, max_length=4_096)
 
 
-class OrganisationBudgetRequest(BaseModel):
+class OrganisationBudgetRequest(Body):
     """The organisation's budget as a whole."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-    limit_micros: Annotated[int, Field(ge=0, le=LIMIT_MICROS_MAX, strict=True)] = Field(
+    limit_micros: Annotated[int, Field(ge=0, le=LIMIT_MICROS_MAX)] = Field(
         description="micro-AUD for each period", examples=[500_000_000]
     )
     period: PeriodKind | None = Field(
@@ -47,10 +45,8 @@ class OrganisationBudgetRequest(BaseModel):
         return OrganisationChange(self.limit_micros, self.period, self.fiscal_start_month)
 
 
-class AllocationRequest(BaseModel):
+class AllocationRequest(Body):
     """Move an amount between two departments, or between a department and the organisation."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     source: Department | None = Field(
         default=None, alias="from", description="null: the organisation"
@@ -58,7 +54,7 @@ class AllocationRequest(BaseModel):
     target: Department | None = Field(
         default=None, alias="to", description="null: the organisation"
     )
-    amount_micros: Annotated[int, Field(ge=1, le=LIMIT_MICROS_MAX, strict=True)]
+    amount_micros: Annotated[int, Field(ge=1, le=LIMIT_MICROS_MAX)]
     reason: str = Field(min_length=REASON_CHARS_MIN, max_length=REASON_CHARS_MAX)
 
     @model_validator(mode="after")

@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Annotated, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AwareDatetime, Field, field_validator, model_validator
 
-from functions.http_models import Query
+from functions.http_models import Body, Query
 from functions.http_moments import checked_moment
 from shared.domain.generations import PROMPT_CHARS_MAX
 from shared.domain.identifiers import DATA_CLASSES, IDENTIFIERS, DataClass
@@ -34,11 +34,7 @@ Term = Annotated[str, Field(min_length=2, max_length=TERM_CHARS_MAX, pattern=r"\
 REGIONS_MAX = 50
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-
-class ResidencyBody(_Body):
+class ResidencyBody(Body):
     """Where prompts may be processed."""
 
     mode: ResidencyMode
@@ -53,7 +49,7 @@ class ResidencyBody(_Body):
         return self
 
 
-class PrivacyRuleBody(_Body):
+class PrivacyRuleBody(Body):
     """A rule of the house: an RE2 pattern, or a list of terms."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")
@@ -75,7 +71,7 @@ class PrivacyRuleBody(_Body):
         return PrivacyRule(**self.model_dump())
 
 
-class PrivacyPolicyRequest(_Body):
+class PrivacyPolicyRequest(Body):
     """A privacy policy as a whole; what is left out is not this owner's to say."""
 
     actions: dict[DataClass, Action] = Field(default={})
@@ -118,7 +114,7 @@ class PrivacyPolicyRequest(_Body):
         )
 
 
-class ScreeningRequest(_Body):
+class ScreeningRequest(Body):
     """A text to try the screen with."""
 
     text: str = Field(min_length=1, max_length=PROMPT_CHARS_MAX)
@@ -127,14 +123,16 @@ class ScreeningRequest(_Body):
     )
 
 
-class PrivacyOverrideRequest(_Body):
+class PrivacyOverrideRequest(Body):
     """An exception to warnings."""
 
     data_classes: tuple[DataClass, ...] = Field(min_length=1, max_length=len(DATA_CLASSES))
     reason: str = Field(
-        min_length=REASON_CHARS_MIN, max_length=REASON_CHARS_MAX, description="goes into the audit"
+        min_length=REASON_CHARS_MIN,
+        max_length=REASON_CHARS_MAX,
+        description="goes into the audit",
     )
-    ends_at: AwareDatetime = Field(strict=False, description="within 24 hours")
+    ends_at: AwareDatetime = Field(description="within 24 hours")
     department: str | None = Field(default=None, pattern=rf"^{DEPARTMENT_ID_PATTERN}$")
     user: str | None = Field(
         default=None, pattern=_GUID, description="object id; everybody of the department otherwise"

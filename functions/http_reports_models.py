@@ -1,11 +1,10 @@
 """What requests for reports and statements must look like."""
 
-from datetime import date
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
-from functions.http_models import Query, checked_day
+from functions.http_models import Body, Day, Query
 from shared.domain.ids import DEPARTMENT_ID_PATTERN
 from shared.domain.periods import MONTH_PATTERN
 from shared.domain.spend import DIMENSIONS
@@ -17,15 +16,9 @@ _PERIOD: Final = rf"^{MONTH_PATTERN}$"
 class SpanQuery(Query):
     """Some days of one department, or of all that the caller may see."""
 
-    since: date | None = Field(default=None, description="the first of this month if left out")
-    until: date | None = Field(default=None, description="exclusive; tomorrow if left out")
+    since: Day | None = Field(default=None, description="the first of this month if left out")
+    until: Day | None = Field(default=None, description="exclusive; tomorrow if left out")
     department: str | None = Field(default=None, pattern=_DEPARTMENT)
-
-    @field_validator("since", "until", mode="before")
-    @classmethod
-    def _is_day(cls, value: object) -> object:
-        """Days only: pydantic would also read a number as seconds since 1970."""
-        return checked_day(value)
 
 
 class SpendQuery(SpanQuery):
@@ -70,10 +63,8 @@ class StatementQuery(Query):
     format: Literal["json", "csv"] = "json"
 
 
-class CloseRequest(BaseModel):
+class CloseRequest(Body):
     """The period that shall be closed, by its first month."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     department: str = Field(pattern=_DEPARTMENT)
     period: str = Field(pattern=_PERIOD)

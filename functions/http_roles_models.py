@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from functions.http_models import Body
 from functions.http_reasons import REASON_PATTERN
 from functions.http_users_models import ModelRulesRequest
 from shared.domain.permissions import ROLE_BY_CLAIM, Permission, Reach
@@ -14,10 +15,8 @@ _Rank = Literal["StandardUser", "PowerUser", "DeptManager", "OrgAdmin"]
 _Name = Annotated[str, Field(min_length=1, max_length=100, pattern=REASON_PATTERN)]
 
 
-class RoleRequest(BaseModel):
+class RoleRequest(Body):
     """A custom role as a whole."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     name: _Name
     rank: _Rank = Field(description="the built-in role that it counts as; below the giver's own")

@@ -2,8 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
+from functions.http_models import Body
 from shared.domain.models import MODELS
 from shared.domain.routing_policies import RoutingPolicy
 from shared.domain.routing_wishes import UPLIFT_PERCENT_MAX, Strategy
@@ -21,10 +22,8 @@ def _known(value: tuple[str, ...], names: set[str], what: str) -> tuple[str, ...
 Denied = Annotated[tuple[str, ...], Field(max_length=DENIED_MAX)]
 
 
-class RoutingPolicyRequest(BaseModel):
+class RoutingPolicyRequest(Body):
     """A routing policy as a whole; what is left out is not this owner's to say."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     default_strategy: Strategy | None = Field(
         default=None, description="of requests whose model is auto"

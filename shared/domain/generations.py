@@ -23,10 +23,10 @@ Prompt = Annotated[str, Field(min_length=1, max_length=PROMPT_CHARS_MAX)]
 
 
 class GenerationRequest(BaseModel):
-    """One picture request as a caller writes it; unknown fields are refused."""
+    """One picture request as a caller writes it; unknown fields are refused, "2" is no number."""
 
     model_config = ConfigDict(
-        extra="forbid", str_strip_whitespace=True, frozen=True, defer_build=True
+        extra="forbid", strict=True, str_strip_whitespace=True, frozen=True, defer_build=True
     )
 
     model: str = Field(

@@ -24,7 +24,7 @@ class OpenAIImageRequest(BaseModel):
     """The body of `POST /openai/v1/images/generations`; the last five fields are our own."""
 
     model_config = ConfigDict(
-        extra="forbid", str_strip_whitespace=True, frozen=True, defer_build=True
+        extra="forbid", strict=True, str_strip_whitespace=True, frozen=True, defer_build=True
     )
 
     prompt: Prompt

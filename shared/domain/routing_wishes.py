@@ -18,7 +18,7 @@ ModelName = Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9
 class RoutingWish(BaseModel):
     """How a request is routed; what is left out follows the department's routing policy."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
     strategy: Strategy | None = Field(
         default=None, description="pinned goes with a model that is named, the others with auto"

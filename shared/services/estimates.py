@@ -359,7 +359,9 @@ def _model_view(model: ModelCapability, catalogue: PriceCatalogue, day: date) ->
 
 def _cheapest_micros(model: ModelCapability, catalogue: PriceCatalogue) -> int:
     requests = [
-        GenerationRequest(model=model.model, prompt="-", size=size, quality=quality)
+        GenerationRequest.model_validate(
+            {"model": model.model, "prompt": "-", "size": size, "quality": quality}
+        )
         for size in model.sizes
         for quality in (model.qualities or (None,))
     ]
