@@ -12,7 +12,7 @@ import azure.functions as func
 from functions import names
 from functions.http_auth import CSRF_HEADER, SESSION_COOKIE
 from functions.http_bootstrap import SECRET_HEADER
-from functions.http_routes import ROUTES, SCIM, Route, path_of
+from functions.http_routes import API, ROUTES, SCIM, Route, path_of
 from functions.http_support import JSON, PATH_ID_CHARS_MAX, PROBLEM, Call, handle
 
 if TYPE_CHECKING:
@@ -222,7 +222,8 @@ def _responses(route: Route, operation: "Operation", references: dict[Any, Any])
     common = (431, 500) if route.public else COMMON_ERRORS
     reading = (406,) if route.method == "GET" else ()
     naming = (404,) if "{" in route.path else ()
-    for status in sorted({*common, *reading, *naming, *operation.errors}):
+    asking = (422,) if route.root == API else ()  # with parameters that it does not take
+    for status in sorted({*common, *reading, *naming, *asking, *operation.errors}):
         responses.setdefault(
             str(status),
             {"description": HTTPStatus(status).phrase, "content": refusal},

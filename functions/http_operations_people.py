@@ -8,6 +8,7 @@ from functions.http_bootstrap_models import BootstrapRequest, BootstrapView
 from functions.http_departments_models import DepartmentChange, DepartmentRequest
 from functions.http_operation import Operation
 from functions.http_roles_models import RoleRequest
+from functions.http_scim_errors import SCIM_JSON
 from functions.http_users_models import (
     ChangesQuery,
     ImportQuery,
@@ -21,8 +22,6 @@ from shared.domain.department_views import DepartmentList, DepartmentView
 from shared.domain.role_views import OrganisationRulesView, RoleList, RoleView
 from shared.domain.scim_views import ScimError
 from shared.domain.user_views import ChangeList, ImportView, UserList, UserView
-
-SCIM_JSON: Final = "application/scim+json"
 
 
 def _scim(summary: str, *errors: int, status: int = 200, others: tuple[int, ...] = ()) -> Operation:

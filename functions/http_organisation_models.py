@@ -5,6 +5,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from functions.http_models import PAGE_MAX, Body, Query, Whole
+from functions.http_reasons import REASON_PATTERN
 from shared.domain.ids import DEPARTMENT_ID_PATTERN
 from shared.domain.periods import MONTH_PATTERN, PeriodKind
 from shared.services.organisation_budgets import AllocationOrder, OrganisationChange
@@ -55,7 +56,9 @@ class AllocationRequest(Body):
         default=None, alias="to", description="null: the organisation"
     )
     amount_micros: Annotated[int, Field(ge=1, le=LIMIT_MICROS_MAX)]
-    reason: str = Field(min_length=REASON_CHARS_MIN, max_length=REASON_CHARS_MAX)
+    reason: str = Field(
+        min_length=REASON_CHARS_MIN, max_length=REASON_CHARS_MAX, pattern=REASON_PATTERN
+    )
 
     @model_validator(mode="after")
     def _moves(self) -> Self:

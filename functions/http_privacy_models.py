@@ -7,6 +7,7 @@ from pydantic import AwareDatetime, Field, field_validator, model_validator
 
 from functions.http_models import Body, Query
 from functions.http_moments import checked_moment
+from functions.http_reasons import REASON_PATTERN
 from shared.domain.generations import PROMPT_CHARS_MAX
 from shared.domain.identifiers import DATA_CLASSES, IDENTIFIERS, DataClass
 from shared.domain.ids import DEPARTMENT_ID_PATTERN
@@ -130,6 +131,7 @@ class PrivacyOverrideRequest(Body):
     reason: str = Field(
         min_length=REASON_CHARS_MIN,
         max_length=REASON_CHARS_MAX,
+        pattern=REASON_PATTERN,
         description="goes into the audit",
     )
     ends_at: AwareDatetime = Field(description="within 24 hours")

@@ -9,7 +9,9 @@ import azure.functions as func
 
 from functions import names
 from functions.http_routes import location_of, path_of
+from functions.http_scim_errors import SCIM_JSON, scim_problem
 from functions.http_support import Call, handle
+from shared.domain.json_objects import RepeatedNameError, unique_names
 from shared.errors import EigError, ScimRefused
 from shared.wiring import services
 
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 
 bp = func.Blueprint()
 ANONYMOUS = func.AuthLevel.ANONYMOUS  # the token of the provisioning app is checked at our edge
-SCIM_JSON: Final = "application/scim+json"
 _WHOLE: Final = re.compile(r"-?[0-9]{1,9}")
 Act = Callable[[Call], Awaitable[func.HttpResponse]]
 
@@ -27,17 +28,13 @@ def _guarded(req: func.HttpRequest, act: Act) -> Act:
     """The same act behind the token of the provisioning app, refusals in the protocol's words."""
 
     async def guarded(call: Call) -> func.HttpResponse:
-        from shared.domain.scim import error_body
-
         try:
             services().provisioning.check_token(req.headers.get("Authorization"))
             return await act(call)
         except EigError as error:
             if error.status >= 500:
                 raise
-            status = 400 if error.status == 422 else error.status
-            headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
-            return _answer(error_body(error, status), status, headers)
+            return scim_problem(error)
 
     return guarded
 
@@ -56,7 +53,10 @@ def _body(call: Call) -> dict[str, Any]:
     if call.media_type() not in (SCIM_JSON, "application/json"):
         raise ScimRefused("invalidSyntax", f"Send the body as {SCIM_JSON}.")
     try:
-        body = json.loads(call.raw_body(BODY_BYTES_MAX))
+        body = json.loads(call.raw_body(BODY_BYTES_MAX), object_pairs_hook=unique_names)
+    except RepeatedNameError as error:
+        twice = error.fault.field.strip("/") or "A name"
+        raise ScimRefused("invalidSyntax", f"{twice} is written twice in an object.") from None
     except (ValueError, RecursionError):
         raise ScimRefused("invalidSyntax", "The body is no JSON.") from None
     if not isinstance(body, dict):
@@ -106,7 +106,7 @@ async def scim_config(req: func.HttpRequest) -> func.HttpResponse:
 
         return _answer(SERVICE_PROVIDER_CONFIG)
 
-    return await handle(req, _guarded(req, act), public=True)
+    return await handle(req, _guarded(req, act), public=True, refuse=scim_problem)
 
 
 @bp.function_name(names.SCIM_RESOURCE_TYPES)
@@ -119,7 +119,7 @@ async def scim_resource_types(req: func.HttpRequest) -> func.HttpResponse:
 
         return _answer(RESOURCE_TYPES)
 
-    return await handle(req, _guarded(req, act), public=True)
+    return await handle(req, _guarded(req, act), public=True, refuse=scim_problem)
 
 
 @bp.function_name(names.SCIM_SCHEMAS)
@@ -132,7 +132,7 @@ async def scim_schemas(req: func.HttpRequest) -> func.HttpResponse:
 
         return _answer(SCHEMAS)
 
-    return await handle(req, _guarded(req, act), public=True)
+    return await handle(req, _guarded(req, act), public=True, refuse=scim_problem)
 
 
 @bp.function_name(names.SCIM_LIST_USERS)
@@ -155,7 +155,7 @@ async def scim_list_users(req: func.HttpRequest) -> func.HttpResponse:
         shown = [chosen(resource(each, _location(each)), *picked) for each in found]
         return _answer(listing(shown, total, start))
 
-    return await handle(req, _guarded(req, act), public=True)
+    return await handle(req, _guarded(req, act), public=True, refuse=scim_problem)
 
 
 @bp.function_name(names.SCIM_CREATE_USER)
@@ -170,7 +170,7 @@ async def scim_create_user(req: func.HttpRequest) -> func.HttpResponse:
         shown = await services().provisioning.create(wanted, call.correlation_id)
         return _resource(call, shown, 201)
 
-    return await handle(req, _guarded(req, act), public=True)
+    return await handle(req, _guarded(req, act), public=True, refuse=scim_problem)
 
 
 @bp.function_name(names.SCIM_GET_USER)
@@ -181,7 +181,7 @@ async def scim_get_user(req: func.HttpRequest) -> func.HttpResponse:
     async def act(call: Call) -> func.HttpResponse:
         return _resource(call, await services().provisioning.get(call.path("id")))
 
-    return await handle(req, _guarded(req, act), public=True)
+    return await handle(req, _guarded(req, act), public=True, refuse=scim_problem)
 
 
 @bp.function_name(names.SCIM_PUT_USER)
@@ -197,7 +197,7 @@ async def scim_put_user(req: func.HttpRequest) -> func.HttpResponse:
         )
         return _resource(call, shown)
 
-    return await handle(req, _guarded(req, act), public=True)
+    return await handle(req, _guarded(req, act), public=True, refuse=scim_problem)
 
 
 @bp.function_name(names.SCIM_PATCH_USER)
@@ -211,7 +211,7 @@ async def scim_patch_user(req: func.HttpRequest) -> func.HttpResponse:
         )
         return _resource(call, shown)
 
-    return await handle(req, _guarded(req, act), public=True)
+    return await handle(req, _guarded(req, act), public=True, refuse=scim_problem)
 
 
 @bp.function_name(names.SCIM_DELETE_USER)
@@ -223,4 +223,4 @@ async def scim_delete_user(req: func.HttpRequest) -> func.HttpResponse:
         await services().provisioning.delete(call.path("id"), _expected(call), call.correlation_id)
         return func.HttpResponse(status_code=204)
 
-    return await handle(req, _guarded(req, act), public=True)
+    return await handle(req, _guarded(req, act), public=True, refuse=scim_problem)

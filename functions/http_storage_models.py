@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from functions.http_models import Body
+from functions.http_reasons import REASON_PATTERN
 from functions.http_reports_models import OneDepartmentQuery
 from shared.domain.storage_prices import Priority
 
@@ -12,7 +13,7 @@ REASON_CHARS_MIN = 3
 REASON_CHARS_MAX = 500
 Reason = Annotated[
     str,
-    Field(min_length=REASON_CHARS_MIN, max_length=REASON_CHARS_MAX),
+    Field(min_length=REASON_CHARS_MIN, max_length=REASON_CHARS_MAX, pattern=REASON_PATTERN),
 ]
 
 

@@ -14,7 +14,9 @@ import azure.functions as func
 from functions.http_access import log_answer, log_refusal
 from functions.http_auth import Identity, identify, put_cookies
 from functions.http_cors import cors_headers
+from functions.http_queries import check_query
 from shared.answer_headers import answer_headers
+from shared.domain.json_objects import RepeatedNameError, unique_names
 from shared.errors import (
     EigError,
     FieldFault,
@@ -54,7 +56,6 @@ PATH_ID_CHARS_MAX: Final = 128  # the longest of ours is a cost centre's freeze 
 _PATH_ID: Final = re.compile(
     rf"(?!\.{{1,2}}$)(?!\s)[^/\\?#%\u0000-\u001f\u007f-\u009f]{{1,{PATH_ID_CHARS_MAX}}}(?<!\s)"
 )
-QUERY_CHARS_MAX: Final = 8_192
 HEADERS_CHARS_MAX: Final = 32_768  # of all; a token has at most half of that
 HEADERS: Final = {
     "Cache-Control": "no-store",
@@ -108,16 +109,16 @@ class Call:
         return body
 
     def body(self, model: type[Body], bytes_max: int = JSON_BYTES_MAX) -> Body:
-        """The JSON body as a checked model; unknown fields are refused."""
+        """The JSON body as a checked model; unknown and repeated fields are refused."""
         if self.media_type() != JSON:
             raise UnsupportedMediaType(f"Send the body as {JSON}.")
         content = self.raw_body(bytes_max)
-        return _checked(lambda: model.model_validate_json(content))
+        read = _checked(lambda: model.model_validate_json(content))
+        _check_names(content)
+        return read
 
     def query(self, model: type[Body]) -> Body:
-        """The query string as a checked model; unknown and repeated parameters are refused."""
-        if len(self.request.url) > QUERY_CHARS_MAX:
-            raise Invalid("The query string is too long.", code="query_too_long")
+        """The query string as a checked model; unknown parameters are refused."""
         return _checked(lambda: model.model_validate(dict(self.request.params)))
 
     def idempotency_key(self) -> str | None:
@@ -168,6 +169,7 @@ async def handle(
         _check_headers(request)
         if not public:
             await identify(request, route, correlation, identity)
+        check_query(request)
         response = await act(Call(request, correlation, identity.caller, identity.session))
         _check_accepted(request, response)
         await log_answer(request, identity, response.status_code, correlation)
@@ -278,6 +280,19 @@ def _checked(validate: Callable[[], Body]) -> Body:
         return validate()
     except ValidationError as error:
         raise invalid_body(error) from None
+
+
+def _check_names(content: bytes) -> None:
+    """Raise Invalid for a JSON object that says something twice; pydantic would keep the last."""
+    try:
+        # Numbers stay text: Python refuses long ones, and they have been read already.
+        json.loads(content, object_pairs_hook=unique_names, parse_int=str, parse_float=str)
+    except RepeatedNameError as error:
+        raise Invalid(
+            "The body says something twice.", code="invalid_json", faults=[error.fault]
+        ) from None
+    except (ValueError, RecursionError):  # whatever only one of the two readers takes
+        raise Invalid("The body is not valid JSON.", code="invalid_json") from None
 
 
 def invalid_body(error: "ValidationError") -> Invalid:

@@ -10,6 +10,7 @@ from functions.http_addresses import routes_at
 from functions.http_cors import preflight_headers
 from functions.http_openai_errors import openai_problem
 from functions.http_routes import API, OPENAI, SCIM
+from functions.http_scim_errors import scim_problem
 from functions.http_support import Call, handle
 from shared.answer_headers import answer_headers
 from shared.errors import MethodNotAllowed, NotFound
@@ -41,8 +42,8 @@ async def unknown_api_route(req: func.HttpRequest) -> func.HttpResponse:
 @bp.function_name(names.UNKNOWN_SCIM_ROUTE)
 @bp.route(route=SCIM + REST, methods=METHODS, auth_level=ANONYMOUS)
 async def unknown_scim_route(req: func.HttpRequest) -> func.HttpResponse:
-    """Everything else below scim/v2"""
-    return await handle(req, _answer, public=True)
+    """Everything else below scim/v2, in the form of its errors"""
+    return await handle(req, _answer, public=True, refuse=scim_problem)
 
 
 @bp.function_name(names.UNKNOWN_OPENAI_ROUTE)

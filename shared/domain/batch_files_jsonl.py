@@ -1,16 +1,15 @@
 """The rows of a JSON Lines batch file: one flat JSON object per line."""
 
 import json
-import re
 from collections.abc import Iterator
 from typing import Any, Final, NoReturn
 
 from shared.domain.batch_files_csv import COLUMNS
 from shared.domain.batch_files_lines import BatchFileLimits, Line, RawRow
+from shared.domain.json_objects import RepeatedNameError, field_path, unique_names
 from shared.errors import FieldFault
 
 FIELDS: Final = (*(name for name in COLUMNS if "." not in name), "routing")
-_KEY_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _INT_CHARS_MAX: Final = (
     20  # twice what any field takes; 20 characters are beyond every field's limit
 )
@@ -46,7 +45,7 @@ def _raw_row(line: int, text: str, limits: BatchFileLimits) -> RawRow:
 def _decode(text: str) -> dict[str, Any] | FieldFault:
     try:
         value = _DECODER.decode(text)
-    except _RowSyntaxError as refused:
+    except (_RowSyntaxError, RepeatedNameError) as refused:
         return refused.fault
     except json.JSONDecodeError as error:
         return FieldFault("", f"not valid JSON at character {error.pos + 1} of this line")
@@ -58,22 +57,9 @@ def _decode(text: str) -> dict[str, Any] | FieldFault:
 
 
 def _unknown_field(name: str) -> FieldFault:
-    """Odd names are not repeated: they may be misplaced prompt text."""
-    path = f"/{name}" if _KEY_NAME.fullmatch(name) else ""
-    return FieldFault(path, f"unknown field: remove it. Known fields: {', '.join(FIELDS)}")
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) == len(pairs):
-        return value
-    seen: set[str] = set()
-    for name, _ in pairs:
-        if name in seen:
-            break
-        seen.add(name)
-    path = f"/{name}" if _KEY_NAME.fullmatch(name) else ""
-    raise _RowSyntaxError(FieldFault(path, "the field is written twice in this line: keep one"))
+    return FieldFault(
+        field_path(name), f"unknown field: remove it. Known fields: {', '.join(FIELDS)}"
+    )
 
 
 def _bounded_int(digits: str) -> int:
@@ -88,5 +74,5 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 _DECODER: Final = json.JSONDecoder(
-    object_pairs_hook=_object, parse_int=_bounded_int, parse_constant=_refuse_constant
+    object_pairs_hook=unique_names, parse_int=_bounded_int, parse_constant=_refuse_constant
 )

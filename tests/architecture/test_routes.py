@@ -53,6 +53,11 @@ def test_each_route_says_what_it_takes_and_answers_and_the_other_way_round() -> 
     assert [route.name for route in ROUTES] == list(OPERATIONS)
 
 
+def test_each_route_that_takes_parameters_says_so_in_both_places() -> None:
+    for route in ROUTES:
+        assert route.query == (OPERATIONS[route.name].query is not None), route.name
+
+
 def test_every_route_stands_in_the_table_once() -> None:
     assert len(BY_NAME) == len(ROUTES)
     assert len({(route.method, route.root, route.path) for route in ROUTES}) == len(ROUTES)

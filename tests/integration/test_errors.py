@@ -232,6 +232,39 @@ async def test_query_string_over_the_limit_answers_422(ava: Person) -> None:
     answer.problem(422, "query_too_long")
 
 
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("/generations?limit=1_0", "/limit"),
+        ("/generations?limit=1&limit=2", "/limit"),
+        ("/generations?provider=replicate&PROVIDER=azure_openai", "/provider"),
+        ("/generations?nothing=1", "/nothing"),
+        ("/models?nothing=1", "/nothing"),
+        ("/grants?active=yes", "/active"),
+    ],
+)
+async def test_parameter_that_cannot_be_meant_answers_422(
+    ava: Person, path: str, field: str
+) -> None:
+    answer = await ava.get(path)
+    answer.problem(422, "invalid")
+    assert field in answer.fields()
+
+
+async def test_body_that_says_something_twice_answers_422(ava: Person) -> None:
+    body = b'{"model":"sdxl","prompt":"a gull","count":1,"count":10}'
+    for path in ("/generations", "/estimates"):
+        answer = await ava.send("POST", path, data=body, headers=JSON)
+        answer.problem(422, "invalid_json")
+        assert answer.fields() == {"/count"}
+
+
+async def test_charge_of_a_generation_is_not_taken_from_its_address(ava: Person) -> None:
+    """It stands in the body; a parameter that was ignored charged somebody else."""
+    answer = await ava.post("/generations?project=apollo", order("flux-schnell"))
+    answer.problem(422, "invalid")
+
+
 @pytest.mark.parametrize("path", ["/nothing", "/", "/generations/x/y/z"])
 async def test_unknown_route_answers_404(ava: Person, path: str) -> None:
     answer = await ava.get(path)

@@ -120,3 +120,12 @@ async def test_department_with_people_is_closed_by_no_spelling(
         assert answer.status == (409 if spelling == "{}" else 404), answer.content
     shown = (await office.admin.get(f"/departments/{office.department}")).json()
     assert shown["status"] == "active"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
+async def test_unknown_address_of_provisioning_is_told_in_the_words_of_the_protocol(
+    own_cloud: Cloud, nobody: Person, method: str
+) -> None:
+    answer = await Person(nobody.session, own_cloud.host_url, None).send(method, "/scim/v2/Groups")
+    assert answer.headers["Content-Type"] == "application/scim+json"
+    assert answer.json(404)["schemas"] == [ERROR]

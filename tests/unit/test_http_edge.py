@@ -7,7 +7,9 @@ import pytest
 
 from functions import names
 from functions.http_addresses import routes_at
+from functions.http_queries import check_query
 from functions.http_routes import ROUTES, path_of
+from functions.http_scim_errors import scim_problem
 from functions.http_support import (
     PATH_ID_CHARS_MAX,
     Call,
@@ -15,7 +17,8 @@ from functions.http_support import (
     handle,
     problem_response,
 )
-from shared.errors import EigError, InvariantBroken, NotFound, Unavailable
+from functions.http_users_models import StatusRequest
+from shared.errors import EigError, Invalid, InvariantBroken, NotFound, Unavailable
 
 SECRET = "the password is swordfish"
 
@@ -144,3 +147,67 @@ def test_what_no_id_looks_like_is_nowhere(path_id: str) -> None:
 )
 def test_ids_of_ours_pass(path_id: str) -> None:
     assert call_with(path_id).path("id") == path_id
+
+
+@pytest.mark.parametrize(
+    ("method", "address"),
+    [
+        ("GET", "/api/v1/generations?limit=1&limit=2"),
+        ("GET", "/api/v1/generations?limit=1&LIMIT=2"),
+        ("GET", "/api/v1/generations?limit&limit"),
+        ("DELETE", "/api/v1/freezes/model:sdxl?reason=abc&reason=def"),
+        ("POST", "/api/v1/generations?project=apollo"),
+        ("GET", "/api/v1/models?x="),
+        ("PUT", "/api/v1/roles/custom:x?dry_run=true"),
+        ("GET", "/scim/v2/Users?filter=a&filter=b"),
+        ("GET", "/openai/v1/models?a=1&a=1"),
+        ("GET", "/api/v1/generations?batch_id=" + "x" * 8_192),
+    ],
+)
+def test_parameter_that_comes_twice_or_at_a_route_without_any_is_refused(
+    method: str, address: str
+) -> None:
+    with pytest.raises(Invalid):
+        check_query(func.HttpRequest(method, f"http://127.0.0.1{address}", body=b""))
+
+
+@pytest.mark.parametrize(
+    ("method", "address"),
+    [
+        ("GET", "/api/v1/generations?limit=1&since=2026-11-01"),
+        ("POST", "/api/v1/estimates?project=apollo"),
+        ("POST", "/api/v1/generations?"),
+        ("GET", "/scim/v2/Users?filter=a&count=1"),
+        ("POST", "/openai/v1/images/generations?api-version=preview"),
+        ("GET", "/api/v1/nothing?x=1"),
+    ],
+)
+def test_parameters_that_a_route_takes_pass(method: str, address: str) -> None:
+    check_query(func.HttpRequest(method, f"http://127.0.0.1{address}", body=b""))
+
+
+@pytest.mark.parametrize(
+    ("content", "fields"),
+    [
+        (b'{"status":"active","status":"disabled"}', ["/status"]),
+        (b'{"status":"disabled","\\u0073tatus":"disabled"}', ["/status"]),
+        (b'{"status":"active","reason":"a","reason":"a"}', ["/reason"]),
+    ],
+)
+def test_body_that_says_something_twice_is_refused(content: bytes, fields: list[str]) -> None:
+    with pytest.raises(Invalid) as refusal:
+        call_with(content=content).body(StatusRequest)
+    assert refusal.value.problem_code == "invalid_json"
+    assert [each.field for each in refusal.value.faults] == fields
+
+
+def test_body_that_says_each_thing_once_is_read() -> None:
+    body = call_with(content=b'{"status":"active","reason":"back again"}').body(StatusRequest)
+    assert (body.status, body.reason) == ("active", "back again")
+
+
+def test_error_of_provisioning_has_the_form_of_the_protocol_and_no_422() -> None:
+    answer = scim_problem(Invalid("Not so."))
+    assert (answer.status_code, answer.mimetype) == (400, "application/scim+json")
+    assert json.loads(answer.get_body())["detail"] == "Not so."
+    assert SECRET.encode() not in scim_problem(InvariantBroken(SECRET)).get_body()

@@ -6,17 +6,26 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from functions.http_approvals_models import DecisionRequest
 from functions.http_freezes_models import FreezeRequest, LiftQuery
 from functions.http_grants_models import GrantRequest, OverrideRequest
+from functions.http_organisation_models import AllocationRequest
+from functions.http_privacy_models import PrivacyOverrideRequest
 from functions.http_reconciliation_models import CaseClosing
+from functions.http_storage_models import HoldRequest, RetentionRequest
 
 _GRANT = {
     "scopes": ("project:apollo",),
     "amount_micros": 1,
     "reason": "the launch is tomorrow",
+}
+_EXPLAINED: dict[type[BaseModel], dict[str, object]] = {
+    AllocationRequest: {"to": "marketing", "amount_micros": 1},
+    HoldRequest: {},
+    PrivacyOverrideRequest: {"data_classes": ["health"], "ends_at": "2026-11-15T12:00:00Z"},
+    RetentionRequest: {"retention": "one-year"},
 }
 
 
@@ -63,6 +72,10 @@ def test_reason_of_a_grant_and_comment_hold_no_control_character(control: str) -
     for model in (GrantRequest, OverrideRequest):
         with pytest.raises(ValidationError) as refusal:
             model.model_validate(_GRANT | {"reason": reason})
+        assert [fault["loc"] for fault in refusal.value.errors()] == [("reason",)]
+    for model, fields in _EXPLAINED.items():
+        with pytest.raises(ValidationError) as refusal:
+            model.model_validate_json(json.dumps(fields | {"reason": reason}))
         assert [fault["loc"] for fault in refusal.value.errors()] == [("reason",)]
     with pytest.raises(ValidationError):
         DecisionRequest.model_validate({"decision": "approve", "comment": reason})
