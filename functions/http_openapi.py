@@ -167,7 +167,12 @@ def _parameters(route: Route, operation: "Operation") -> list[dict[str, Any]]:
         schema = operation.query.model_json_schema()
         for name, description in schema["properties"].items():
             parameters.append(
-                {"name": name, "in": "query", "required": False, "schema": description}
+                {
+                    "name": name,
+                    "in": "query",
+                    "required": name in schema.get("required", ()),
+                    "schema": description,
+                }
             )
     if operation.idempotent:
         parameters.append(

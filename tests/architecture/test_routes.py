@@ -141,6 +141,24 @@ def test_openapi_names_every_status_of_a_route() -> None:
         assert {str(status) for status in expected} <= set(described)
 
 
+def test_openapi_demands_the_query_parameters_that_the_route_demands() -> None:
+    demanded = {
+        (operation["operationId"], parameter["name"])
+        for path in openapi_document()["paths"].values()
+        for operation in path.values()
+        for parameter in operation["parameters"]
+        if parameter["in"] == "query" and parameter["required"]
+    }
+    models = {name: each.query for name, each in OPERATIONS.items() if each.query}
+    assert demanded == {
+        (name, field.alias or key)
+        for name, model in models.items()
+        for key, field in model.model_fields.items()
+        if field.is_required()
+    }
+    assert (names.LIFT_FREEZE, "reason") in demanded
+
+
 def test_every_openapi_reference_resolves() -> None:
     document = openapi_document()
     references = set(re.findall(r"'\$ref': '#/components/schemas/([^']+)'", str(document)))
