@@ -14,6 +14,7 @@ from functions.http_auth import CSRF_HEADER, SESSION_COOKIE
 from functions.http_bootstrap import SECRET_HEADER
 from functions.http_routes import API, ROUTES, SCIM, Route, path_of
 from functions.http_support import JSON, PATH_ID_CHARS_MAX, PROBLEM, Call, handle
+from shared.domain.problem_codes import PROBLEM_CODES
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -57,7 +58,11 @@ PROBLEM_SCHEMA = {
         "type": {"type": "string"},
         "title": {"type": "string"},
         "status": {"type": "integer"},
-        "code": {"type": "string", "description": "stable; decide by this"},
+        "code": {
+            "type": "string",
+            "enum": sorted(PROBLEM_CODES),
+            "description": "stable; decide by this, and by the status if it is newer than you are",
+        },
         "detail": {"type": "string"},
         "instance": {"type": "string"},
         "retryable": {"type": "boolean"},

@@ -48,7 +48,6 @@ RejectionCode = Literal[
 class BatchFileRejected(Invalid):
     """The file as a whole cannot be taken; `problem_code` is a RejectionCode."""
 
-    code = "batch_file_rejected"
     title = "The batch file cannot be read"
 
 
