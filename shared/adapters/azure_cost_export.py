@@ -19,8 +19,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit, urlunsplit
 
-from shared.adapters.providers.failures import load_json
-from shared.adapters.providers.fetching import read_capped
+from shared.adapters.answer_bodies import load_json, read_capped
 from shared.domain.ids import partition_of
 from shared.domain.models import MODELS
 from shared.domain.reconciliation import BilledLine

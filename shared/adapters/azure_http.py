@@ -13,9 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from shared.adapters.answer_bodies import load_json, read_capped
 from shared.adapters.providers.credentials import before_sending, newer_credential
-from shared.adapters.providers.failures import load_json
-from shared.adapters.providers.fetching import read_capped
 from shared.domain.attempts import Failure, NotDelivered
 from shared.ports.secrets import Secret
 

@@ -10,8 +10,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
-from shared.adapters.providers.failures import load_json
-from shared.adapters.providers.fetching import read_capped
+from shared.adapters.answer_bodies import load_json, read_capped
 from shared.domain.attempts import Usage
 from shared.domain.models import MODELS
 from shared.domain.reconciliation import BilledLine

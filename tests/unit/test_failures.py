@@ -13,7 +13,6 @@ from shared.adapters.providers.failures import (
     is_output_refusal,
     is_refusal,
     is_resource_block,
-    load_json,
     parse_retry_after_s,
     refusal_categories,
 )
@@ -190,12 +189,3 @@ def test_failure_of_status_maps_each_class(status: int, failure: Failure) -> Non
 )
 def test_is_definite_doubts_gateways(status: int, body: object, definite: bool) -> None:
     assert is_definite(status, body) is definite
-
-
-@pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe\xff", b"[" * 100_000, b"null"])
-def test_load_json_gives_none_for_what_is_not_json(body: bytes) -> None:
-    assert load_json(body) is None
-
-
-def test_load_json_reads_json() -> None:
-    assert load_json(b'{"a": [1]}') == {"a": [1]}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from shared.adapters.answer_bodies import load_json, read_capped
 from shared.adapters.providers.adobe_firefly_answers import (
     ENDINGS,
     STATUS_URL_CHARS_MAX,
@@ -27,13 +28,12 @@ from shared.adapters.providers.adobe_firefly_answers import (
 )
 from shared.adapters.providers.adobe_firefly_tokens import AdobeTokens
 from shared.adapters.providers.credentials import before_sending
-from shared.adapters.providers.failures import load_json, parse_retry_after_s
+from shared.adapters.providers.failures import parse_retry_after_s
 from shared.adapters.providers.fetching import (
     Miss,
     download_picture,
     in_slices,
     is_allowed_address,
-    read_capped,
 )
 from shared.adapters.providers.polling import Look, ended_job
 from shared.adapters.providers.sessions import ProviderSessions

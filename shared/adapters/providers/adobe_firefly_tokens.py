@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from shared.adapters.providers.failures import load_json, no_credential
-from shared.adapters.providers.fetching import read_capped
+from shared.adapters.answer_bodies import load_json, read_capped
+from shared.adapters.providers.failures import no_credential
 from shared.adapters.providers.sessions import ProviderSessions
 from shared.domain.attempts import Billed, Failure, NotDelivered
 from shared.errors import EigError

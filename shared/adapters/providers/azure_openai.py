@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from shared.adapters.answer_bodies import load_json
 from shared.adapters.providers.azure_openai_answers import (
     azure_request_id,
     outcome_of_answer,
@@ -13,7 +14,6 @@ from shared.adapters.providers.azure_openai_answers import (
     request_body,
 )
 from shared.adapters.providers.azure_openai_connection import AzureOpenAIConnection
-from shared.adapters.providers.failures import load_json
 from shared.domain.attempts import (
     CANCELLED_IN_FLIGHT,
     Billed,

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from shared.adapters.answer_bodies import load_json
 from shared.adapters.providers.azure_openai_answers import (
     azure_request_id,
     outcome_of_answer,
@@ -19,7 +20,7 @@ from shared.adapters.providers.azure_openai_answers import (
     request_body,
 )
 from shared.adapters.providers.azure_openai_connection import AzureOpenAIConnection
-from shared.adapters.providers.failures import load_json, plain_text
+from shared.adapters.providers.failures import plain_text
 from shared.domain.attempts import (
     Billed,
     Failure,

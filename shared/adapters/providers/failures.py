@@ -1,6 +1,5 @@
 """What providers' error answers mean, as pure functions: failure class, waiting time, refusals."""
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -182,15 +181,6 @@ def plain_text(text: object, chars_max: int = PLAIN_CHARS_MAX) -> str | None:
 def request_id_of(headers: Mapping[str, str], *names: str) -> str | None:
     """The provider's id of the request, for their support, from the first header that has one."""
     return next((found for name in names if (found := plain_text(headers.get(name)))), None)
-
-
-def load_json(body: bytes) -> object:
-    """The parsed body; None for anything that is not JSON (a literal `null` included)."""
-    try:
-        parsed: object = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    return parsed
 
 
 def text_of(answer: object, field: str) -> str:

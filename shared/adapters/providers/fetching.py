@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, urlsplit
 
+from shared.adapters.answer_bodies import read_capped
 from shared.adapters.public_resolver import (
     Lookup,
     UnsafeAddress,
@@ -17,7 +18,7 @@ from shared.adapters.public_resolver import (
 from shared.domain.images import sniff_image
 
 if TYPE_CHECKING:
-    import aiohttp
+    pass
 
 IMAGE_BYTES_MAX: Final = 50 * 1024 * 1024  # ten times the largest picture the models make
 SLICE_BYTES: Final = 256 * 1024  # a picture is handed on in pieces of this size
@@ -90,18 +91,6 @@ def _is_listed(host: str, port: int | None, hosts: Set[str]) -> bool:
     return host in hosts or any(
         entry.startswith("*.") and host.endswith(entry[1:]) for entry in hosts
     )
-
-
-async def read_capped(response: "aiohttp.ClientResponse", bytes_max: int) -> bytes | None:
-    """The whole body, or None as soon as it grows over `bytes_max`."""
-    if response.content_length is not None and response.content_length > bytes_max:
-        return None
-    parts = bytearray()
-    async for chunk in response.content.iter_chunked(SLICE_BYTES):
-        parts += chunk
-        if len(parts) > bytes_max:
-            return None
-    return bytes(parts)
 
 
 async def download_picture(

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Any, Final
 
+from shared.adapters.answer_bodies import load_json, read_capped
 from shared.adapters.providers.credentials import before_sending, newer_credential
 from shared.adapters.providers.failures import (
-    load_json,
     parse_retry_after_s,
     text_of,
 )
@@ -21,7 +21,6 @@ from shared.adapters.providers.fetching import (
     download_picture,
     in_slices,
     picture_from_data_uri,
-    read_capped,
 )
 from shared.adapters.providers.polling import Look, ended_job
 from shared.adapters.providers.replicate_answers import (
