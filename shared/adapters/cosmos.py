@@ -23,7 +23,7 @@ SENDS_MAX = 5  # the same write, sent again when its answer is unknown
 FIRST_PAUSE_S = 0.05  # doubles each time: 0.05 + 0.1 + 0.2 + 0.4 s in all
 REQUEST_TIMEOUT_S = 10  # Cosmos DB ends a transactional batch after 5 s
 THROTTLE_WAIT_S_MAX = 1  # interactive paths must not sit in the SDK's 30 s default
-READ_BACK_TRIES_MAX = 4  # a replica may lag behind the write that answered "exists"
+READ_BACK_TRIES_MAX = 4  # a replica may lag behind what a write was refused for
 READ_BACK_PAUSE_S = 0.05
 # What Cosmos DB takes as an id. The SDK writes it into an address as it is, but for slashes at its
 # ends, which it drops: with them, `X/` would read the document `X`.

@@ -1,6 +1,5 @@
 """Transfers of allocation in Cosmos DB: one batch a step, in the partition that it changes."""
 
-import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ from shared.adapters.cosmos import (
     CosmosConnection,
     answered,
     commit,
+    read_existing,
     read_or_none,
     status_of,
 )
@@ -38,14 +38,11 @@ from shared.errors import (
     Invalid,
     InvariantBroken,
     PeriodNotOpen,
-    Unavailable,
 )
 
 if TYPE_CHECKING:
     from azure.cosmos.aio import ContainerProxy
 
-READ_BACK_TRIES_MAX = 4  # a replica may lag behind the write that answered "exists"
-READ_BACK_PAUSE_S = 0.05
 _BAD_REQUEST, _NOT_FOUND, _CONFLICT, _PRECONDITION_FAILED = 400, 404, 409, 412
 _IS_TRANSFER = "SELECT * FROM c WHERE c.type = 'transfer'"
 
@@ -182,12 +179,7 @@ class CosmosAllocations:
             raise
 
     async def _read_back(self, document_id: str, partition: Partition) -> Document:
-        for _ in range(READ_BACK_TRIES_MAX):
-            document = await read_or_none(await self._container(), document_id, partition.key)
-            if document is not None:
-                return document
-            await asyncio.sleep(READ_BACK_PAUSE_S)
-        raise Unavailable("A document that exists could not be read back yet.")
+        return await read_existing(await self._container(), document_id, partition.key)
 
 
 def _not_of_this_listing() -> Invalid:

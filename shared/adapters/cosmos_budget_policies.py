@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from shared.adapters.cosmos import (
     LEDGER_CONTAINER,
+    READ_BACK_PAUSE_S,
+    READ_BACK_TRIES_MAX,
     BatchRefused,
     CosmosConnection,
     answered,
@@ -35,8 +37,6 @@ from shared.ports import POLICIES_PER_PAGE_MAX
 if TYPE_CHECKING:
     from azure.cosmos.aio import ContainerProxy
 
-READ_BACK_TRIES_MAX = 4  # a replica may lag behind the write that was refused
-READ_BACK_PAUSE_S = 0.05
 TRIES_MAX = 8  # of a change whose ground moved between the read and the write
 _CONFLICT, _PRECONDITION_FAILED, _NOT_FOUND = 409, 412, 404
 

@@ -12,6 +12,7 @@ from shared.adapters.cosmos import (
     answered,
     commit,
     create_once,
+    read_existing,
     read_or_none,
 )
 from shared.domain.adjustments import Adjustment, adjust_operations, adjustment_document_id
@@ -56,8 +57,6 @@ from shared.errors import (
 if TYPE_CHECKING:
     from azure.cosmos.aio import ContainerProxy
 
-READ_BACK_TRIES_MAX = 4  # a replica may lag behind the write that answered "exists"
-READ_BACK_PAUSE_S = 0.05
 _CONFLICT, _PRECONDITION_FAILED, _NOT_FOUND = 409, 412, 404
 
 
@@ -316,12 +315,7 @@ class CosmosLedger:
         return read_hold(document) if document and not is_barrier(document) else None
 
     async def _read_back(self, document_id: str, partition: Partition) -> Document:
-        for _ in range(READ_BACK_TRIES_MAX):
-            document = await read_or_none(await self._container(), document_id, partition.key)
-            if document is not None:
-                return document
-            await asyncio.sleep(READ_BACK_PAUSE_S)
-        raise Unavailable("A document that exists could not be read back yet.")
+        return await read_existing(await self._container(), document_id, partition.key)
 
 
 def _with_existing_record(rows: Sequence[Resolution], refused: Operation) -> list[Resolution]:

@@ -39,6 +39,7 @@ from shared.services.budget_changes import (
 )
 from shared.services.budget_periods import BudgetPeriods, no_budget
 from shared.services.calendars import Calendars
+from shared.services.department_reach import department_within_reach
 
 MONTH = re.compile(MONTH_PATTERN)
 _WRITE = Permission.BUDGETS_WRITE
@@ -327,13 +328,9 @@ class Budgets:
     async def _department(
         self, caller: Caller, department_id: str | None, permission: Permission
     ) -> str:
-        """A department whose budgets the caller may look at; their own unless they name one."""
-        if department_id is None or department_id == caller.department_id:
-            return caller.department_id
-        known = await self.directory.has_department(caller.tenant_id, department_id)
-        if caller.reach(permission) < Reach.ORGANISATION or not known:
-            raise NotFound(NO_SUCH)
-        return department_id
+        return await department_within_reach(
+            self.directory, caller, department_id, permission, NO_SUCH
+        )
 
     async def _user(
         self, caller: Caller, object_id: str, permission: Permission

@@ -43,6 +43,7 @@ from shared.ports.grants import GrantStore
 from shared.services.alerts import Alerts
 from shared.services.budget_periods import BudgetPeriods
 from shared.services.calendars import Calendars
+from shared.services.department_reach import department_within_reach
 
 IDEMPOTENCY_CARRY_OVER = timedelta(days=1)  # a key from the last day of the period before
 SYSTEM_ACTOR = "system:grants"
@@ -253,12 +254,9 @@ class Grants:
     async def _department(
         self, caller: Caller, department_id: str | None, permission: Permission
     ) -> str:
-        if department_id is None or department_id == caller.department_id:
-            return caller.department_id
-        known = await self.directory.has_department(caller.tenant_id, department_id)
-        if caller.reach(permission) < Reach.ORGANISATION or not known:
-            raise NotFound(NO_SUCH_SCOPE)
-        return department_id
+        return await department_within_reach(
+            self.directory, caller, department_id, permission, NO_SUCH_SCOPE
+        )
 
     def _check_may_grant(
         self, caller: Caller, order: GrantOrder, scopes: Sequence[Scope], department_id: str

@@ -9,9 +9,10 @@ from shared.domain.identity import CLAIM_BY_ROLE, Caller, Permission, Reach
 from shared.domain.retention import RetentionPolicy, retention_classes
 from shared.domain.storage_tiers import LifecyclePolicy
 from shared.domain.storage_views import RetentionView, retention_view
-from shared.errors import FieldFault, Invalid, NotFound, PolicyDenied, PreconditionFailed
+from shared.errors import FieldFault, Invalid, PolicyDenied, PreconditionFailed
 from shared.ports import Clock, Directory, Ledger
 from shared.ports.picture_storage import PictureRecords, PictureStorage
+from shared.services.department_reach import department_within_reach
 
 NO_SUCH = "There is no such department."
 
@@ -85,11 +86,9 @@ class Retention:
         return decided
 
     async def _check_visible(self, caller: Caller, department_id: str) -> None:
-        if caller.department_id == department_id:
-            return
-        known = await self.directory.has_department(caller.tenant_id, department_id)
-        if caller.reach(Permission.RETENTION_READ) < Reach.ORGANISATION or not known:
-            raise NotFound(NO_SUCH)
+        await department_within_reach(
+            self.directory, caller, department_id, Permission.RETENTION_READ, NO_SUCH
+        )
 
     async def _note_denial(
         self, caller: Caller, standing: RetentionPolicy, correlation_id: str
