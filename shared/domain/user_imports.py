@@ -9,6 +9,7 @@ from typing import Final
 
 from shared.domain.identity import ROLE_BY_CLAIM
 from shared.domain.ids import DEPARTMENT_ID_PATTERN
+from shared.domain.personal_data import folded
 from shared.domain.roles import ROLE_ID
 from shared.errors import FieldFault, Invalid
 
@@ -63,7 +64,7 @@ def read_import(content: bytes) -> list[ImportRow]:
 
 
 def _rows(reader: Iterator[list[str]], names: list[str]) -> Iterator[ImportRow]:
-    seen: dict[str, int] = {}
+    seen: dict[tuple[str, str], int] = {}
     for number, cells in enumerate(reader, 2):
         if number - 1 > ROWS_MAX:
             raise _unusable(f"it may have at most {ROWS_MAX} rows")
@@ -74,9 +75,11 @@ def _rows(reader: Iterator[list[str]], names: list[str]) -> Iterator[ImportRow]:
             continue
         named = {name: cell.strip() for name, cell in zip(names, cells, strict=True)}
         faults = list(_faults(named))
-        first = seen.setdefault(named["object_id"], number)
-        if first != number:
-            faults.append(FieldFault("object_id", f"it stands in row {first} already"))
+        for column in ("object_id", "user_name"):
+            value = folded(named.get(column, ""))
+            first = seen.setdefault((column, value), number) if value else number
+            if first != number:
+                faults.append(FieldFault(column, f"it stands in row {first} already"))
         yield ImportRow(number, named, tuple(faults))
 
 

@@ -87,8 +87,6 @@ class Provisioning:
         if wanted.external_id is None or not _is_guid(wanted.external_id):
             raise ScimRefused("invalidValue", "Map the object id of the account to externalId.")
         object_id, tenant_id = wanted.external_id, self.terms.tenant_id
-        if await self.find("user_name", wanted.user_name or ""):
-            raise already_exists()
         before = await self.people.find(tenant_id, object_id)
         if before is not None and before.is_present:
             raise already_exists()
@@ -107,10 +105,6 @@ class Provisioning:
             raise PreconditionFailed("It was changed since you read it; read it again.")
         if wanted.external_id not in (None, object_id, before.external_id):
             raise ScimRefused("mutability", "externalId never changes.")
-        if wanted.user_name is not None:
-            others = await self.find("user_name", wanted.user_name)
-            if any(each.object_id != object_id for each in others):
-                raise already_exists()
         department_id = await self._department(wanted.department, before.department_id)
         moved = department_id != before.department_id
         after = replace(
@@ -159,6 +153,7 @@ class Provisioning:
 
     async def _written(self, before: User | None, after: User, correlation_id: str) -> Shown:
         actor = Actor(ACTOR, "system", correlation_id)
+        await self.people.check_user_name(before, after)
         try:
             [shown] = await self._shown([await self.people.write(before, after, actor)])
         except Conflict as refusal:

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, replace
 
-from shared.domain.directory import Actor
+from shared.domain.directory import Actor, PeopleFilter
 from shared.domain.user_changes import SUPER_ADMINS_ID, UserChange, user_change
 from shared.domain.users import User, read_user, user_document_id
-from shared.errors import Conflict, PreconditionFailed, Rejected, Unavailable
+from shared.errors import Conflict, FieldFault, PreconditionFailed, Rejected, Unavailable
 from shared.ports import Clock
 from shared.ports.directory import DirectoryStore
 
@@ -23,6 +23,20 @@ class UserChanges:
     async def find(self, tenant_id: str, object_id: str) -> User | None:
         document = await self.store.find(tenant_id, user_document_id(object_id))
         return read_user(document) if document else None
+
+    async def check_user_name(self, before: User | None, after: User) -> None:
+        """Raise Conflict if a change makes a sign-in name somebody's that another one has.
+
+        A name that stands is let be, whoever else has it: nobody is kept from being shut out.
+        """
+        key = after.lookups.get("user_name")
+        if key is None or (before is not None and key == before.lookups.get("user_name")):
+            return
+        having = PeopleFilter(user_name_key=key)
+        found = await self.store.people_from(after.tenant_id, having, 0, 2)
+        if any(read_user(each).object_id != after.object_id for each in found):
+            fault = FieldFault("/user_name", "somebody has it already")
+            raise Conflict("This sign-in name is taken.", code="already_exists", faults=[fault])
 
     async def write(
         self, before: User | None, after: User, actor: Actor, reason: str | None = None

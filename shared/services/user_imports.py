@@ -89,6 +89,7 @@ class UserImports:
             return "unchanged"
         notes = None if dry_run else actor
         await self.users.check_order(caller, standing, object_id, order, notes)
+        await self.users.people.check_user_name(standing, after)
         if not dry_run:
             await self.users.people.write(stored, after, actor)
         return "updated" if standing else "created"

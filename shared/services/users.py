@@ -133,6 +133,7 @@ class Users:
             raise already_exists()
         blank = User(caller.tenant_id, object_id, order.department_id)
         after = await self.ordered(blank, order)
+        await self.people.check_user_name(before, after)
         return await self._view(await self.people.write(before, after, actor))
 
     async def replace(
@@ -153,6 +154,7 @@ class Users:
             fault = FieldFault("/kind", "it never changes")
             raise Invalid("A person does not become a pipeline, nor the other way.", faults=[fault])
         after = await self.ordered(before, order)
+        await self.people.check_user_name(before, after)
         return await self._view(await self.people.write(before, after, actor))
 
     async def set_status(

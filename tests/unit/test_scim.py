@@ -16,10 +16,11 @@ from shared.domain.scim import (
     read_resource,
     resource,
 )
+from shared.domain.users import Personal
 from shared.errors import Conflict, NotFound, PreconditionFailed, ScimRefused, Unauthenticated
 from shared.services.scim import Provisioning, ScimTerms
 from tests.builders import TENANT
-from tests.people_world import World, object_id
+from tests.people_world import SEED, World, object_id
 
 TOKENS = ("first-token", "second-token")
 
@@ -135,6 +136,22 @@ async def test_same_account_or_name_twice_is_a_conflict(scim: Provisioning) -> N
         with pytest.raises(Conflict) as refusal:
             await scim.create(again, "c")
         assert error_body(refusal.value, 409)["scimType"] == "uniqueness"
+
+
+async def test_name_that_two_have_keeps_neither_from_being_disabled(
+    world: World, scim: Provisioning
+) -> None:
+    shut_out = operations({"op": "replace", "path": "active", "value": False})
+    await scim.create(body(1), "c")
+    namesake = await world.personal.sealed(await world.enter(2), Personal("USER1@contoso.example"))
+    await world.people.write(await world.stored(2), namesake, SEED)
+    await scim.patch(object_id(1), shut_out, None, "c")
+    await scim.replace(
+        object_id(2), body(2, userName="user1@contoso.example", active=False), None, "c"
+    )
+    assert [(await world.stored(n)).status for n in (1, 2)] == ["disabled", "disabled"]
+    with pytest.raises(Conflict):
+        await scim.create(body(3, userName="user1@contoso.example"), "c")
 
 
 async def test_account_without_an_object_id_is_refused(scim: Provisioning) -> None:

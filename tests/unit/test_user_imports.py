@@ -9,6 +9,7 @@ from shared.domain.model_rules import NO_RULES
 from shared.domain.permissions import Role
 from shared.domain.user_imports import ROWS_MAX, read_import
 from shared.domain.user_views import ImportView
+from shared.domain.users import Personal
 from shared.errors import Invalid, PolicyDenied
 from shared.services.roles import RoleOrder
 from shared.services.user_imports import UserImports
@@ -90,6 +91,20 @@ async def test_each_row_obeys_the_rules_of_a_single_change(world: World) -> None
     view = await imported(world, file(*rows), manager)
     assert (view.created, view.failed) == (1, 6)
     assert [each.row for each in view.errors] == [3, 4, 5, 6, 7, 8]
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+async def test_sign_in_name_belongs_to_one_person(world: World, dry_run: bool) -> None:
+    await world.enter(2, personal=Personal("eve@x.example"))
+    rows = [
+        f"{object_id(3)},marketing,,,,Eve@x.example,,",
+        f"{object_id(4)},marketing,,,,ann@x.example,,",
+        f"{object_id(5)},marketing,,,,ANN@x.example,,",
+    ]
+    view = await imported(world, file(*rows), dry_run=dry_run)
+    assert [(each.row, each.field) for each in view.errors] == [(2, "user_name"), (4, "user_name")]
+    own = f"{object_id(2)},marketing,,,,EVE@x.example,Eve,"
+    assert (await imported(world, file(own), dry_run=dry_run)).updated == 1
 
 
 async def test_whoever_may_import_nobody_is_refused_once(world: World) -> None:

@@ -226,6 +226,25 @@ async def test_names_are_stored_sealed_and_found_by_words(world: World) -> None:
         assert (await world.users.list(admin, EVERYBODY, nobody, None, 10)).items == ()
 
 
+async def test_nobody_takes_the_sign_in_name_of_another(world: World) -> None:
+    manager = await world.entered(1, "DeptManager")
+    eve = await world.enter(2, department="design", personal=Personal("eve@contoso.example"))
+    taken = order(personal=Personal("EVE@contoso.example"))
+    await world.enter(3)
+    with pytest.raises(Conflict) as refusal:
+        await world.users.create(manager, object_id(4), taken, "c")
+    assert refusal.value.problem_code == "already_exists"
+    assert [each.field for each in refusal.value.faults] == ["/user_name"]
+    with pytest.raises(Conflict):
+        await world.users.replace(manager, object_id(3), taken, expected=None, correlation_id="c")
+    assert await world.people.find(TENANT, object_id(4)) is None
+    admin = await world.entered(5, "OrgAdmin")
+    named = order("design", personal=Personal("Eve@contoso.example", "Eve"))
+    await world.users.replace(admin, object_id(2), named, expected=eve.revision, correlation_id="c")
+    await world.users.set_status(admin, object_id(2), "deleted", None, "c")
+    assert (await world.users.create(manager, object_id(4), taken, "c")).id == object_id(4)
+
+
 async def test_deleted_person_loses_names_and_may_come_back(world: World) -> None:
     admin = await world.entered(1, "OrgAdmin")
     await world.users.create(admin, object_id(2), order(personal=MIA, external_id="x"), "c")
