@@ -55,7 +55,7 @@ async def put_alert_channel(req: func.HttpRequest) -> func.HttpResponse:
         )
         return json_response(view, headers=etag_of(view.revision))
 
-    return await handle(req, act)
+    return await handle(req, act, route=names.PUT_ALERT_CHANNEL)
 
 
 @bp.function_name(names.DELETE_ALERT_CHANNEL)

@@ -63,4 +63,4 @@ async def decide_on_approval(
         )
         return json_response(view)
 
-    return await handle(req, act)
+    return await handle(req, act, route=names.DECIDE_ON_APPROVAL)

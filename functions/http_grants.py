@@ -85,4 +85,4 @@ async def end_grant(req: func.HttpRequest) -> func.HttpResponse:
         view = await services().grants.end(call.known_caller, call.path("id"), call.correlation_id)
         return json_response(view)
 
-    return await handle(req, act)
+    return await handle(req, act, route=names.END_GRANT)

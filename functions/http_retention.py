@@ -43,4 +43,4 @@ async def put_retention(req: func.HttpRequest) -> func.HttpResponse:
         )
         return json_response(view, headers=etag_of(view.revision))
 
-    return await handle(req, act)
+    return await handle(req, act, route=names.PUT_RETENTION)

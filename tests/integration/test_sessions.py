@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from http.cookies import SimpleCookie
 from typing import Any
@@ -12,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from devhost.local_settings import people
+from functions.http_routes import ROUTES, Route
 from tests.integration.api import Person, order
 from tests.integration.browser import AGENT, DEVICE, SESSION, SIGN_IN, Browser
 from tests.integration.cloud import Cloud
@@ -307,6 +309,15 @@ async def test_token_without_the_context_is_challenged(own_cloud: Cloud) -> None
         if status == 401:
             assert 'error="insufficient_claims", claims="' in answer.headers["WWW-Authenticate"]
         assert (await person.get("/models")).status == 200
+
+
+@pytest.mark.parametrize("route", [each for each in ROUTES if each.steps_up], ids=lambda r: r.name)
+async def test_every_sensitive_route_wants_more_proof_before_it_looks(
+    own_cloud: Cloud, route: Route
+) -> None:
+    weak = await own_cloud.minted(user="olga", claims={"acrs": None, "xms_cc": None})
+    path = "/" + re.sub(r"{\w+}", "nothing", route.path)
+    (await weak.send(route.method, path)).problem(403, "step_up_required")
 
 
 async def test_account_that_the_issuer_refuses_loses_its_session(
