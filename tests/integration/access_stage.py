@@ -90,8 +90,14 @@ class Stage:
         """The status that somebody gets who asks for a route of these things."""
         return (await self.exchange(person, route, things)).status
 
-    async def exchange(self, person: Person, route: Route, things: Things) -> Answer:
-        """What somebody gets who asks for a route of these things."""
+    async def exchange(
+        self,
+        person: Person,
+        route: Route,
+        things: Things,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """What somebody gets who asks for a route of these things, perhaps with more headers."""
         if route.name in (names.DELETE_USER, names.PUT_USER_STATUS) and things is self.shared:
             things = await self._expendable(things)
         if route.name in (names.SET_FREEZE, names.LIFT_FREEZE):
@@ -101,7 +107,7 @@ class Stage:
         return await person.send(
             route.method,
             address,
-            headers=self._headers(route),
+            headers=self._headers(route) | dict(headers or {}),
             params=self._query(route, things),
             **self._body(route, things),
         )
