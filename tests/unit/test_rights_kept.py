@@ -131,6 +131,21 @@ async def test_who_may_write_roles_alone_writes_no_rules_of_models(world: World)
     assert view.revision == 1
 
 
+async def test_role_of_ones_own_rank_is_not_ones_own_to_lower_or_delete(world: World) -> None:
+    above, admin = await world.entered(1, "SuperAdmin"), await world.entered(2, "OrgAdmin")
+    high = RoleOrder("Chief", Role.ORG_ADMIN, {Permission.USERS_READ: Reach.ORGANISATION}, NO_RULES)
+    made = await world.roles.put(above, "custom:chief", high, expected=0, correlation_id="c")
+    low = replace(high, rank=Role.STANDARD_USER, reaches={})
+    with pytest.raises(PolicyDenied) as refusal:
+        await world.roles.put(admin, "custom:chief", low, expected=None, correlation_id="c")
+    assert refusal.value.problem_code == "role_too_high"
+    with pytest.raises(PolicyDenied):
+        await world.roles.delete(admin, "custom:chief", expected=None, correlation_id="c")
+    assert await world.roles.get(above, "custom:chief") == made
+    lowered = await world.roles.put(above, "custom:chief", low, expected=None, correlation_id="c")
+    assert lowered.rank == "StandardUser"
+
+
 async def test_name_of_a_deleted_role_may_be_used_again(world: World) -> None:
     await role(world, "painter", {})
     admin = await world.caller(90)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from shared.domain.directory import PeopleFilter
-from shared.domain.identity import Permission, Reach, Role
+from shared.domain.identity import Permission, PrincipalKind, Reach, Role
 from shared.domain.model_rules import ModelRules
 from shared.domain.users import Personal, UserStatus
 from shared.errors import Conflict, Invalid, NotFound, PolicyDenied, PreconditionFailed
@@ -301,6 +301,20 @@ async def test_pipeline_has_no_administrators_role(world: World) -> None:
     assert view.kind == "service"
     with pytest.raises(PolicyDenied):  # a person's token does not make a pipeline
         await world.caller(2)
+
+
+@pytest.mark.parametrize(("was", "wanted"), [("person", "service"), ("service", "person")])
+async def test_person_never_becomes_a_pipeline_nor_a_pipeline_a_person(
+    world: World, was: PrincipalKind, wanted: PrincipalKind
+) -> None:
+    admin = await world.entered(1, "OrgAdmin")
+    standing = await world.enter(2, kind=was)
+    with pytest.raises(Invalid) as refusal:
+        await world.users.replace(
+            admin, object_id(2), order(kind=wanted), expected=None, correlation_id="c"
+        )
+    assert [each.field for each in refusal.value.faults] == ["/kind"]
+    assert await world.stored(2) == standing
 
 
 async def test_closed_department_takes_nobody(world: World) -> None:
