@@ -2,12 +2,21 @@
 
 import hashlib
 import hmac
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from shared.domain.directory import Actor, Change, noted
 from shared.domain.ledger import Create, Document
-from shared.errors import Conflict, NotFound, Unauthenticated
+from shared.domain.user_changes import SUPER_ADMINS_ID
+from shared.domain.users import User
+from shared.errors import (
+    Conflict,
+    FieldFault,
+    Invalid,
+    InvariantBroken,
+    NotFound,
+    Unauthenticated,
+)
 from shared.ports import Clock
 from shared.services.departments import already_exists
 from shared.services.organisation import Organisation
@@ -47,19 +56,41 @@ class Bootstrap:
     async def begin(self, wanted: Beginning, correlation_id: str) -> bool:
         """True when this request did it, False when it finds that it did it before.
 
-        Raises Conflict when somebody else has begun, or when there is a Super Admin already.
+        Raises Conflict when somebody else has begun, or when there is a Super Admin already;
+        Invalid for a pipeline, which is no Super Admin.
         """
+        await self._known(wanted.object_id)
         document = self._marker(wanted)
         is_first = await self._claimed(document, correlation_id)
         # What follows finds its own traces: should this worker die, the same request goes on.
         await self.organisation.seed(self._file(wanted))
+        await self._raise_once(wanted.object_id, correlation_id)
         return is_first
+
+    async def _known(self, object_id: str) -> User | None:
+        """Who is in the directory under this id; Invalid for a pipeline."""
+        standing = await self.organisation.people.find(self.tenant_id, object_id)
+        if standing is not None and standing.kind == "service":
+            fault = FieldFault("/super_admin", "name a person")
+            raise Invalid("A pipeline has no administrator's role.", faults=[fault])
+        return standing
+
+    async def _raise_once(self, object_id: str, correlation_id: str) -> None:
+        """Whom the seed found in the directory becomes Super Admin, unless there ever was one."""
+        people = self.organisation.people
+        if await people.store.find(self.tenant_id, SUPER_ADMINS_ID) is not None:
+            return
+        standing = await self._known(object_id)
+        if standing is None:
+            raise InvariantBroken("The seed entered nobody.")
+        raised = replace(standing.with_status("active", "organisation"), role_id="SuperAdmin")
+        await people.write(standing, raised, Actor(ACTOR, "system", correlation_id))
 
     async def _claimed(self, document: Document, correlation_id: str) -> bool:
         store = self.organisation.departments.store
         standing = await store.find(self.tenant_id, BOOTSTRAP_ID)
         if standing is None:
-            if await store.find(self.tenant_id, "super_admins") is not None:
+            if await store.find(self.tenant_id, SUPER_ADMINS_ID) is not None:
                 raise Conflict(ALREADY, code="already_begun")
             # Before the marker, which would bind the tenant to an id that it cannot have.
             if not await store.claim_department(self.tenant_id, document["department_id"]):

@@ -2,14 +2,16 @@
 
 import asyncio
 import hashlib
+from dataclasses import replace
 
 import pytest
 
 from shared.domain.permissions import Role
-from shared.errors import Conflict, NotFound, Unauthenticated
+from shared.domain.users import UserStatus
+from shared.errors import Conflict, Invalid, NotFound, Unauthenticated
 from shared.services.bootstrap import Beginning, Bootstrap
 from tests.builders import TENANT
-from tests.people_world import World, object_id
+from tests.people_world import SEED, World, object_id
 
 SECRET = "once"
 WANTED = Beginning(object_id(1), "operations", "Operations", 1_000_000)
@@ -79,6 +81,40 @@ async def test_organisation_that_was_seeded_has_begun(world: World) -> None:
     await world.enter(5, "SuperAdmin")
     with pytest.raises(Conflict):
         await bootstrap(world).begin(WANTED, "c")
+
+
+@pytest.mark.parametrize("status", ["active", "disabled", "deleted"])
+async def test_who_was_provisioned_before_becomes_super_admin(
+    world: World, status: UserStatus
+) -> None:
+    await world.department("design")
+    await world.enter(1, "StandardUser", "design", status=status)
+    assert await bootstrap(world).begin(WANTED, "c")
+    caller = await world.caller(1)
+    assert (caller.role, caller.department_id) == (Role.SUPER_ADMIN, "design")
+    actors = {each["actor"] for each in await world.store.events(TENANT) if "2" in each["action"]}
+    assert actors == {"system:bootstrap"}
+
+
+async def test_who_was_demoted_later_is_not_raised_again_by_the_same_request(world: World) -> None:
+    await world.department("design")
+    await world.enter(1, "StandardUser", "design")
+    await bootstrap(world).begin(WANTED, "c")
+    await world.enter(2, "SuperAdmin", "design")
+    demoted = replace(await world.stored(1), role_id="PowerUser")
+    await world.people.write(await world.stored(1), demoted, SEED)
+    assert not await bootstrap(world).begin(WANTED, "c")
+    assert (await world.caller(1)).role == Role.POWER_USER
+
+
+async def test_pipeline_is_refused_before_anything_is_written(world: World) -> None:
+    await world.department("design")
+    await world.enter(1, "StandardUser", "design", kind="service")
+    with pytest.raises(Invalid) as refusal:
+        await bootstrap(world).begin(WANTED, "c")
+    assert [each.field for each in refusal.value.faults] == ["/super_admin"]
+    other = Beginning(object_id(2), "operations", "Operations", 1_000_000)
+    assert await bootstrap(world).begin(other, "c")
 
 
 async def test_repeat_finishes_what_died_half_way(world: World) -> None:
