@@ -10,14 +10,13 @@ from shared.domain.directory import PeopleFilter
 from shared.domain.identity import PrincipalKind
 from shared.domain.ids import DEPARTMENT_ID_PATTERN
 from shared.domain.model_rules import NAMED_MAX, ModelRules, Word
-from shared.domain.users import Personal, Tier, UserStatus
+from shared.domain.users import NAME_CHARS_MAX, Personal, Tier, UserStatus
 from shared.services.users import UserOrder
 
 GUID_PATTERN = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 ROLE_PATTERN = (
     r"^(StandardUser|PowerUser|DeptManager|OrgAdmin|SuperAdmin|custom:[a-z][a-z0-9-]{1,39})$"
 )
-NAME_CHARS_MAX = 200  # Entra allows 256 for display names; longer ones are cut there already
 SEARCH_CHARS_MAX = 200
 _Name = Annotated[str, Field(min_length=1, max_length=NAME_CHARS_MAX, pattern=REASON_PATTERN)]
 _Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,99}$")]

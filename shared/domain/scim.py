@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from shared.domain.users import NAME_CHARS_MAX, NOT_IN_NAMES
 from shared.errors import EigError, ScimRefused
 
 CORE: Final = "urn:ietf:params:scim:schemas:core:2.0:User"
@@ -20,7 +21,6 @@ ERROR: Final = "urn:ietf:params:scim:api:messages:2.0:Error"
 BODY_BYTES_MAX: Final = 256 * 1024
 OPERATIONS_MAX: Final = 100
 PER_PAGE_MAX: Final = 100
-TEXT_CHARS_MAX: Final = 200
 FILTER_CHARS_MAX: Final = 1_000
 GUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -261,9 +261,9 @@ def _flag(value: object) -> bool:
 
 
 def _text(value: object) -> str:
-    if not isinstance(value, str) or not 1 <= len(value) <= TEXT_CHARS_MAX:
-        raise ScimRefused("invalidValue", f"It is a text of at most {TEXT_CHARS_MAX} characters.")
-    if not value.isprintable():
+    if not isinstance(value, str) or not 1 <= len(value) <= NAME_CHARS_MAX:
+        raise ScimRefused("invalidValue", f"It is a text of at most {NAME_CHARS_MAX} characters.")
+    if NOT_IN_NAMES.search(value):
         raise ScimRefused("invalidValue", "It is a text on one line.")
     return value
 

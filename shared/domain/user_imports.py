@@ -11,10 +11,10 @@ from shared.domain.identity import ROLE_BY_CLAIM
 from shared.domain.ids import DEPARTMENT_ID_PATTERN
 from shared.domain.personal_data import folded
 from shared.domain.roles import ROLE_ID
+from shared.domain.users import NAME_CHARS_MAX, NOT_IN_NAMES
 from shared.errors import FieldFault, Invalid
 
 ROWS_MAX: Final = 1_000  # each is a transaction; more would outlast a request
-CELL_CHARS_MAX: Final = 200
 NEEDED: Final = ("object_id", "department")
 COLUMNS: Final = (
     *NEEDED,
@@ -28,7 +28,6 @@ COLUMNS: Final = (
 TIERS: Final = ("free", "standard", "enterprise")
 _GUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _DEPARTMENT: Final = re.compile(DEPARTMENT_ID_PATTERN)
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True)
@@ -85,8 +84,8 @@ def _rows(reader: Iterator[list[str]], names: list[str]) -> Iterator[ImportRow]:
 
 def _faults(cells: dict[str, str]) -> Iterator[FieldFault]:
     for name, value in cells.items():
-        if len(value) > CELL_CHARS_MAX or _CONTROL.search(value):
-            yield FieldFault(name, f"at most {CELL_CHARS_MAX} characters on one line")
+        if len(value) > NAME_CHARS_MAX or NOT_IN_NAMES.search(value):
+            yield FieldFault(name, f"at most {NAME_CHARS_MAX} characters on one line")
     if not _GUID.fullmatch(cells["object_id"]):
         yield FieldFault("object_id", "the object id of the account, in lower case")
     if not _DEPARTMENT.fullmatch(cells["department"]):

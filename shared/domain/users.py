@@ -6,6 +6,7 @@ what is decided from object id, role, department and status alone.
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -81,6 +82,10 @@ class Personal:
 
 
 NOBODY: Final = Personal()
+NAME_CHARS_MAX: Final = 256  # as many as Entra gives a display name
+# C0 and C1 controls, and halves of surrogate pairs, which no store takes. What only looks blank
+# is part of names: U+3000 of Japanese ones, U+200C of Persian ones.
+NOT_IN_NAMES: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from shared.domain.ids import DEPARTMENT_ID_PATTERN
 from shared.domain.money import MICROS_MAX
 from shared.domain.organisation_policies import OrganisationPolicy, organisation_scope
 from shared.domain.periods import Calendar, PeriodKind, PeriodRule, month_of
-from shared.domain.users import DEFAULT_TIER, Personal, Tier, User
+from shared.domain.users import DEFAULT_TIER, NAME_CHARS_MAX, Personal, Tier, User
 from shared.errors import Conflict, Invalid, PreconditionFailed
 from shared.ports import BudgetPolicies, Clock
 from shared.ports.allocations import OrganisationPolicies
@@ -68,9 +68,9 @@ class UserEntry(_Entry):
     cost_centre_id: str | None = Field(default=None, pattern=rf"^{DEPARTMENT_ID_PATTERN}$")
     role: BuiltInRole = "StandardUser"
     tier: Tier = DEFAULT_TIER
-    user_name: str | None = Field(default=None, max_length=200)
-    display_name: str | None = Field(default=None, max_length=200)
-    email: str | None = Field(default=None, max_length=200)
+    user_name: str | None = Field(default=None, max_length=NAME_CHARS_MAX)
+    display_name: str | None = Field(default=None, max_length=NAME_CHARS_MAX)
+    email: str | None = Field(default=None, max_length=NAME_CHARS_MAX)
 
 
 class CapEntry(_Entry):

@@ -84,6 +84,27 @@ def test_name_stands_in_for_a_missing_display_name() -> None:
 
 
 @pytest.mark.parametrize(
+    "name",
+    ["山田\u3000太郎", "Jean\u00a0Luc", "علی\u200cرضا", "x" * 256, "\U0001f9d1\u200d\U0001f4bb"],
+)
+def test_name_as_people_have_them_is_taken_with_the_lock_out_beside_it(name: str) -> None:
+    assert body(1, displayName=name).display_name == name
+    steps = operations(
+        {"op": "Replace", "path": "displayName", "value": name},
+        {"op": "Replace", "path": "active", "value": "False"},
+    )
+    after = patched(BARBARA, steps)
+    assert (after.display_name, after.active) == (name, False)
+
+
+@pytest.mark.parametrize("name", ["", "x" * 257, "a\tb", "a\x85b", "a\ud800b"])
+def test_text_that_is_no_name_is_refused(name: str) -> None:
+    with pytest.raises(ScimRefused) as refusal:
+        patched(BARBARA, operations({"op": "replace", "path": "displayName", "value": name}))
+    assert refusal.value.scim_type == "invalidValue"
+
+
+@pytest.mark.parametrize(
     ("value", "active"),
     [(False, False), ("False", False), ("false", False), (True, True), ("True", True)],
 )

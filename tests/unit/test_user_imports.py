@@ -50,6 +50,14 @@ async def test_rows_come_to_be_people(world: World) -> None:
     assert (await world.stored(3)).role_id == "StandardUser"
 
 
+def test_cell_takes_as_many_characters_as_a_name() -> None:
+    rows = [
+        f"{object_id(2 + n)},marketing,,,,,{'山' * length}," for n, length in ((0, 256), (1, 257))
+    ]
+    faults = [[fault.field for fault in row.faults] for row in read_import(file(*rows))]
+    assert faults == [[], ["display_name"]]
+
+
 async def test_file_that_a_spreadsheet_saved_is_read(world: World) -> None:
     content = b"\xef\xbb\xbf" + file(f"{object_id(2)},marketing,,,,,,").replace(b"\n", b"\r\n")
     assert (await imported(world, content)).created == 1
@@ -142,7 +150,7 @@ def test_faults_of_rows_are_named() -> None:
             "nobody,M!,Boss,gold,C C,,,",
             "short,row",
             "",
-            f"{object_id(3)},marketing,,,,{'x' * 201},,",
+            f"{object_id(3)},marketing,,,,{'x' * 257},,",
         )
     )
     assert [(row.number, [fault.field for fault in row.faults]) for row in rows] == [
