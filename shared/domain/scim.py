@@ -40,10 +40,15 @@ _PASSED_OVER: Final = re.compile(
 _PASSED_OVER_ENTERPRISE: Final = re.compile(
     r"employeenumber|costcenter|organization|division|manager"
 )
-_EMAIL: Final = re.compile(
-    r'emails(\[(type|primary) eq ("[a-z]+"|true)\])?(\.value)?', re.IGNORECASE
+# A path into the addresses, in lower case: which of them, and what of each.
+_EMAILS: Final = re.compile(
+    r"emails(?:\[(?P<which>.+)\])?(?:\.(?P<part>value|type|primary|display|\$ref))?"
 )
-_FILTER: Final = re.compile(r'\s*([A-Za-z]+)\s+eq\s+("(?:[^"\\]|\\.)*")\s*', re.IGNORECASE)
+# The one address that is kept: the one at work, which is shown as the primary one.
+_KEPT_ADDRESS: Final = re.compile(r'type\s+eq\s+"work"|primary\s+eq\s+"?true"?')
+_FILTER: Final = re.compile(
+    rf'\s*(?:{re.escape(CORE)}:)?([a-z]+)\s+eq\s+("(?:[^"\\]|\\.)*")\s*', re.IGNORECASE
+)
 _FILTERED: Final = {"username": "user_name", "externalid": "external_id", "id": "id"}
 _VERSION: Final = re.compile(r'(?:W/)?"([1-9][0-9]{0,9})"')
 
@@ -81,7 +86,11 @@ class ScimUser:
         if name is not None:
             changes: dict[str, Any] = {name: None if value is None else _text(value)}
             return replace(self, **changes)
-        if _EMAIL.fullmatch(lowered):
+        emails = _EMAILS.fullmatch(lowered)
+        if emails is not None:
+            which = (emails["which"] or 'type eq "work"').strip()
+            if emails["part"] not in (None, "value") or not _KEPT_ADDRESS.fullmatch(which):
+                return self  # of another address, or what we do not keep of ours
             return replace(self, email=None if value is None else _email(value))
         if lowered == ENTERPRISE.lower() and value is None:
             return replace(self, department=None)
@@ -269,12 +278,12 @@ def _text(value: object) -> str:
 
 
 def _email(value: object) -> str | None:
-    """One address: of a text, or the primary or first of a list."""
+    """One address: of a text, or of a list the primary, else that at work, else the first."""
     if isinstance(value, str):
         return _text(value)
     entries = value if isinstance(value, list) else [value]
     addresses = [each for each in entries if isinstance(each, Mapping) and each.get("value")]
-    addresses.sort(key=lambda each: each.get("primary") is not True)
+    addresses.sort(key=lambda each: (each.get("primary") is not True, each.get("type") != "work"))
     return _text(addresses[0]["value"]) if addresses else None
 
 

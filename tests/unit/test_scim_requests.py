@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -159,6 +160,44 @@ def test_patch_sets_what_its_path_names(step: dict[str, Any], field: str, value:
 
 
 @pytest.mark.parametrize(
+    ("path", "email"),
+    [
+        ("emails", "n@x.example"),
+        ("emails.value", "n@x.example"),
+        ('emails[type eq "work"]', "n@x.example"),
+        ('emails[type eq "work"].value', "n@x.example"),
+        ('Emails[ Type EQ "Work" ].value', "n@x.example"),
+        ("emails[primary eq true].value", "n@x.example"),
+        (f'{CORE}:emails[type eq "work"].value', "n@x.example"),
+        ('emails[type eq "home"]', "bjensen@x.example"),
+        ('emails[type eq "home"].value', "bjensen@x.example"),
+        ('emails[type eq "work" and value ew "example.com"]', "bjensen@x.example"),
+        ('emails[value eq "a]b"].value', "bjensen@x.example"),
+        ("emails[primary eq false].value", "bjensen@x.example"),
+        *((f'emails[type eq "work"].{part}', "bjensen@x.example") for part in ("type", "display")),
+        ("emails[primary eq true].primary", "bjensen@x.example"),
+        ("emails.type", "bjensen@x.example"),
+    ],
+)
+def test_path_into_addresses_means_the_one_that_is_kept_or_is_passed_over(
+    path: str, email: str
+) -> None:
+    known = replace(BARBARA, email="bjensen@x.example")
+    for verb in ("add", "replace"):
+        step = {"op": verb, "path": path, "value": "n@x.example"}
+        assert patched(known, operations(step)) == replace(known, email=email)
+    kept = email if email == known.email else None
+    assert patched(known, operations({"op": "remove", "path": path})).email == kept
+
+
+def test_address_at_work_goes_before_others_unless_another_is_primary() -> None:
+    home, work = {"value": "h@x.example", "type": "home"}, {"value": "w@x.example", "type": "work"}
+    assert body(1, emails=[home, work]).email == "w@x.example"
+    assert body(1, emails=[work, {**home, "primary": True}]).email == "h@x.example"
+    assert body(1, emails=[home]).email == "h@x.example"
+
+
+@pytest.mark.parametrize(
     ("wrong", "scim_type"),
     [
         ({"schemas": [CORE], "Operations": []}, "invalidSyntax"),
@@ -167,6 +206,8 @@ def test_patch_sets_what_its_path_names(step: dict[str, Any], field: str, value:
         (operations({"op": "remove"}), "noTarget"),
         (operations({"op": "replace", "value": "x"}), "invalidValue"),
         (operations({"op": "replace", "path": "shoeSize", "value": 9}), "invalidPath"),
+        (operations({"op": "replace", "path": "emails.shoeSize", "value": 9}), "invalidPath"),
+        (operations({"op": "remove", "path": 'emails[type eq "work"'}), "invalidPath"),
         (operations({"op": "replace", "path": "active", "value": "maybe"}), "invalidValue"),
         (operations({"op": "replace", "path": "displayName", "value": 7}), "invalidValue"),
         (operations({"op": "replace", "path": "displayName", "value": "a\nb"}), "invalidValue"),
@@ -227,6 +268,8 @@ def test_no_body_does_anything_but_change_or_be_refused(step: object, more: obje
         ('userName eq "bjensen"', ("user_name", "bjensen")),
         ('username EQ "b\\"j"', ("user_name", 'b"j')),
         ('externalId eq "x"', ("external_id", "x")),
+        (f'{CORE}:userName eq "bjensen"', ("user_name", "bjensen")),
+        (f'{CORE.upper()}:userName eq "bjensen"', ("user_name", "bjensen")),
     ],
 )
 def test_filter_by_one_name_is_read(text: str, found: tuple[str, str]) -> None:
@@ -239,6 +282,7 @@ def test_filter_by_one_name_is_read(text: str, found: tuple[str, str]) -> None:
         "",
         'userName co "b"',
         'displayName eq "b"',
+        f'{ENTERPRISE}:userName eq "b"',
         'userName eq "a" or userName eq "b"',
         "userName eq bjensen",
         'userName eq "\\x"',
