@@ -4,19 +4,12 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
+from functions.http_model_names import check_models, check_providers
 from functions.http_models import Body
-from shared.domain.models import MODELS
 from shared.domain.routing_policies import RoutingPolicy
 from shared.domain.routing_wishes import UPLIFT_PERCENT_MAX, Strategy
 
 DENIED_MAX = 50  # more than there are models
-
-
-def _known(value: tuple[str, ...], names: set[str], what: str) -> tuple[str, ...]:
-    unknown = sorted(set(value) - names)
-    if unknown:
-        raise ValueError(f"there is no such {what}; use: {', '.join(sorted(names))}")
-    return tuple(dict.fromkeys(value))
 
 
 Denied = Annotated[tuple[str, ...], Field(max_length=DENIED_MAX)]
@@ -52,12 +45,14 @@ class RoutingPolicyRequest(Body):
     @field_validator("denied_models")
     @classmethod
     def _are_models(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return _known(value, set(MODELS), "model")
+        check_models(value)
+        return tuple(dict.fromkeys(value))
 
     @field_validator("denied_providers")
     @classmethod
     def _are_providers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return _known(value, {model.provider for model in MODELS.values()}, "provider")
+        check_providers(value)
+        return tuple(dict.fromkeys(value))
 
     def policy(self, owner: str) -> RoutingPolicy:
         """The same, as the service takes it; its revision is set when it is written."""

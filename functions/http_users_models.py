@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from functions.http_model_names import check_models, check_providers
 from functions.http_models import PAGE_MAX, Body, Flag, Query, Whole
 from functions.http_reasons import REASON_PATTERN
 from shared.domain.directory import PeopleFilter
@@ -29,6 +30,18 @@ class ModelRulesRequest(Body):
     models: _Words = Field(default={}, examples=[{"gpt-image-2": "allow"}])
     providers: _Words = Field(default={}, examples=[{"replicate": "deny"}])
     otherwise: Word | None = None
+
+    @field_validator("models")
+    @classmethod
+    def _are_models(cls, value: dict[str, Word]) -> dict[str, Word]:
+        check_models(value)
+        return value
+
+    @field_validator("providers")
+    @classmethod
+    def _are_providers(cls, value: dict[str, Word]) -> dict[str, Word]:
+        check_providers(value)
+        return value
 
     def rules(self) -> ModelRules:
         return ModelRules(dict(self.models), dict(self.providers), self.otherwise)

@@ -4,7 +4,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
+from functions.http_roles_models import RoleRequest
+from functions.http_users_models import ModelRulesRequest, UserChange
 from shared.domain.identity import Caller, Permission, Reach, Rights, Role
 from shared.domain.model_rules import NO_RULES, ModelRules
 from shared.domain.models import MODELS
@@ -106,6 +109,33 @@ async def test_role_that_denies_a_model_is_not_a_managers_to_take_away(world: Wo
     assert (await world.users.create(manager, object_id(3), same, "c")).role == "custom:no-flux"
     view = await world.users.replace(admin, object_id(3), order(), expected=3, correlation_id="c")
     assert view.role == "StandardUser"
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"models": {"gpt-image2": "deny"}},
+        {"models": {MODEL.model.upper(): "deny"}},
+        {"models": {MODEL.provider: "deny"}},
+        {"providers": {MODEL.model: "deny"}},
+        {"providers": {"replicat": "allow"}},
+    ],
+)
+def test_rules_that_name_nothing_on_offer_are_refused(rules: dict[str, Any]) -> None:
+    """A misspelt denial would deny nothing."""
+    role = {"name": "x", "rank": "StandardUser", "permissions": {}, "model_rules": rules}
+    for reads, request in (
+        (ModelRulesRequest, rules),
+        (UserChange, {"department": "marketing", "model_rules": rules}),
+        (RoleRequest, role),
+    ):
+        with pytest.raises(ValidationError, match="there is no such"):
+            reads.model_validate(request)
+
+
+def test_rules_of_models_and_providers_on_offer_are_taken() -> None:
+    named = {"models": dict.fromkeys(MODELS, "deny"), "providers": {MODEL.provider: "allow"}}
+    assert ModelRulesRequest.model_validate(named).rules().models == named["models"]
 
 
 async def test_role_opens_no_model_that_its_giver_may_not_use(world: World) -> None:
