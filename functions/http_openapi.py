@@ -190,13 +190,16 @@ def _parameters(route: Route, operation: "Operation") -> list[dict[str, Any]]:
             }
         )
     if operation.conditional:
-        for name in ("If-Match", "If-None-Match"):
+        needed = 428 in operation.errors
+        for name in ("If-Match", "If-None-Match") if needed else ("If-Match",):
             parameters.append(
                 {
                     "name": name,
                     "in": "header",
                     "required": False,
-                    "description": "one of the two: the ETag that was read, or * to create",
+                    "description": "one of the two: the ETag that was read, or * to create"
+                    if needed
+                    else "the ETag that was read, if no other revision is meant",
                     "schema": {"type": "string"},
                 }
             )

@@ -19,7 +19,7 @@ class Operation:
     query: type[BaseModel] | None = None
     errors: tuple[int, ...] = ()
     idempotent: bool = False  # takes an Idempotency-Key
-    conditional: bool = False  # takes If-Match or If-None-Match
+    conditional: bool = False  # takes If-Match or If-None-Match; needs one if 428 is an answer
     other_bodies: tuple[str, ...] = ()
     other_responses: tuple[str, ...] = ()
     other_statuses: tuple[int, ...] = ()

@@ -53,8 +53,11 @@ PEOPLE_OPERATIONS: Final[Mapping[str, Operation]] = {
     names.PUT_USER_STATUS: Operation(
         "Disable or enable a person", UserView, body=StatusRequest,
         example={"status": "disabled", "reason": "On leave"}, errors=(404, 409, 412, 413, 415, 422),
+        conditional=True,
     ),
-    names.DELETE_USER: Operation("Delete a person", None, status=204, errors=(404, 409, 412)),
+    names.DELETE_USER: Operation(
+        "Delete a person", None, status=204, errors=(404, 409, 412, 422), conditional=True
+    ),
     names.GET_USER_HISTORY: Operation(
         "Show the changes of a person", ChangeList, query=ChangesQuery, errors=(404, 422)
     ),

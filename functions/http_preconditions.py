@@ -34,5 +34,12 @@ def expected_revision(call: Call) -> int | None:
     return int(found[1])
 
 
+def stated_revision(call: Call) -> int | None:
+    """The same where a change may also be asked for without reading first: None, then, too."""
+    headers = call.request.headers
+    stated = headers.get("If-Match") is not None or headers.get("If-None-Match") is not None
+    return expected_revision(call) if stated else None
+
+
 def _unreadable(header: str, how: str) -> Invalid:
     return Invalid(f"{header} is not usable.", faults=[FieldFault(f"/headers/{header}", how)])

@@ -3,7 +3,7 @@
 import azure.functions as func
 
 from functions import names
-from functions.http_preconditions import etag_of, expected_revision
+from functions.http_preconditions import etag_of, expected_revision, stated_revision
 from functions.http_routes import location_of, path_of
 from functions.http_support import Call, handle, json_response
 from shared.wiring import services
@@ -112,7 +112,12 @@ async def put_user_status(req: func.HttpRequest) -> func.HttpResponse:
 
         body = call.body(StatusRequest)
         view = await services().users.set_status(
-            call.known_caller, call.path("id"), body.status, body.reason, call.correlation_id
+            call.known_caller,
+            call.path("id"),
+            body.status,
+            body.reason,
+            call.correlation_id,
+            expected=stated_revision(call),
         )
         return json_response(view, headers=etag_of(view.revision))
 
@@ -126,7 +131,12 @@ async def delete_user(req: func.HttpRequest) -> func.HttpResponse:
 
     async def act(call: Call) -> func.HttpResponse:
         await services().users.set_status(
-            call.known_caller, call.path("id"), "deleted", None, call.correlation_id
+            call.known_caller,
+            call.path("id"),
+            "deleted",
+            None,
+            call.correlation_id,
+            expected=stated_revision(call),
         )
         return func.HttpResponse(status_code=204)
 

@@ -164,6 +164,8 @@ class Users:
         status: UserStatus,
         reason: str | None,
         correlation_id: str,
+        *,
+        expected: int | None = None,
     ) -> UserView:
         """Disable, enable or delete; whoever has another status has no access from then on.
 
@@ -172,6 +174,7 @@ class Users:
         actor = actor_of(caller, correlation_id)
         before = await self._visible(caller, object_id)
         await self._admit(caller, before, None, actor, before.object_id, lets_in=status == "active")
+        check_expected(before.revision, expected)
         if before.status == status:
             return await self._view(before)
         everywhere = caller.reach(Permission.USERS_WRITE) == Reach.ORGANISATION

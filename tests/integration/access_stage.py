@@ -98,8 +98,6 @@ class Stage:
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """What somebody gets who asks for a route of these things, perhaps with more headers."""
-        if route.name in (names.DELETE_USER, names.PUT_USER_STATUS) and things is self.shared:
-            things = await self._expendable(things)
         if route.name in (names.SET_FREEZE, names.LIFT_FREEZE):
             things = await self._frozen(things, stands=route.name == names.LIFT_FREEZE)
         address = things.fill(route)
@@ -111,11 +109,6 @@ class Stage:
             params=self._query(route, things),
             **self._body(route, things),
         )
-
-    async def _expendable(self, things: Things) -> Things:
-        body: Json = {"id": str(uuid4()), "department": things.department}
-        made = (await self.admin.post("/users", body)).json(201)
-        return Things(things.department, made["id"], things.ids)
 
     async def _frozen(self, things: Things, *, stands: bool) -> Things:
         """A target nobody else has; with a freeze of the department's own manager, if it stands."""

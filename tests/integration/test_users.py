@@ -80,6 +80,13 @@ async def test_person_is_changed_under_the_revision_that_was_read(gallery: Galle
     late.problem(412, "precondition_failed")
     without = await gallery.admin.send("PUT", f"/users/{object_id}", json=body)
     without.problem(428, "precondition_required")
+    for method, path, sent in (
+        ("PUT", f"/users/{object_id}/status", {"status": "disabled"}),
+        ("DELETE", f"/users/{object_id}", None),
+    ):
+        for header, *refusal in (('"1"', 412, "precondition_failed"), ("1", 422, "invalid")):
+            answer = await gallery.admin.send(method, path, json=sent, headers={"If-Match": header})
+            assert [answer.status, json.loads(answer.content)["code"]] == refusal
     told = (await gallery.admin.get(f"/users/{object_id}/history")).json()["items"]
     assert [each["action"] for each in told] == ["user.role_changed", "user.created"]
 

@@ -170,6 +170,22 @@ async def test_stale_revision_changes_nothing(world: World) -> None:
     assert (await world.stored(2)).department_id == "design"
 
 
+@pytest.mark.parametrize("status", ["disabled", "deleted", "active"])
+async def test_status_is_changed_under_a_revision_if_one_is_named(
+    world: World, status: UserStatus
+) -> None:
+    admin = await world.entered(1, "OrgAdmin")
+    standing = await world.enter(2)
+    for wrong in (0, standing.revision + 1):
+        with pytest.raises(PreconditionFailed):
+            await world.users.set_status(admin, object_id(2), status, None, "c", expected=wrong)
+    assert await world.stored(2) == standing
+    view = await world.users.set_status(
+        admin, object_id(2), status, None, "c", expected=standing.revision
+    )
+    assert view.status == status
+
+
 async def test_two_changes_of_one_revision_do_not_both_happen(world: World) -> None:
     user = await world.enter(2)
     ends = await asyncio.gather(
