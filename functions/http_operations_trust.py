@@ -58,7 +58,8 @@ TRUST_OPERATIONS: Final[Mapping[str, Operation]] = {
     ),
     names.SCREEN_TEXT: Operation(
         "Try the privacy screen with a text", ScreeningView, body=ScreeningRequest,
-        example={"text": "A business card for jane@example.com"}, errors=(413, 415, 422, 503),
+        example={"text": "A business card for jane@example.com"},
+        errors=(413, 415, 422, 429, 503),
     ),
     names.CREATE_PRIVACY_OVERRIDE: Operation(
         "Override privacy warnings for a while", PrivacyOverrideView, status=201,

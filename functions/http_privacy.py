@@ -55,7 +55,9 @@ async def screen_text(req: func.HttpRequest) -> func.HttpResponse:
 
         wish = call.body(ScreeningRequest)
         draft = wish.draft.policy(call.known_caller.department_id) if wish.draft else None
-        view = await services().privacy_screen.preview(call.known_caller, wish.text, draft)
+        view = await services().screenings.preview(
+            call.known_caller, wish.text, draft, call.correlation_id
+        )
         return json_response(view)
 
     return await handle(req, act)

@@ -1,4 +1,4 @@
-"""How much people may ask for: pictures per hour by tier, per department and day, money per minute.
+"""How much people may ask for: pictures, money, and texts to try with the privacy screen.
 
 Each is a token bucket: a person who rested may ask for a whole burst at once; what was taken is
 earned again evenly. So in any one period at most the quota and one burst are admitted.
@@ -17,7 +17,10 @@ MINUTE_S: Final = 60
 HOURLY: Final = "images-per-hour"
 DAILY: Final = "department-images-per-day"
 SPENDING: Final = "spend-per-minute"
-_UNITS: Final = {HOURLY: "images", DAILY: "images", SPENDING: "micro-aud"}
+SCREENING: Final = "screenings-per-minute"
+# More than somebody types; a fiftieth of the paid calls that one worker makes in a minute.
+SCREENINGS_PER_MINUTE: Final = 20
+_UNITS: Final = {HOURLY: "images", DAILY: "images", SPENDING: "micro-aud", SCREENING: "texts"}
 DEPARTMENT_DOCUMENT: Final = "department"
 
 
@@ -32,7 +35,7 @@ class RateTerms:
 
     def wants(self, caller: Caller, images: int, amount_micros: int) -> tuple[Want, ...]:
         """What a request takes of which bucket."""
-        person = f"user:{caller.principal.object_id}"
+        person = _person(caller)
         per_day = self.department_images_per_day
         per_minute = self.spend_micros_per_minute
         found = [
@@ -44,6 +47,16 @@ class RateTerms:
             burst = max(1, quota * self.burst_percent // 100)
             found.insert(0, Want(person, Limit(HOURLY, quota, HOUR_S, burst), images))
         return tuple(found)
+
+
+def screening_want(caller: Caller) -> Want:
+    """What a text takes that somebody tries with the privacy screen."""
+    quota = SCREENINGS_PER_MINUTE
+    return Want(_person(caller), Limit(SCREENING, quota, MINUTE_S, quota), 1)
+
+
+def _person(caller: Caller) -> str:
+    return f"user:{caller.principal.object_id}"
 
 
 def images_of(record: Mapping[str, Any]) -> int:

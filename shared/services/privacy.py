@@ -12,7 +12,7 @@ from typing import Any
 from shared.domain.audit_events import AuditEvent, Outcome
 from shared.domain.generations import GenerationRequest
 from shared.domain.identifiers import Finding, merged
-from shared.domain.identity import CLAIM_BY_ROLE, Caller, Permission, Reach
+from shared.domain.identity import CLAIM_BY_ROLE, Caller
 from shared.domain.ids import operation_of
 from shared.domain.ledger import partition_for
 from shared.domain.models import MODELS
@@ -27,13 +27,11 @@ from shared.domain.privacy import (
     keyed_hash,
 )
 from shared.domain.privacy_joints import crossing, joined
-from shared.domain.privacy_policies import EffectivePolicy, PrivacyPolicy
-from shared.domain.privacy_rules import check_rules, without_allowed
-from shared.domain.privacy_views import ScreeningView, screening_view
+from shared.domain.privacy_policies import EffectivePolicy
+from shared.domain.privacy_rules import without_allowed
 from shared.errors import (
     EigError,
     FieldFault,
-    PolicyDenied,
     PrivacyBlocked,
     PrivacyScreenUnavailable,
     Rejected,
@@ -112,22 +110,6 @@ class PrivacyScreen:
             return ScreenedRequest(request, refusal=unavailable("language", verdict))
         refusal = _blocked(verdict) if verdict.blocked else None
         return ScreenedRequest(with_texts(request, verdict), verdict, refusal)
-
-    async def preview(
-        self, caller: Caller, text: str, draft: PrivacyPolicy | None
-    ) -> ScreeningView:
-        """What would happen to a text, under the policy that holds or a draft of it."""
-        policy = await self.watch.effective(caller.tenant_id, caller.department_id)
-        if draft is not None:
-            if caller.reach(Permission.PRIVACY_READ) < Reach.DEPARTMENT:
-                raise PolicyDenied("Only managers and administrators try drafts.")
-            check_rules(draft.rules)
-            policy = EffectivePolicy(draft, policy.organisation)
-        who = Requester.of(caller, "preview", "preview")
-        verdict = (await self.verdicts(who, policy, [{"text": text}]))[0]
-        if isinstance(verdict, str):
-            raise unavailable("language", verdict)
-        return screening_view(text, verdict)
 
     async def verdicts(
         self,

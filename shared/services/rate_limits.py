@@ -13,9 +13,16 @@ from datetime import UTC, datetime, timedelta
 
 from shared.answer_headers import answer_headers
 from shared.domain.audit_events import AuditEvent
+from shared.domain.budget_policies import policy_partition
 from shared.domain.identity import CLAIM_BY_ROLE, Caller
-from shared.domain.ids import partition_of
-from shared.domain.rate_limits import RateTerms, header_fields, partition_of_people, window_of
+from shared.domain.ids import Partition, partition_of
+from shared.domain.rate_limits import (
+    RateTerms,
+    header_fields,
+    partition_of_people,
+    screening_want,
+    window_of,
+)
 from shared.domain.token_buckets import Receipt, Want
 from shared.errors import InvariantBroken, RateLimited
 from shared.ports import Clock, Ledger
@@ -64,22 +71,32 @@ class RateLimits:
         if await self._ledger.hold(operation_id) is not None:
             return Taken()
         want = next(each for each in wants if each.limit.name == answer.short)
-        await self._note_denial(caller, operation_id, want, correlation_id)
+        noted_in = partition_of(operation_id)
+        if noted_in is None:
+            raise InvariantBroken("An operation id names no partition.")
+        await self._note_denial(caller, noted_in, want, correlation_id)
         raise _refusal(want, answer)
+
+    async def take_screening(self, caller: Caller, correlation_id: str) -> None:
+        """Count a text that is tried with the privacy screen; raises RateLimited."""
+        want = screening_want(caller)
+        answer = await self._buckets.take(partition_of_people(caller), (want,))
+        answer_headers.set(header_fields(answer.standings))
+        if not answer.taken:
+            noted_in = policy_partition(caller.department_id)
+            await self._note_denial(caller, noted_in, want, correlation_id)
+            raise _refusal(want, answer)
 
     async def give_back(self, taken: Taken) -> None:
         """What was counted came to nothing. Never raises."""
         await self._buckets.give_back(taken.partition, taken.receipts)
 
     async def _note_denial(
-        self, caller: Caller, operation_id: str, want: Want, correlation_id: str
+        self, caller: Caller, partition: Partition, want: Want, correlation_id: str
     ) -> None:
         """Once for a person, a limit and a window of it, however often they try."""
         now = self._clock.now()
         window = window_of(want.limit, (now - _EPOCH) // timedelta(microseconds=1))
-        partition = partition_of(operation_id)
-        if partition is None:
-            raise InvariantBroken("An operation id names no partition.")
         event = AuditEvent(
             action=f"rate_limit.denied.{want.limit.name}.{window}",
             object_id=f"user:{caller.key}",

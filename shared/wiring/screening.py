@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from shared.services.privacy_batches import PrivacyBatches
     from shared.services.privacy_overrides import PrivacyOverrides
     from shared.services.privacy_policies import PrivacyPolicies
+    from shared.services.screenings import Screenings
 
 
 class Screening(Budgeting):
@@ -66,6 +67,12 @@ class Screening(Budgeting):
             clock=self.clock,
             key=self.settings.privacy_key.encode(),
         )
+
+    @cached_property
+    def screenings(self) -> "Screenings":
+        from shared.services.screenings import Screenings
+
+        return Screenings(self.privacy_screen, self.rate_limits)
 
     @cached_property
     def privacy_batches(self) -> "PrivacyBatches":

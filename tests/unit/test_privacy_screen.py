@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from shared.adapters.cosmos_ledger import CosmosLedger
+from shared.adapters.cosmos_token_buckets import CosmosTokenBuckets
 from shared.adapters.local_identifiers import LocalIdentifiers
 from shared.domain.batch_plans import PlannedQuote, PlannedRow
 from shared.domain.identifiers import Finding
@@ -16,9 +17,11 @@ from shared.domain.privacy_policies import (
     PrivacyPolicy,
     Residency,
 )
+from shared.domain.rate_limits import SCREENINGS_PER_MINUTE, RateTerms
 from shared.errors import (
     PrivacyBlocked,
     PrivacyScreenUnavailable,
+    RateLimited,
     ResidencyDenied,
     Unavailable,
 )
@@ -27,6 +30,9 @@ from shared.services.fresh_views import FRESH
 from shared.services.privacy import PrivacyScreen, Requester
 from shared.services.privacy_batches import PrivacyBatches
 from shared.services.privacy_policies import PolicyWatch
+from shared.services.rate_limits import RateLimits
+from shared.services.screenings import Screenings
+from shared.services.token_buckets import TokenBuckets
 from tests import builders
 from tests.fakes.batch_files import FakeBatchFiles
 from tests.fakes.clock import FakeClock
@@ -57,6 +63,10 @@ class World:
             clock=self.clock,
             key=KEY,
         )
+        buckets = TokenBuckets(CosmosTokenBuckets(self.connection.as_connection()), self.clock)
+        terms = RateTerms({}, 100, 300, 5_000_000)
+        limits = RateLimits(buckets, terms, self.screen.ledger, self.clock)
+        self.screenings = Screenings(self.screen, limits)
         self._revisions: dict[str, int] = {}
 
     async def put(self, wanted: PrivacyPolicy) -> None:
@@ -74,6 +84,18 @@ class World:
 
 
 # --- the screen --------------------------------------------------------------------------------
+
+
+async def test_nobody_uses_up_the_second_layer_by_trying_texts() -> None:
+    world = World()
+    for number in range(SCREENINGS_PER_MINUTE):
+        await world.screenings.preview(builders.caller(), f"A quiet bay {number}", None, "c")
+    asked = len(world.second.seen)
+    with pytest.raises(RateLimited):
+        await world.screenings.preview(builders.caller(), "A quiet bay", None, "c")
+    assert len(world.second.seen) == asked >= SCREENINGS_PER_MINUTE
+    request = builders.request(prompt="A quiet bay")
+    assert (await world.screen.screen(WHO, request)).refusal is None  # work goes on
 
 
 async def test_what_the_local_layer_stops_is_not_shown_to_the_second() -> None:

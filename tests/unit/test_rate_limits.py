@@ -12,7 +12,13 @@ from shared.answer_headers import answer_headers
 from shared.domain.budgets import charged_scopes
 from shared.domain.identity import Caller
 from shared.domain.ledger import Reservation
-from shared.domain.rate_limits import RateTerms, header_fields, images_of, partition_of_people
+from shared.domain.rate_limits import (
+    SCREENINGS_PER_MINUTE,
+    RateTerms,
+    header_fields,
+    images_of,
+    partition_of_people,
+)
 from shared.domain.token_buckets import Limit, Standing
 from shared.errors import BudgetExceeded, RateLimited, Unavailable
 from shared.services.admission import Admission
@@ -121,6 +127,25 @@ async def test_money_a_minute_is_bounded_whatever_the_tier() -> None:
     with pytest.raises(RateLimited) as refused:
         await bench.take(caller("enterprise"), amount_micros=1_000_000)
     assert (refused.value.extra["limit"], refused.value.retry_after_s) == ("spend-per-minute", 12)
+
+
+async def test_texts_that_are_tried_are_bounded_by_person_and_minute() -> None:
+    bench = Bench()
+    answer_headers.set({})
+    for _ in range(SCREENINGS_PER_MINUTE):
+        await bench.limits.take_screening(caller("enterprise"), "c")
+    for _ in range(3):
+        with pytest.raises(RateLimited) as refused:
+            await bench.worker().take_screening(caller("enterprise"), "c")
+        assert refused.value.retry_after_s == 3
+        assert refused.value.extra["limit"] == "screenings-per-minute"
+    assert 'screenings-per-minute";r=0;t=60' in answer_headers.get()["RateLimit"]
+    [denied] = bench.denials()
+    assert denied.startswith("rate_limit.denied.screenings-per-minute.")
+    await bench.limits.take_screening(caller("enterprise", 2), "c")
+    await bench.take(caller())  # what is tried takes no picture's place
+    bench.clock.advance(3)
+    await bench.limits.take_screening(caller("enterprise"), "c")
 
 
 async def test_request_that_can_never_fit_names_no_time() -> None:
