@@ -8,7 +8,9 @@ from uuid import uuid4
 
 import pytest
 
+from devhost.local_settings import people
 from tests.integration.api import Json, Person, order, until
+from tests.integration.browser import Browser
 from tests.integration.cloud import Cloud, organisation
 
 SECRET = "canary-in-an-address"
@@ -119,6 +121,34 @@ async def test_change_is_summed_up_beside_its_own_event(ledger: Cloud, crew: Cre
         return await events(ledger, uses)
 
     assert await until(summed, len)
+
+
+async def test_session_and_its_uses_are_in_the_log_with_their_person(ledger: Cloud) -> None:
+    """What contradicts "that was not me": the session, a denial, what was allowed, its end."""
+    ben = next(user for user in people()["users"] if user["username"] == "ben")
+    person = f"{ben['tenant']}.{ben['oid']}"
+    browser = Browser(ledger.session, ledger.api_url)
+    session_id = (await browser.signed_in("ben"))["session"]["id"]
+    refused = await browser.get("/roles")
+    assert refused.status == 403
+    (event,) = await of_request(ledger, refused.headers["x-correlation-id"])
+    assert (event["actor"], event["outcome"]) == (person, "denied")
+    mine = "c.event.actor = @me AND CONTAINS(c.event.details.uses, @use)"
+
+    async def summed() -> list[Json]:
+        return await events(ledger, mine, me=person, use="GetUser|users.read|own|")
+
+    assert (await browser.get("/users/me")).status == 200
+    assert await until(summed, len)
+    assert (await browser.send("POST", "/auth/logout")).status in (200, 204)
+
+    async def told() -> dict[str, str]:
+        await ledger.fire("AuditRelay")
+        found = await ledger.documents("audit", "STARTSWITH(c.id, @id)", id=f"session:{session_id}")
+        return {each["event"]["action"]: each["event"]["actor"] for each in found}
+
+    ends = await until(told, lambda found: len(found) == 2)
+    assert ends == {"session.started": person, "session.ended": person}
 
 
 async def test_stranger_with_a_good_token_is_in_the_log(ledger: Cloud) -> None:

@@ -222,8 +222,10 @@ async def test_destroying_is_told_once_and_a_repeat_changes_nothing() -> None:
     for _ in range(2):
         await sealing.vault.destroy(subject(), **WHO)
     documents = sealing.connection.container("keys").partitions[f"{ANN.tenant_id}|keys"].values()
-    actions = [each["event"]["action"] for each in documents if each["type"] == "outbox"]
-    assert actions == ["data_key.created", "data_key.destroyed"]
+    events = [each["event"] for each in documents if each["type"] == "outbox"]
+    assert [each["action"] for each in events] == ["data_key.created", "data_key.destroyed"]
+    told = {name: events[1][name] for name in ("actor", "actor_role", "reason", "correlation_id")}
+    assert told == WHO
 
 
 async def test_who_comes_back_gets_a_new_key_and_old_texts_stay_erased() -> None:
