@@ -26,8 +26,12 @@ class UnsafeAddress(OSError):
 
 
 async def system_lookup(host: str, port: int) -> Sequence[str]:
-    """Every address of a name, in the system's order."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    """Every address of a name, in the system's order; raises OSError."""
+    look_up = asyncio.get_running_loop().getaddrinfo
+    try:
+        found = await look_up(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError as error:  # a label that is empty or too long
+        raise OSError(None, "the name cannot be looked up") from error
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 

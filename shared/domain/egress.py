@@ -110,11 +110,11 @@ def _check_public(host: str, port: int) -> None:
     if is_literal(host):
         if not is_public(host):
             raise _refused("the address is not a public one")
-    elif not _is_name(host):
+    elif not is_name(host):
         raise _refused("the host is not a public name; write other scripts in punycode")
 
 
-def _is_name(host: str) -> bool:
+def is_name(host: str) -> bool:
     """A name of at least two labels, whose last is none that resolvers take for a number."""
     labels = host.split(".")
     return (

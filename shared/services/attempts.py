@@ -48,7 +48,7 @@ from shared.domain.prices import order_for
 from shared.domain.provider_batches import batch_number_of
 from shared.domain.work import WorkItem
 from shared.errors import PolicyDenied, Rejected, Unavailable
-from shared.ports import Clock, ImageProvider, ImageStore, Ledger
+from shared.ports import Clock, ImageProvider, ImageStore, JobRecorder, Ledger
 from shared.services.departures import Departures
 from shared.services.freezes import Freezes
 from shared.services.provider_gate import SENT, ProviderGate, Wait
@@ -114,11 +114,24 @@ class Attempts:
                 return await self.evidence(item, standing, course)
             recorder = _Recorder(self.ledger, standing)
             began, outcome = self.clock.now(), SENT
-            outcome = await self.providers[asked.provider].generate(order, recorder)
+            outcome = await self._generated(asked.provider, order, recorder)
             return await self._conclude(item, recorder.marker, outcome)
         finally:
             latency_s = (self.clock.now() - began).total_seconds()
             await self.gate.leave(asked.provider, outcome, latency_s)
+
+    async def _generated(
+        self, provider: str, order: ImageOrder, recorder: JobRecorder
+    ) -> ProviderOutcome:
+        """What the paid call ended in; one whose adapter raised may have been served all the same.
+
+        The log names the exception's type and place, never its text.
+        """
+        try:
+            return await self.providers[provider].generate(order, recorder)
+        except Exception:
+            logger.exception("the adapter of a provider failed")
+            return Unknown("adapter_failed")
 
     async def may_leave(self, item: WorkItem, model: str) -> bool:
         """Whether the prompt may go to a model as rules stand now; raises Unavailable."""

@@ -175,6 +175,8 @@ ELSEWHERE = [
     "https://firefly-epo.adobe.io/v3/status/",
     "https://firefly-epo.adobe.io/v3/status/" + "x" * 600,
     "https://[::1/v3/status/x",
+    "https://a..adobe.io/v3/status/x",
+    f"https://{'a' * 64}.adobe.io/v3/status/x",
     "file:///v3/status/x",
     "",
 ]

@@ -208,6 +208,10 @@ HOSTS = frozenset({"replicate.delivery", "*.replicate.delivery", "127.0.0.1:9400
         ("https://user@replicate.delivery/out.png", False),
         ("https:///out.png", False),
         ("https://replicate.delivery:port/out.png", False),
+        ("https://a..replicate.delivery/out.png", False),
+        ("https://.replicate.delivery/out.png", False),
+        (f"https://{'a' * 64}.replicate.delivery/out.png", False),
+        ("https://" + "a." * 130 + "replicate.delivery/out.png", False),
         ("https://replicate.delivery/" + "a" * 5_000, False),
     ],
 )

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from shared.adapters.providers.fetching import IMAGE_BYTES_MAX, Miss, download_picture
+from shared.adapters.public_resolver import system_lookup
 from tests.contract.image_orders import png
 from tests.contract.scripted_server import Answer, ScriptedServer, scripted_server
 
@@ -71,6 +72,13 @@ async def test_name_without_an_address_may_have_one_later() -> None:
 )
 async def test_address_that_is_none_is_not_asked_for_again(url: str) -> None:
     assert await fetch(url, {NAME, f"*.{NAME}"}, ["169.254.169.254"]) is Miss.UNUSABLE
+
+
+@pytest.mark.parametrize("host", ["a..example.com", f"{'a' * 64}.example.com"])
+async def test_name_that_cannot_be_looked_up_is_an_error_like_any_other(host: str) -> None:
+    with pytest.raises(OSError, match="cannot be looked up"):
+        await system_lookup(host, 443)
+    assert await fetch(f"https://{host}/p.png", {"*.example.com"}) is Miss.UNUSABLE
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ from shared.domain.attempts import (
     ProviderOutcome,
     Unknown,
 )
-from shared.errors import Unavailable
 from shared.ports import JobRecorder
 from tests.fakes.faults import NOT_DONE, Fault, Faults, NoFaults
 
@@ -30,7 +29,7 @@ class Work:
     outcome: ProviderOutcome  # of a Delivered, `images` is made from `pictures` for every reader
     usd_micros: int
     pictures: tuple[bytes, ...] = ()
-    unreadable: bool = False  # whoever asks its job for the end meets an error, every time
+    unreadable: bool = False  # the adapter meets an error at the answer, every time
 
 
 @dataclass
@@ -56,13 +55,13 @@ class FakeProvider:
         if fault is Fault.LATE:
             self.faults.later(lambda: self._work(order))
             return Unknown("no_answer_in_time")
-        outcome = self._work(order)
+        work = self._work(order)
         if fault is Fault.LOST:
             return Unknown("no_answer_in_time")
         if fault is Fault.CRASH_AFTER:
             raise self.faults.crash("generate")
         if not self.jobs:
-            return outcome
+            return _fresh(work, None)
         job_id = job_id_of(order)
         await record_job(job_id)
         return await self.resume(order, job_id)
@@ -74,11 +73,9 @@ class FakeProvider:
             raise self.faults.crash("resume")
         if fault is not Fault.NONE or job_id not in self._done:
             return Unknown("poll_lost", job_id)
-        if self._done[job_id].unreadable:
-            raise Unavailable("The job cannot be read.")
         return _fresh(self._done[job_id], job_id)
 
-    def _work(self, order: ImageOrder) -> ProviderOutcome:
+    def _work(self, order: ImageOrder) -> Work:
         self.before_work(order)
         at = (order.generation_id, order.attempt)
         self.submitted[at] = self.submitted.get(at, 0) + 1
@@ -88,7 +85,7 @@ class FakeProvider:
         self.billed[at] = self.billed.get(at, 0) + work.usd_micros
         self._done[job_id_of(order)] = work
         self.after_billing(order)
-        return _fresh(work, None)
+        return work
 
 
 def job_id_of(order: ImageOrder) -> str:
@@ -101,6 +98,8 @@ async def _once(data: bytes) -> AsyncIterator[bytes]:
 
 def _fresh(work: Work, job_id: str | None) -> ProviderOutcome:
     """The outcome, with streams that nobody has read yet."""
+    if work.unreadable:
+        raise RuntimeError("what the provider said")
     if not isinstance(work.outcome, Delivered):
         return work.outcome
     images = tuple(ProviderImage(_once(data)) for data in work.pictures)

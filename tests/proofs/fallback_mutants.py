@@ -12,7 +12,8 @@ FALLING = (
         (
             f"{_ATTEMPTS}._conclude",
             "return unknown(marker, outcome.reason, outcome.job_id)",
-            "outcome = NotDelivered(Failure.TRANSIENT, Billed.NOTHING, outcome.reason)",
+            "from shared.domain.attempts import NotDelivered\n"
+            "        outcome = NotDelivered(Failure.TRANSIENT, Billed.NOTHING, outcome.reason)",
         ),
     ),
     mutant(

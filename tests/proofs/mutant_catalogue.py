@@ -8,6 +8,7 @@ _ADAPTER = "shared.adapters.cosmos_ledger"
 _POLICIES = "shared.adapters.cosmos_budget_policies"
 _ATTEMPTS = "shared.services.attempts:Attempts"
 _FALLBACKS = "shared.domain.fallbacks"
+_ADAPTER_FAILED = (f"{_ATTEMPTS}._generated", 'return Unknown("adapter_failed")')
 
 
 RESERVING = (
@@ -108,16 +109,24 @@ CALLING = (
         (
             f"{_ATTEMPTS}.run",
             "        try:\n            standing = await",
-            "        outcome = await self.providers[asked.provider].generate(\n"
-            "            order, _Recorder(self.ledger, marker)\n"
+            "        outcome = await self._generated(\n"
+            "            asked.provider, order, _Recorder(self.ledger, marker)\n"
             "        )\n"
             "        try:\n            standing = await",
         ),
         (
             f"{_ATTEMPTS}.run",
-            "outcome = await self.providers[asked.provider].generate(order, recorder)\n",
+            "outcome = await self._generated(asked.provider, order, recorder)\n",
             "pass\n",
         ),
+    ),
+    mutant(
+        "what an adapter raises is passed on, and the activity is asked again and again",
+        (*_ADAPTER_FAILED, "raise"),
+    ),
+    mutant(
+        "a call whose adapter raised is made again at once",
+        (*_ADAPTER_FAILED, "return await self.providers[provider].generate(order, recorder)"),
     ),
     mutant(
         "leave to call is given to whoever asks",

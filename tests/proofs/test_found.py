@@ -184,3 +184,22 @@ def test_unknown_outcome_past_the_horizon_is_booked_at_the_maximum_and_finishes_
         assert batch["spent_micros"] == item.quote.amount_micros
 
     play(scenario, lambda wanted: Work(Unknown("connection_lost"), 0))
+
+
+@pytest.mark.parametrize("model", ["gpt-image-2", "sdxl"])  # answered at once, and a job
+def test_work_whose_adapter_always_raises_is_booked_at_the_horizon(model: str) -> None:
+    def chokes(wanted: ImageOrder) -> Work:
+        return replace(steady_script(catalogue(), 0)(wanted), unreadable=True)
+
+    async def scenario(world: World) -> None:
+        await world.batches.submit(order(request(model)), FakeOrchestrations())
+        item = await world.work.find(FIRST_ROW)
+        assert (await world.attempts.run(item, 1)).ending == "unknown"
+        stopped = await world.attempts.stop(item, "canceller")
+        assert stopped.ending == "unknown"
+        await world.settlements.settle(BATCH_ID, [stopped])
+        await sweep(world, TIMES.unknown_horizon.total_seconds() + 1)
+        ended = world.connection.container("ledger").peek(PARTITION.key, f"x:{FIRST_ROW}")
+        assert ended is not None and ended["amount_micros"] == item.quote.amount_micros
+
+    play(scenario, chokes)

@@ -21,6 +21,7 @@ from shared.domain.price_catalogues import PriceVersion
 from shared.errors import Unavailable
 from shared.services.attempts import STORE_RETRY_S, Attempts
 from shared.services.provider_gate import GateLimit, ProviderGate
+from shared.telemetry import JsonFormatter
 from tests.builders import catalogue, catalogues, item, marker, request
 from tests.fakes.clock import NOON, FakeClock
 from tests.fakes.cosmos_container import FakeConnection
@@ -30,6 +31,7 @@ from tests.fakes.providers import NOT_A_PICTURE, PNG, FakeProvider, Work
 
 USAGE = Usage(input_tokens=5, output_tokens=100)
 DELIVERED = Work(Delivered((), USAGE, request_id="r-1"), 3_025, (PNG,))
+UNREADABLE = Work(Unknown("never said"), 3_025, unreadable=True)
 BUSY = Work(NotDelivered(Failure.RATE_LIMITED, Billed.NOTHING, "http_429", retry_after_s=7.0), 0)
 
 
@@ -343,16 +345,6 @@ async def test_evidence_of_a_resumed_job_that_stays_lost_is_unknown_with_its_id(
     assert again.job_id == f"job-{bench.work.generation_id}-1"
 
 
-async def test_evidence_of_a_job_that_cannot_be_read_is_unknown_with_its_id() -> None:
-    lost = replace(DELIVERED, unreadable=True)
-    bench = Bench(always(lost), jobs=True)
-    with pytest.raises(Unavailable):
-        await bench.run()
-    again = await bench.run()
-    assert (again.ending, again.reason) == ("unknown", "job_unreadable")
-    assert again.job_id == bench.marker()["job_id"]
-
-
 async def test_stop_without_a_look_believes_the_markers_alone() -> None:
     bench = Bench(always(BUSY))
     await bench.run(1)
@@ -369,3 +361,30 @@ async def test_stop_without_a_look_believes_the_markers_alone() -> None:
 async def test_unknown_from_the_provider_keeps_its_reason() -> None:
     report = await Bench(always(Work(Unknown("connection_lost"), 0))).run()
     assert (report.ending, report.reason) == ("unknown", "connection_lost")
+
+
+@pytest.mark.parametrize("jobs", [False, True])
+async def test_run_whose_adapter_raises_is_unknown_and_never_calls_again(
+    jobs: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench = Bench(always(UNREADABLE), jobs=jobs)
+    job_id = f"job-{bench.work.generation_id}-1" if jobs else None
+    report = await bench.run()
+    assert (report.ending, report.reason, report.job_id) == ("unknown", "adapter_failed", job_id)
+    again = await bench.run()
+    assert again.reason == ("job_unreadable" if jobs else "no answer was recorded")
+    assert (again.ending, again.job_id) == ("unknown", job_id)
+    assert (await bench.attempts.stop(bench.work, "canceller")).ending == "unknown"
+    assert bench.calls == 1
+    failed = [JsonFormatter().format(each) for each in caplog.records if each.exc_info]
+    assert failed and all("RuntimeError" in line for line in failed)
+    assert "what the provider said" not in "".join(failed)
+
+
+async def test_stop_ends_though_the_provider_is_on_offer_no_more() -> None:
+    bench = Bench(jobs=True, provider_faults=ScriptedFaults("resume", Fault.CRASH_AFTER))
+    with pytest.raises(Crashed):
+        await bench.run()
+    bench.attempts = replace(bench.attempts, providers={})
+    report = await bench.attempts.stop(bench.work, "sweeper")
+    assert (report.ending, report.reason) == ("unknown", "job_unreadable")

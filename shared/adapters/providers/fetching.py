@@ -15,6 +15,7 @@ from shared.adapters.public_resolver import (
     checked_resolver,
     system_lookup,
 )
+from shared.domain.egress import is_name
 from shared.domain.images import sniff_image
 
 if TYPE_CHECKING:
@@ -88,7 +89,9 @@ def _is_safe_scheme(parts: SplitResult, host: str) -> bool:
 def _is_listed(host: str, port: int | None, hosts: Set[str]) -> bool:
     if port not in (None, _HTTPS_PORT):
         return f"{host}:{port}" in hosts
-    return host in hosts or any(
+    if host in hosts:
+        return True
+    return is_name(host) and any(
         entry.startswith("*.") and host.endswith(entry[1:]) for entry in hosts
     )
 
