@@ -21,6 +21,7 @@ from shared.errors import InvariantBroken
 
 SYSTEM_ACTOR = "system:orchestration"
 OUTCOME_UNKNOWN = "outcome_unknown"
+FEWER_PICTURES = "fewer_pictures"
 _SENTENCES: Final[Mapping[Failure, str]] = {
     Failure.CONTENT_REJECTED: "The provider's content filter refused it; change the prompt.",
     Failure.INVALID_REQUEST: "The provider did not accept the request as it was.",
@@ -243,7 +244,7 @@ def _closed_record(
         "cost": vars(cost),
         "failure": failure,
         "images": [image.model_dump(mode="json") for image in report.images],
-        "warnings": list(report.warnings),
+        "warnings": _warnings(item, report),
         "usage": report.metered.model_dump(mode="json") if report.metered else None,
         "attempts": report.attempt,
         "completed_at": closed_at,
@@ -255,6 +256,12 @@ def _closed_record(
         },
         **_served(item, report),
     }
+
+
+def _warnings(item: WorkItem, report: AttemptReport) -> list[str]:
+    """What came otherwise than asked, although something came."""
+    is_short = 0 < len(report.images) < item.request.count
+    return [*report.warnings, *([FEWER_PICTURES] if is_short else [])]
 
 
 def _bound(item: WorkItem, report: AttemptReport, salt: str | None) -> dict[str, str | None]:

@@ -166,8 +166,8 @@ class GenerationView(View):
     images: tuple[ImageView, ...]
     warnings: tuple[str, ...] = Field(
         default=(),
-        description="what the provider did otherwise than asked although it delivered, e.g."
-        " prompt_has_denied_words: it left words out",
+        description="what came otherwise than asked, e.g. fewer_pictures: fewer were kept than"
+        " asked for; prompt_has_denied_words: the provider left words out",
     )
     failure: FailureView | None
     routing: RoutingView | None = Field(description="null: admitted before there was routing")

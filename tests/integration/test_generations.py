@@ -114,12 +114,13 @@ async def test_auto_size_and_quality_never_cost_more_than_quoted(cloud: Cloud, a
 
 
 @pytest.mark.parametrize("model", ["gpt-image-2", "flux-schnell"])
-async def test_fewer_pictures_than_asked_cost_what_came(
+async def test_fewer_pictures_than_asked_cost_what_came_and_say_so(
     cloud: Cloud, ava: Person, model: str
 ) -> None:
     generation = await ava.generate(order(model, "fewer_images missing=1", count=3))
     assert generation["status"] == "succeeded"
     assert len(generation["images"]) == 2
+    assert generation["warnings"] == ["fewer_pictures"]
     assert generation["cost"]["usd_micros"] == await billed_usd_micros(cloud, generation)
 
 

@@ -79,6 +79,15 @@ async def test_python_client_gets_its_picture_and_what_was_charged_for_it(
     assert receipt == f"/api/v1/generations/{stored['id']}/evidence"
 
 
+async def test_client_is_told_that_fewer_pictures_came_than_it_asked_for(
+    client: openai.AsyncOpenAI,
+) -> None:
+    sent = asked("fewer_images missing=2", n=4)
+    raw = await client.images.with_raw_response.generate(**sent)
+    assert len(raw.parse().data or []) == 2
+    assert raw.headers["x-eig-warnings"] == "fewer_pictures"
+
+
 async def test_node_client_gets_its_picture(cloud: Cloud, ava: Person) -> None:
     found = await node(cloud, ava, "generate", json.dumps(asked()))
     [image] = found["answer"]["data"]

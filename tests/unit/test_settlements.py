@@ -11,7 +11,7 @@ from shared.domain.settlements import (
     unknown_record,
 )
 from shared.errors import InvariantBroken
-from tests.builders import CLOSED_AT, item, quote, report, rows, single_id
+from tests.builders import CLOSED_AT, item, quote, report, request, rows, single_id
 
 WORK = item(quote=quote(1_000))
 
@@ -31,6 +31,16 @@ def test_a_final_report_has_one_status(ending: str, fields: dict[str, Any], stat
     assert resolution.status == status == resolution.record["status"]
     assert resolution.record["completed_at"] == CLOSED_AT
     assert (resolution.record["failure"] is None) == (status == "succeeded")
+
+
+@pytest.mark.parametrize(("kept", "warnings"), [(0, []), (1, ["w", "fewer_pictures"]), (2, ["w"])])
+def test_fewer_pictures_than_asked_are_a_warning_beside_the_providers_own(
+    kept: int, warnings: list[str]
+) -> None:
+    work = item(wanted=request("flux-schnell", count=2))
+    images = report(work, "delivered").images * kept
+    delivered = report(work, "delivered", images=images, warnings=("w",) if kept else ())
+    assert resolution_for(work, delivered, CLOSED_AT).record["warnings"] == warnings
 
 
 @pytest.mark.parametrize("ending", ["retry", "again", "unknown"])
