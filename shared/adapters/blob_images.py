@@ -23,7 +23,7 @@ from shared.domain.blob_paths import (
     PictureName,
     new_tags,
 )
-from shared.domain.images import HEAD_BYTES, KINDS, image_dimensions, sniff_image
+from shared.domain.images import KINDS, SNIFFED_BYTES, dimensions_of, sniff_image
 from shared.domain.ledger import partition_for
 from shared.errors import Conflict, ImageArchived
 from shared.ports import Clock, ImageBytes, Seal
@@ -218,10 +218,12 @@ async def _take_in(image: ProviderImage, index: int, file: IO[bytes]) -> StoredI
             break
         digest.update(chunk)
         file.write(chunk)
-    file.seek(0)
-    head = file.read(HEAD_BYTES)
-    kind = sniff_image(head)
-    dimensions = image_dimensions(head) if kind else None
+
+    def read(at: int, size: int) -> bytes:
+        file.seek(at)
+        return file.read(size)
+
+    kind, dimensions = sniff_image(read(0, SNIFFED_BYTES)), dimensions_of(read)
     if kind is None or dimensions is None or size_bytes > IMAGE_BYTES_MAX:
         return None
     width, height = dimensions

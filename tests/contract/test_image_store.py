@@ -30,9 +30,12 @@ NO_PICTURES = {
     "page": b"<html>a page that says it is a picture</html>",
     "signature alone": b"\x89PNG\r\n\x1a\n",
     "png cut off": picture("PNG")[:20],
+    "png cut off behind its sides": picture("PNG")[:29],
     "jpeg without a frame": b"\xff\xd8\xff\xd9",
 }
 MEBIBYTE = 1024 * 1024
+# How the SDK sends pictures above a mebibyte is its own choice.
+pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
 PICTURES = {
     "png": (picture("PNG"), "image/png"),
     "jpeg": (picture("JPEG"), "image/jpeg"),
@@ -43,6 +46,9 @@ PICTURES = {
     "signed png, long": (png_with_credentials(300_000), "image/png"),
     "signed jpeg": (jpeg_with_credentials(segments=1), "image/jpeg"),
     "signed jpeg, long": (jpeg_with_credentials(segments=8), "image/jpeg"),
+    "signed jpeg, beyond 1 MiB": (jpeg_with_credentials(segments=40), "image/jpeg"),
+    "signed png, beyond 1 MiB": (png_with_credentials(3_000_000), "image/png"),
+    "webp behind a long profile": (picture("WEBP", icc_profile=b"p" * 2_000_001), "image/webp"),
     "manifest in a png": (with_credentials(picture("PNG")), "image/png"),
     "manifest in a jpeg": (with_credentials(picture("JPEG")), "image/jpeg"),
 }
@@ -122,7 +128,6 @@ async def test_keep_leaves_out_what_is_too_large_without_reading_it_all(
     assert report.images == (stored(picture("JPEG"), 0, "image/jpeg"),)
 
 
-@pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")  # the SDK's choice
 async def test_keep_and_read_the_largest_picture_allowed(bench: ImageBench) -> None:
     generation_id = fresh_id()
     data = picture("PNG") + bytes(IMAGE_BYTES_MAX - len(picture("PNG")))

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from shared.adapters.blob_images import IMAGE_BYTES_MAX
 from shared.domain.attempts import AttemptReport, ProviderImage, StoredImage
-from shared.domain.images import HEAD_BYTES, image_dimensions, sniff_image
+from shared.domain.images import image_dimensions, sniff_image
 from shared.errors import Unavailable
 from shared.ports import ImageBytes, Seal
 from tests.fakes.faults import NOT_DONE, Fault, Faults, NoFaults
@@ -84,8 +84,7 @@ async def _read(image: ProviderImage) -> bytes:
 
 
 def _stored(index: int, data: bytes, seed: int | None) -> StoredImage | None:
-    head = data[:HEAD_BYTES]
-    kind, dimensions = sniff_image(head), image_dimensions(head)
+    kind, dimensions = sniff_image(data), image_dimensions(data)
     if kind is None or dimensions is None or len(data) > IMAGE_BYTES_MAX:
         return None
     width, height = dimensions

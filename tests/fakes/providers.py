@@ -17,8 +17,9 @@ from shared.ports import JobRecorder
 from tests.fakes.faults import NOT_DONE, Fault, Faults, NoFaults
 
 NOT_A_PICTURE = b"<html>a page that says it is a picture</html>"
-PNG = (  # the first bytes of a picture of 8 x 8 points
+PNG = (  # the beginning of a picture of 8 x 8 points
     b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x08\x00\x00\x00\x08\x08\x02\x00\x00\x00"
+    b"Km)\xdc\x00\x00\x00\x10IDAT"
 )
 
 

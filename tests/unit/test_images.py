@@ -11,11 +11,11 @@ from PIL import Image
 from shared.domain.images import (
     DIMENSION_MAX,
     GIF,
-    HEAD_BYTES,
     JPEG,
     PNG,
     WEBP,
     ImageKind,
+    dimensions_of,
     image_dimensions,
     sniff_image,
 )
@@ -35,6 +35,7 @@ PICTURES = [
     (picture("WEBP"), WEBP),
     (picture("WEBP", lossless=True), WEBP),
     (picture("WEBP", exif=b"Exif\x00\x00II*\x00"), WEBP),
+    (picture("WEBP", icc_profile=b"p" * 70_001), WEBP),
     (picture("GIF"), GIF),
 ]
 
@@ -46,7 +47,7 @@ def test_sniff_image_names_the_kind(data: bytes, kind: ImageKind) -> None:
 
 @pytest.mark.parametrize(("data", "kind"), PICTURES)
 def test_image_dimensions_reads_width_and_height(data: bytes, kind: ImageKind) -> None:
-    assert image_dimensions(data[:HEAD_BYTES]) == (37, 21)
+    assert image_dimensions(data) == (37, 21)
 
 
 @pytest.mark.parametrize(
@@ -80,6 +81,13 @@ def test_sniff_image_gives_none_for_anything_else(data: bytes) -> None:
         b"\xff\xd8\xff\xe0\x00\x04\x00\x00\x12\x34\x56\x78",
         b"\xff\xd8\xff\xe0\x00\x00" + b"\xff" * 50,
         b"RIFF\x00\x00\x00\x00WEBPVP9 " + b"\x00" * 30,
+        picture("PNG")[:29],  # the signature and IHDR without its checksum
+        picture("PNG")[:33],
+        picture("PNG")[:33] + picture("PNG")[-12:],  # IEND at once
+        picture("JPEG").partition(b"\xff\xda")[0],
+        picture("WEBP", icc_profile=b"p" * 700)[:30],
+        b"\xff\xd8" + b"\xff" * 100_000,
+        b"\xff\xd8" + b"\xff\xfe\x00\x02" * 100_000 + picture("JPEG")[2:],
     ],
 )
 def test_image_dimensions_gives_none_for_a_damaged_header(data: bytes) -> None:
@@ -91,6 +99,20 @@ def test_image_dimensions_gives_none_for_a_damaged_header(data: bytes) -> None:
 def test_image_dimensions_survives_every_truncation(data: bytes, kind: ImageKind) -> None:
     for length in range(min(len(data), 700)):
         assert image_dimensions(data[:length]) in (None, (37, 21))
+
+
+def test_dimensions_are_read_without_what_stands_before_the_picture() -> None:
+    data = picture("JPEG")
+    data = data[:2] + (b"\xff\xeb\xff\xff" + b"\x5a" * 0xFFFD) * 700 + data[2:]
+    seen: list[int] = []
+
+    def read(at: int, size: int) -> bytes:
+        found = data[at : at + size]
+        seen.append(len(found))
+        return found
+
+    assert dimensions_of(read) == (37, 21)
+    assert sum(seen) < 10_000
 
 
 @given(st.sampled_from([b"\xff\xd8\xff", b"RIFF1234WEBP", b"\x89PNG\r\n\x1a\n"]), st.binary())
