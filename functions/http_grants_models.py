@@ -71,7 +71,7 @@ class OverrideRequest(_Raise):
         min_length=REASON_CHARS_MIN,
         max_length=REASON_CHARS_MAX,
         pattern=REASON_PATTERN,
-        description="goes into the audit",
+        description="the audit has its keyed hash",
     )
     surcharge_percent: int = Field(default=0, ge=0, le=100)
 

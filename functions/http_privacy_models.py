@@ -132,7 +132,7 @@ class PrivacyOverrideRequest(Body):
         min_length=REASON_CHARS_MIN,
         max_length=REASON_CHARS_MAX,
         pattern=REASON_PATTERN,
-        description="goes into the audit",
+        description="the audit has its keyed hash",
     )
     ends_at: AwareDatetime = Field(description="within 24 hours")
     department: str | None = Field(default=None, pattern=rf"^{DEPARTMENT_ID_PATTERN}$")

@@ -1,9 +1,11 @@
 """Log entries: audit events as canonical JSON (RFC 8785), with free text replaced by keyed hashes.
 
-The log is made to be handed out, so nothing that a person typed stands in it: a reason or a comment
-appears as HMAC-SHA256 under a key of ours, which can show later that a given text was meant. Codes,
-ids, versions, amounts and hashes stay as they are. Whatever the container holds has an entry: a
-document that is no event, or none that the log can take, is logged by its hash.
+Neither the audit container nor the log forgets, and the log is made to be handed out, so nothing
+that a person typed stands in them: a reason or a comment appears as HMAC-SHA256 under a key of
+ours, which can show later that a given text was meant. Codes, ids, versions, amounts and hashes
+stay as they are. An event is committed so on its way into the container; one that was copied before
+that was done there has the same entry. Whatever the container holds has an entry: a document that
+is no event, or none that the log can take, is logged by its hash.
 """
 
 import hashlib
@@ -28,6 +30,8 @@ _CODE: Final = re.compile(r"[a-z][a-z0-9_.]{0,99}")
 _SHOWABLE: Final = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]*")
 _WORDS: Final = re.compile(r"[_.]")
 _TYPED_BY_PEOPLE: Final = frozenset({"reason", "comment", "note", "name", "label"})
+_COMMITMENT: Final = "hmac_sha256"
+_HASH: Final = re.compile(r"[0-9a-f]{64}")
 _SIGNIFICANT: Final = ("event_id", "occurred_at", "action", "object_id", "actor", "outcome")
 _OUTCOMES: Final = frozenset({"success", "denied", "failure"})
 ALTERED: Final = "audit.altered"
@@ -62,17 +66,22 @@ def entry_key(partition_key: str, event_id: str) -> bytes:
     return hashlib.sha256(f"{partition_key}\0{event_id}".encode()).digest()[:KEY_BYTES]
 
 
+def without_texts(event: Mapping[str, Any], text_key: bytes) -> dict[str, Any]:
+    """An event as it is kept: what somebody typed by its keyed hash, which stays if done again."""
+    reason = event.get("reason")
+    is_code = event.get("reason_is_code") is True and isinstance(reason, str)
+    if not (reason is None or _is_commitment(reason) or (is_code and _CODE.fullmatch(reason))):
+        reason = _committed(event["event_id"], "reason", reason, text_key)
+    shown = {name: _shown(event, name, value, text_key) for name, value in event["details"].items()}
+    return {**event, "reason": reason, "details": shown}
+
+
 def entry_of(record: AuditRecord, text_key: bytes) -> LogEntry:
     """The entry of an audit document; one that holds no event is logged by its hash."""
-    event = record.event
     if not _is_event(record):
-        return _note(record, UNREADABLE, _digest(event))
-    details = {
-        name: _shown(event, name, value, text_key) for name, value in event["details"].items()
-    }
-    reason = event.get("reason")
-    if reason is not None and not (event.get("reason_is_code") is True and _CODE.fullmatch(reason)):
-        reason = _committed(event["event_id"], "reason", reason, text_key)
+        return _note(record, UNREADABLE, _digest(record.event))
+    event = without_texts(record.event, text_key)
+    details = event["details"]
     body = {
         "v": ENTRY_VERSION,
         "partition": record.partition_key,
@@ -83,7 +92,7 @@ def entry_of(record: AuditRecord, text_key: bytes) -> LogEntry:
         "action": event["action"],
         "object": event["object_id"],
         "outcome": event["outcome"],
-        "reason": reason,
+        "reason": event["reason"],
         "policy_version": details.pop("policy_version", None),
         "price_version": details.pop("price_version", None),
         "correlation": _correlation(event.get("correlation_id"), text_key),
@@ -92,9 +101,9 @@ def entry_of(record: AuditRecord, text_key: bytes) -> LogEntry:
     try:
         content = rfc8785.dumps(body)
     except (rfc8785.CanonicalizationError, UnicodeEncodeError):  # not everybody reads it alike
-        return _note(record, UNREADABLE, _digest(event))
+        return _note(record, UNREADABLE, _digest(record.event))
     if len(content) > ENTRY_BYTES_MAX:
-        return _note(record, UNREADABLE, _digest(event))
+        return _note(record, UNREADABLE, _digest(record.event))
     return LogEntry(record.partition_key, event["event_id"], content)
 
 
@@ -143,7 +152,8 @@ def _is_event(record: AuditRecord) -> bool:
     if not isinstance(event, dict) or event.get("event_id") != record.document_id:
         return False
     texts = [record.partition_key, *(event.get(name) for name in _SIGNIFICANT)]
-    texts += [event.get(name) or "" for name in ("actor_role", "correlation_id", "reason")]
+    reason = "" if _is_commitment(event.get("reason")) else event.get("reason") or ""
+    texts += [event.get("actor_role") or "", event.get("correlation_id") or "", reason]
     details = event.get("details")
     return (
         all(isinstance(text, str) and _is_showable(text) for text in texts[:-1])
@@ -166,7 +176,7 @@ def _is_showable(text: str) -> bool:
 
 def _shown(event: Mapping[str, Any], name: str, value: Any, text_key: bytes) -> Any:
     """A detail as it may be handed out: no text of people, and no other shape than a scalar."""
-    if value is None or isinstance(value, bool | int):
+    if value is None or isinstance(value, bool | int) or _is_commitment(value):
         return value
     text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
     if (
@@ -187,7 +197,17 @@ def _correlation(correlation_id: str | None, text_key: bytes) -> dict[str, str] 
 
 def _committed(event_id: str, name: str, text: str, text_key: bytes) -> dict[str, str]:
     message = "\0".join((event_id, name, text)).encode(errors="surrogatepass")
-    return {"hmac_sha256": hmac.digest(text_key, message, "sha256").hex()}
+    return {_COMMITMENT: hmac.digest(text_key, message, "sha256").hex()}
+
+
+def _is_commitment(value: Any) -> bool:
+    """Whether it is what _committed gives; nobody can type it, for what is typed is no object."""
+    return (
+        isinstance(value, dict)
+        and set(value) == {_COMMITMENT}
+        and isinstance(value[_COMMITMENT], str)
+        and _HASH.fullmatch(value[_COMMITMENT]) is not None
+    )
 
 
 def _digest(value: Any) -> str:

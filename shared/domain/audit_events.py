@@ -1,6 +1,8 @@
-"""Audit events: who did what to which object, with what outcome; no prompt, no personal data.
+"""Audit events: who did what to which object, with what outcome; no prompt.
 
-An event is bounded where it is written, so that nothing reaches the log that it cannot take.
+An event is bounded where it is written, so that nothing reaches the log that it cannot take. What
+somebody typed (a reason, a name) is in it until it is copied: audit_entries.without_texts. So a
+decision is written in the letters that stay: words joined by commas, no braces, no `@`.
 """
 
 import hashlib
@@ -44,7 +46,7 @@ class AuditEvent:
         return f"{self.object_id}:{self.action}"
 
     def as_json(self) -> dict[str, Any]:
-        """The body that is copied, unchanged, into the append-only container.
+        """The body that is copied into the append-only container, its texts as keyed hashes.
 
         Raises InvariantBroken for what the log could not take.
         """

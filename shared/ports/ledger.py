@@ -161,8 +161,11 @@ EVENTS_PER_APPEND_MAX = 100  # one transaction of the log
 
 
 class AuditLog(Protocol):
-    """The append-only copy of every audit event."""
+    """The append-only copy of every audit event, without what people typed."""
 
     async def append(self, partition: Partition, events: Sequence[Mapping[str, Any]]) -> None:
-        """Add at most EVENTS_PER_APPEND_MAX events; the same event id is added once."""
+        """Add at most EVENTS_PER_APPEND_MAX events; the same event id is added once.
+
+        Texts are replaced by keyed hashes (audit_entries.without_texts): nothing here forgets.
+        """
         ...

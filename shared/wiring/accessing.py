@@ -15,9 +15,8 @@ class Accessing(Systems):
 
     @cached_property
     def access_log(self) -> "AccessLog":
-        from shared.adapters.cosmos_audit import CosmosAuditLog
         from shared.services.access_log import AccessLog
 
         salt = self.settings.end_user_salt.encode()
         key = hmac.digest(salt, b"access log object", "sha256")
-        return AccessLog(CosmosAuditLog(self.audit_writer_cosmos), self.clock, key)
+        return AccessLog(self.audit_writer, self.clock, key)

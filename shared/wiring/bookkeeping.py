@@ -104,10 +104,9 @@ class Bookkeeping(Generating):
 
     @cached_property
     def audit_relay(self) -> "AuditRelay":
-        from shared.adapters.cosmos_audit import CosmosAuditLog
         from shared.services.audit_relay import AuditRelay
 
-        return AuditRelay(self.records, CosmosAuditLog(self.audit_writer_cosmos))
+        return AuditRelay(self.records, self.audit_writer)
 
     @cached_property
     def data_key_relay(self) -> "AuditRelay":

@@ -1,6 +1,5 @@
 """Use cases of evidence: the verifiable audit log, its witness, receipts of generations."""
 
-import hmac
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -52,13 +51,8 @@ class Evidencing(Bookkeeping, Witnessing):
             registers=self.log_registers,
             checkpoints=self.checkpoints,
             signer=self.log_signer,
-            text_key=self._text_key,
+            text_key=self.text_key,
         )
-
-    @cached_property
-    def _text_key(self) -> bytes:
-        """The key under which free text is hashed: its own, made from the app's one salt."""
-        return hmac.digest(self.settings.end_user_salt.encode(), b"audit log text", "sha256")
 
     @cached_property
     def audit_deletions(self) -> "AuditDeletions":
@@ -73,7 +67,7 @@ class Evidencing(Bookkeeping, Witnessing):
             ledger=self.ledger,
             clock=self.clock,
             tenant_id=self.settings.token_tenant_id,
-            text_key=self._text_key,
+            text_key=self.text_key,
         )
 
     def deletion_partitions(self) -> "Sequence[Partition]":

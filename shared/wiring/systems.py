@@ -1,5 +1,6 @@
 """Systems: settings become adapters. Every import of an adapter stands here, inside its builder."""
 
+import hmac
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from shared.domain.price_catalogues import PriceCatalogues
     from shared.metrics import Metrics
     from shared.ports import (
+        AuditLog,
         BatchFiles,
         BudgetPolicies,
         Clock,
@@ -85,6 +87,17 @@ class Systems:
         return CosmosConnection(
             CosmosAccount(s.cosmos_endpoint, s.cosmos_database, key or s.cosmos_key, identity)
         )
+
+    @cached_property
+    def audit_writer(self) -> "AuditLog":
+        from shared.adapters.cosmos_audit import CosmosAuditLog
+
+        return CosmosAuditLog(self.audit_writer_cosmos, self.text_key)
+
+    @cached_property
+    def text_key(self) -> bytes:
+        """The key under which free text is hashed: its own, made from the app's one salt."""
+        return hmac.digest(self.settings.end_user_salt.encode(), b"audit log text", "sha256")
 
     @cached_property
     def audit_reader_cosmos(self) -> "CosmosConnection":

@@ -30,7 +30,7 @@ from shared.ports.directory import DirectoryStore
 from tests import builders
 from tests.contract.cosmos_account import IS_LIVE, open_account
 from tests.contract.ledger_bench import LIMIT_MICROS, PRICE_MICROS, Bench
-from tests.fakes.audit_log import FakeAuditLog
+from tests.fakes.audit_log import TEXT_KEY, FakeAuditLog
 from tests.fakes.budget_policies import FakeBudgetPolicies
 from tests.fakes.cosmos_container import FakeConnection
 from tests.fakes.directory_store import FakeDirectoryStore, StoredDirectory
@@ -172,7 +172,7 @@ async def _sdk_stores() -> AsyncIterator[Stores]:
             CosmosBudgetPolicies(connection),
             CosmosDirectory(connection),
             CosmosDirectoryStore(connection),
-            CosmosAuditLog(connection),
+            CosmosAuditLog(connection, TEXT_KEY),
             connection,
         )
         await connection.aclose()

@@ -20,6 +20,7 @@ from shared.domain.audit_entries import AuditRecord
 from shared.domain.ids import Partition
 from shared.ports.audit_log import IDS_PER_LOOK_MAX, AuditFeed
 from tests import builders
+from tests.fakes.audit_log import TEXT_KEY
 from tests.fakes.audit_log_files import FakeLogStores
 
 
@@ -66,7 +67,7 @@ async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
         CosmosConnection(CosmosAccount(running.endpoint, "eig", role_key(role)))
         for role in ("audit-reader", "audit-writer")
     )
-    yield Bench(CosmosAuditFeed(reader), CosmosAuditLog(writer))
+    yield Bench(CosmosAuditFeed(reader), CosmosAuditLog(writer, TEXT_KEY))
     await reader.aclose()
     await writer.aclose()
     await running.stop()

@@ -1,6 +1,7 @@
 """The AuditLog port: one suite on the fake and on the SDK."""
 
 import asyncio
+import json
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -8,12 +9,14 @@ from typing import Any
 import pytest
 
 from shared.adapters.cosmos_audit import CosmosAuditLog
+from shared.domain.audit_entries import without_texts
 from shared.domain.ids import Partition
 from shared.errors import InvariantBroken, Unavailable
 from shared.ports import EVENTS_PER_APPEND_MAX
 from tests import builders
 from tests.contract import cosmos_stores
 from tests.contract.cosmos_stores import Stores, silent_account
+from tests.fakes.audit_log import TEXT_KEY
 
 stores = cosmos_stores.stores  # a fixture, found by its name
 
@@ -40,9 +43,22 @@ def by_id(found: list[Event]) -> list[Event]:
 
 async def test_append_keeps_every_event_unchanged(stores: Stores, partition: Partition) -> None:
     details = {"needed_micros": 2**53 - 1, "is_new": False, "note": None, "scope": "user"}
-    sent = events(1, 3, reason="zu teuer für 2026", details=details)
+    sent = events(1, 3, reason="due", reason_is_code=True, details=details)
     await stores.audit.append(partition, sent)
     assert by_id(await stores.events(partition)) == sent
+
+
+async def test_append_keeps_what_people_typed_as_keyed_hashes(
+    stores: Stores, partition: Partition
+) -> None:
+    details = {"after_reason": "Jane complained", "comment": "jane", "scope": "user"}
+    sent = events(1, 1, reason="zu teuer für Jane", details=details)
+    await stores.audit.append(partition, sent)
+    [kept] = await stores.events(partition)
+    assert kept == without_texts(sent[0], TEXT_KEY)
+    assert "jane" not in json.dumps(kept).lower()
+    await stores.audit.append(partition, [kept, *sent])  # once more, by whoever was slower
+    assert await stores.events(partition) == [kept]
 
 
 async def test_append_takes_as_many_events_as_the_limit(
@@ -127,4 +143,4 @@ async def test_append_is_per_partition(stores: Stores, partition: Partition) -> 
 async def test_append_without_an_answer_is_unavailable() -> None:
     async with silent_account() as connection:
         with pytest.raises(Unavailable):
-            await CosmosAuditLog(connection).append(builders.PARTITION, events(1, 1))
+            await CosmosAuditLog(connection, TEXT_KEY).append(builders.PARTITION, events(1, 1))

@@ -28,6 +28,7 @@ CUSTOM_ROLE: Final = "custom:stage"
 PERIOD: Final = f"{datetime.now(UTC):%Y%m}"
 NEVER: Final = {"If-Match": '"999999999"'}  # whoever may write meets a 412 and changes nothing
 RULED: Final = tuple(route for route in ROUTES if not route.public)
+WHY: Final = f"Jane Citizen complained ({uuid4().hex})"  # nothing that is kept for ever has it
 PERSONAL: Final = ("generations/", "images/", "batches/", "users/", "budgets/")  # of one person
 
 
@@ -116,7 +117,7 @@ class Stage:
         if stands:
             path = f"/freezes/project:{things.department}.{target}"
             manager = self.home["DeptManager"]
-            answer = await manager.send("PUT", path, json={"reason": "a rehearsal"})
+            answer = await manager.send("PUT", path, json={"reason": WHY})
             assert answer.status == 200, answer.content
         return Things(things.department, things.owner, {**things.ids, "target": target})
 
@@ -135,7 +136,7 @@ class Stage:
         if "owner" in fields:
             params["owner"] = things.department
         if route.name == names.LIFT_FREEZE:
-            params["reason"] = "a rehearsal"
+            params["reason"] = WHY
         if route.name in (names.GET_AUDIT_FILE, names.GET_AUDIT_ENTRY):
             params |= {"name": "checkpoint"} if "name" in fields else {"event_id": "nobody:did"}
         if route.name == names.GET_INCLUSION_PROOF:
@@ -151,7 +152,8 @@ class Stage:
         example = OPERATIONS[route.name].example
         if OPERATIONS[route.name].body is None or example is None:
             return {}
-        return {"json": {**example, **self._changed(route, things)}}
+        typed = {name: WHY for name in ("reason", "comment") if name in example}
+        return {"json": {**example, **typed, **self._changed(route, things)}}
 
     def _changed(self, route: Route, things: Things) -> Mapping[str, Any]:
         """What of an example must name these things, or must not do what it says."""
@@ -239,11 +241,11 @@ async def _manage(stage: Stage, owner: Person) -> None:
     grant: Json = {
         "scopes": [f"user:{things.owner}"],
         "amount_micros": 1_000,
-        "reason": "a rehearsal",
+        "reason": WHY,
     }
     override: Json = {
         "data_classes": ["person"],
-        "reason": "A rehearsal of rights",
+        "reason": WHY,
         "ends_at": (datetime.now(UTC) + timedelta(hours=1)).isoformat(),
     }
     things.ids |= {

@@ -141,6 +141,13 @@ async def check_books(cloud: Cloud) -> None:
 
 async def check_trail(cloud: Cloud) -> None:
     """Runs the audit relay until every outbox is empty, then checks the whole log."""
+    await wait_until_copied(cloud)
+    slots = await cloud.documents("ledger", "c.type = 'slot'")
+    check_audit(await read_partitions(cloud), await cloud.documents("audit"), slots)
+
+
+async def wait_until_copied(cloud: Cloud) -> None:
+    """Runs the audit relay until every outbox is empty."""
     containers = [each.id for each in read_resources().containers if each.id != "audit"]
 
     async def outbox() -> list[Json]:
@@ -152,8 +159,6 @@ async def check_trail(cloud: Cloud) -> None:
         ]
 
     await until(outbox, lambda waiting: not waiting)
-    slots = await cloud.documents("ledger", "c.type = 'slot'")
-    check_audit(await read_partitions(cloud), await cloud.documents("audit"), slots)
 
 
 def check_audit(partitions: dict[str, Partition], documents: list[Json], slots: list[Json]) -> None:

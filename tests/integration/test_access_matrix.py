@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import json
 import os
 from collections.abc import AsyncIterator
 
@@ -17,6 +18,7 @@ from functions.http_routes import Route
 from tests.access_matrix import COLUMNS, MATRIX, ROLES, agreed
 from tests.integration.access_stage import (
     RULED,
+    WHY,
     Scope,
     Stage,
     build_stage,
@@ -24,6 +26,7 @@ from tests.integration.access_stage import (
     strike_stage,
 )
 from tests.integration.api import Person
+from tests.integration.books import wait_until_copied
 from tests.integration.cloud import Cloud
 
 
@@ -66,3 +69,11 @@ async def test_route_answers_each_role_as_agreed(stage: Stage, route: Route) -> 
     rows = agreed()
     for scope in scopes_of(route):
         assert await measured(stage, route, scope) == rows[route.name, scope], scope
+
+
+async def test_what_people_typed_is_kept_where_it_can_be_deleted_and_nowhere_else(
+    stage: Stage,
+) -> None:
+    await wait_until_copied(stage.cloud)
+    assert WHY in json.dumps(await stage.cloud.documents("ledger"))
+    assert WHY not in json.dumps(await stage.cloud.documents("audit"))

@@ -1,5 +1,6 @@
 """Log entries: canonical, without text of people, and something for every document."""
 
+import hashlib
 import json
 import re
 from dataclasses import replace
@@ -11,7 +12,13 @@ import rfc8785
 
 import shared
 from shared.domain.attempts import Failure
-from shared.domain.audit_entries import KEY_BYTES, PARTITION_CHARS_MAX, AuditRecord, entry_of
+from shared.domain.audit_entries import (
+    KEY_BYTES,
+    PARTITION_CHARS_MAX,
+    AuditRecord,
+    entry_of,
+    without_texts,
+)
 from shared.domain.audit_events import EVENT_BYTES_MAX, outbox_document
 from shared.domain.audit_reasons import is_reason_code
 from shared.domain.log_tiles import ENTRY_BYTES_MAX
@@ -110,6 +117,40 @@ def test_reason_that_is_a_code_of_ours_stays(code: str) -> None:
 def test_reason_that_somebody_typed_is_a_keyed_hash_be_it_one_word(typed: str) -> None:
     assert set(logged(with_reason(typed))["reason"]) == {"hmac_sha256"}
     assert set(logged({**with_reason(typed), "reason_is_code": 1})["reason"]) == {"hmac_sha256"}
+
+
+def test_an_event_has_one_entry_whether_it_was_kept_with_its_texts_or_without() -> None:
+    details = {"after_reason": "Eve asked", "limit": "a b", "note": 5, "x": "y", "z": None}
+    for written in (with_reason("zu teuer für Eve"), with_reason("due"), event(), event(reason="")):
+        typed = {**written, "details": details}
+        kept = without_texts(typed, KEY)
+        assert logged(kept) == logged(typed)
+        assert without_texts(kept, b"another") == kept
+        assert "Eve" not in json.dumps(kept)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        '{"hmac_sha256": "%s"}' % ("ab" * 32),
+        {"hmac_sha256": "Eve"},
+        {"hmac_sha256": "ab" * 32, "more": "Eve"},
+        {"hmac_sha256": 5},
+    ],
+)
+def test_what_only_looks_like_a_keyed_hash_is_hashed(value: Any) -> None:
+    document = event(details={"note": value})
+    kept = without_texts(document, KEY)["details"]["note"]
+    assert kept != value and set(kept) == {"hmac_sha256"}
+    assert logged(document)["details"]["note"] == kept
+
+
+def test_an_event_that_was_copied_before_texts_were_hashed_there_keeps_its_entry() -> None:
+    older = event(reason="zu teuer für Eve", details={"after_reason": "Eve asked", "model": "m"})
+    content = entry_of(AuditRecord("p", older["event_id"], older), KEY).content
+    assert hashlib.sha256(content).hexdigest() == (
+        "e5e7277866bece666bdb21087cee6009d53572324f9224b18375b3117fcfb447"
+    )
 
 
 def test_every_code_of_the_error_tree_and_of_providers_is_listed() -> None:
