@@ -19,9 +19,15 @@ _COURSES: Final = """
 approval_expired approval_rejected archived deleted due ended_early never_sent not_changed
 not_configured not_created not_deleted not_tested outcome_unknown restart_window_passed
 """
-REASON_CODES: Final = frozenset(
-    {*GIVEN_CODES, *CODES_OF_THE_TREE, *_FAILURES.split(), *_COURSES.split()}
-)
+_SESSION_ENDS: Final = """
+disabled idle refused_by_issuer replaced reuse revoked signed_out too_old unconfirmed
+"""
+_DELIVERIES: Final = """
+accepted address_not_public certificate_refused channel_deleted channel_disabled failed
+folder_not_writable in_progress kept name_unknown no_connection succeeded timed_out
+"""
+_LISTED: Final = " ".join((_FAILURES, _COURSES, _SESSION_ENDS, _DELIVERIES)).split()
+REASON_CODES: Final = frozenset({*GIVEN_CODES, *CODES_OF_THE_TREE, *_LISTED})
 
 
 def is_reason_code(reason: str | None) -> bool:

@@ -58,7 +58,7 @@ class Judged:
         found = self.finding
         verb = "override" if self.override_id else self.action
         length = found.end - found.start
-        return f"{self.field}:{found.category}:{verb}@{found.start}+{length}={self.fingerprint}"
+        return f"{self.field}:{found.category}:{verb}:at{found.start}+{length}={self.fingerprint}"
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ def audit_texts(judged: Sequence[Judged]) -> list[str]:
     """Findings as audit events carry them, cut so that no event grows too large."""
     words = [each.audit_text for each in judged]
     return [
-        " ".join(words[first : first + FINDINGS_PER_EVENT_MAX])
+        ",".join(words[first : first + FINDINGS_PER_EVENT_MAX])
         for first in range(0, len(words), FINDINGS_PER_EVENT_MAX)
     ]
 

@@ -210,7 +210,7 @@ def shown_in_audit(policy: PrivacyPolicy | None) -> dict[str, str | int | bool |
         "synonyms": sum(len(words) for words in policy.synonyms.values()),
         "language": policy.language,
         "confidence_percent": policy.confidence_percent,
-        "residency": " ".join((residency.mode, *residency.regions)) if residency else None,
+        "residency": ",".join((residency.mode, *residency.regions)) if residency else None,
     }
 
 

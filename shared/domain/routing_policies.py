@@ -119,7 +119,7 @@ def shown_in_audit(policy: RoutingPolicy | None) -> dict[str, str | int | bool |
         return {}
     bookkeeping = ("owner", "updated_at", "revision", "change_id")
     return {
-        name: " ".join(value) if isinstance(value, list) else value
+        name: ",".join(value) if isinstance(value, list) else value
         for name, value in policy.as_json().items()
         if name not in bookkeeping
     }

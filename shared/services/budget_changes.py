@@ -1,12 +1,11 @@
 """What a change of a budget policy may be: by whom, on what, and how an audit event shows it."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from shared.domain.budget_policies import BudgetPolicy, rule_of
+from shared.domain.budget_policies import BudgetPolicy
 from shared.domain.budgets import Scope
 from shared.domain.identity import Caller, Permission, Reach
 from shared.domain.periods import Calendar, PeriodKind, PeriodRule
@@ -75,12 +74,12 @@ def calendar_after(
 
 
 def differences(
-    standing: BudgetPolicy | None, revised: BudgetPolicy
+    standing: Mapping[str, Any] | None, revised: Mapping[str, Any]
 ) -> dict[str, str | int | bool | None]:
-    """Every figure that changed, before and after."""
-    before: Mapping[str, Any] = rule_of(standing) if standing else {}
+    """Every figure of a rule that changed, before and after."""
+    before = standing or {}
     details: dict[str, str | int | bool | None] = {}
-    for name, value in rule_of(revised).items():
+    for name, value in revised.items():
         if before.get(name) != value:
             details[f"before.{name}"] = _scalar(before.get(name))
             details[f"after.{name}"] = _scalar(value)
@@ -88,4 +87,9 @@ def differences(
 
 
 def _scalar(value: Any) -> str | int | bool | None:
-    return json.dumps(value) if isinstance(value, list) else value
+    """A list in the letters that the verifiable log shows as they are."""
+    return ",".join(map(_word, value)) if isinstance(value, list) else value
+
+
+def _word(value: Any) -> str:
+    return ":".join(map(str, value.values())) if isinstance(value, dict) else str(value)

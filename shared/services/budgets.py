@@ -12,6 +12,7 @@ from shared.domain.budget_policies import (
     budget_object_id,
     check_allocation,
     policy_partition,
+    rule_of,
 )
 from shared.domain.budget_views import BudgetList, BudgetView, budget_view
 from shared.domain.budgets import Charge, Scope
@@ -233,7 +234,7 @@ class Budgets:
             outcome="success",
             occurred_at=revised.changed_at,
             correlation_id=correlation_id,
-            details=differences(standing, revised),
+            details=differences(rule_of(standing) if standing else None, rule_of(revised)),
         )
         await self.policies.put(department_id, revised, event)
         role = CLAIM_BY_ROLE[caller.role]

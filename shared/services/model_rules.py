@@ -74,7 +74,7 @@ def shown_rules(rules: ModelRules) -> dict[str, str | None]:
 
 
 def _words(words: Mapping[str, str]) -> str:
-    return " ".join(f"{name}={word}" for name, word in sorted(words.items()))
+    return ",".join(f"{name}={word}" for name, word in sorted(words.items()))
 
 
 def _read(document: Document | None) -> tuple[ModelRules, int]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -40,6 +39,7 @@ from shared.errors import (
     PreconditionFailed,
 )
 from shared.services.allocations import Allocations
+from shared.services.budget_changes import differences
 
 IDEMPOTENCY_CARRY_OVER = timedelta(days=1)  # a key from the last day of the period before
 NAMED_MAX = 20  # departments named in one refusal
@@ -107,10 +107,7 @@ class OrganisationBudgets:
             f"budget.changed.{revised.revision}",
             organisation_scope(caller.tenant_id),
             correlation_id,
-            details={
-                "before": json.dumps(rule_of(standing)) if standing else None,
-                "after": json.dumps(rule_of(revised)),
-            },
+            details=differences(rule_of(standing) if standing else None, rule_of(revised)),
         )
         await moves.organisations.put(revised, event)
         await moves.follow(revised, caller.key, CLAIM_BY_ROLE[caller.role], correlation_id)

@@ -141,7 +141,7 @@ class PrivacyOverrides:
             correlation_id,
             reason=override.reason,
             details={
-                "data_classes": " ".join(override.data_classes),
+                "data_classes": ",".join(override.data_classes),
                 "status": override.status,
                 "user": override.user_key,
                 "ends_at": override.ends_at,

@@ -224,7 +224,7 @@ def _shown(role: CustomRole) -> dict[str, Any]:
     return {
         "name": role.name,
         "rank": CLAIM_BY_ROLE[role.rank],
-        "permissions": " ".join(f"{n}={r.name.lower()}" for n, r in sorted(role.reaches.items())),
+        "permissions": ",".join(f"{n}={r.name.lower()}" for n, r in sorted(role.reaches.items())),
         "status": role.status,
         **shown_rules(role.rules),
     }

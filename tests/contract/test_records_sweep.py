@@ -116,7 +116,7 @@ async def test_outbox_gives_no_more_than_the_limit(bench: RecordsBench) -> None:
 async def test_outbox_holds_events_unchanged(bench: RecordsBench) -> None:
     work = bench.work("one")
     event = replace(
-        event_of(work.generation_id, "generation.denied"),
+        event_of(work.generation_id, "user.disabled.1"),
         reason="über",
         details={"needed_micros": 2**53 - 1, "is_new": True, "note": None, "scope": "user"},
     )

@@ -12,6 +12,7 @@ from azure.cosmos.exceptions import (
 )
 from pydantic_core import from_json, to_json
 
+from tests.audit_texts import check_shown
 from tests.fakes.cosmos_errors import HttpError, Refused, batch_error, item_error
 from tests.fakes.cosmos_predicates import compile_predicate
 from tests.fakes.faults import Fault, Faults, NoFaults
@@ -54,6 +55,8 @@ class _Transaction:
         return found
 
     def create(self, document: Item) -> Item:
+        if document.get("type") == "outbox":
+            check_shown(document["event"])
         item_id = document["id"]
         standing = item_id in self._partition
         if self.changed.get(item_id) if item_id in self.changed else standing:

@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from devhost.resources import read_resources
+from tests.audit_texts import check_kept
 from tests.integration.api import Json, until
 from tests.integration.cloud import Cloud
 from tests.integration.sealed import open_prompts
@@ -164,6 +165,8 @@ async def wait_until_copied(cloud: Cloud) -> None:
 def check_audit(partitions: dict[str, Partition], documents: list[Json], slots: list[Json]) -> None:
     """Each change of state that the ledger shows has its event, and no event is there twice."""
     events = [document["event"] for document in documents]
+    for event in events:
+        check_kept(event)
     assert max(Counter(event["event_id"] for event in events).values(), default=1) == 1
     found = Counter((event["object_id"], event["action"]) for event in events)
     expected = Counter((slot["slot_id"], "slot.created") for slot in slots)

@@ -74,7 +74,7 @@ async def test_a_tax_file_number_is_refused_and_nothing_is_charged(
     )
     (event,) = await audited(ledger, "privacy.denied", began)
     assert (event["outcome"], event["reason"]) == ("denied", "privacy_blocked")
-    assert event["details"]["findings"].startswith("prompt:au_tfn:block@16+9=")
+    assert event["details"]["findings"].startswith("prompt:au_tfn:block:at16+9=")
     assert secret not in json.dumps(event)
 
 
@@ -193,8 +193,8 @@ async def test_rows_that_may_not_leave_are_refused_in_the_plan(ledger: Cloud, av
     assert batch["quoted_micros"] == sum(row["quoted_micros"] or 0 for row in rows)
     (event,) = await audited(ledger, "privacy.screened", began)
     assert event["details"]["blocked_rows"] == event["details"]["unread_rows"] == 1
-    assert "2/prompt:au_tfn:block@16+9=" in event["details"]["findings"]
-    assert "3/prompt:email:redact@11+16=" in event["details"]["findings"]
+    assert "2/prompt:au_tfn:block:at16+9=" in event["details"]["findings"]
+    assert "3/prompt:email:redact:at11+16=" in event["details"]["findings"]
     assert secret not in json.dumps(event)
 
 

@@ -5,7 +5,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import rfc8785
@@ -21,9 +21,12 @@ from shared.domain.audit_entries import (
 )
 from shared.domain.audit_events import EVENT_BYTES_MAX, outbox_document
 from shared.domain.audit_reasons import is_reason_code
+from shared.domain.budgets import Scope, ScopeKind
 from shared.domain.log_tiles import ENTRY_BYTES_MAX
+from shared.domain.session_rules import EndReason
 from shared.domain.settlements import OUTCOME_UNKNOWN
 from shared.errors import Conflict, InvariantBroken, PolicyDenied, Unavailable
+from shared.services.budget_periods import no_budget
 from tests import builders
 from tools.eig_verify.entries import read_entry
 
@@ -151,6 +154,15 @@ def test_an_event_that_was_copied_before_texts_were_hashed_there_keeps_its_entry
     assert hashlib.sha256(content).hexdigest() == (
         "e5e7277866bece666bdb21087cee6009d53572324f9224b18375b3117fcfb447"
     )
+
+
+@pytest.mark.parametrize("kind", get_args(ScopeKind))
+def test_every_refusal_for_want_of_a_budget_is_a_code(kind: ScopeKind) -> None:
+    assert is_reason_code(no_budget(Scope(kind, "x")).problem_code)
+
+
+def test_every_end_of_a_session_is_a_code() -> None:
+    assert [each for each in get_args(EndReason) if not is_reason_code(each)] == []
 
 
 def test_every_code_of_the_error_tree_and_of_providers_is_listed() -> None:

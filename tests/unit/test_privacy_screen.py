@@ -221,7 +221,7 @@ async def test_events_name_places_and_never_the_text() -> None:
     screened = await world.screen.screen(WHO, builders.request(prompt=f"TFN {TFN}"))
     await world.screen.note(WHO, screened)
     (event,) = await world.events()
-    assert event["details"]["findings"].startswith("prompt:au_tfn:block@4+9=")
+    assert event["details"]["findings"].startswith("prompt:au_tfn:block:at4+9=")
     assert TFN not in json.dumps(event)
     assert TFN not in str(vars(screened.refusal))
     assert KEY.decode() not in repr(world.screen)
