@@ -15,6 +15,7 @@ from shared.domain.ids import Partition
 from shared.domain.ledger import Document
 from shared.errors import Unavailable
 from shared.ports.entries import Entries
+from tests import builders
 from tests.contract.cosmos_account import open_account
 from tests.contract.cosmos_stores import Outage, silent_account
 from tests.fakes.cosmos_container import FakeConnection
@@ -62,7 +63,9 @@ async def test_other_documents_and_other_periods_are_no_entries(
     bench: Bench, partition: Partition
 ) -> None:
     await put(bench, partition, resolution(1))
-    await put(bench, partition, {"id": "h:1", "type": "hold"}, {"id": "e:x:1", "type": "outbox"})
+    event = builders.event("x", "1").as_json()
+    outbox = {"id": "e:x:1", "type": "outbox", "event": event}
+    await put(bench, partition, {"id": "h:1", "type": "hold"}, outbox)
     await put(bench, Partition(partition.department_id, "202612"), resolution(2))
     assert [entry.entry_id async for entry in bench[0].of(partition)] == [resolution(1)["id"]]
 
