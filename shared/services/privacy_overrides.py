@@ -27,6 +27,7 @@ from shared.domain.privacy_views import PrivacyOverrideList, PrivacyOverrideView
 from shared.errors import Conflict, FieldFault, Invalid, NotFound, PolicyDenied, PreconditionFailed
 from shared.ports import Clock, Directory, Ledger
 from shared.ports.privacy import PrivacyStore
+from shared.services.department_reach import department_within_reach
 
 NO_SUCH = "There is no such override."
 MANAGERS_ONLY = "Only managers and administrators decide about overrides."
@@ -164,12 +165,9 @@ class PrivacyOverrides:
     async def _department(
         self, caller: Caller, department_id: str | None, permission: Permission
     ) -> str:
-        if department_id is None or department_id == caller.department_id:
-            return caller.department_id
-        known = await self.directory.has_department(caller.tenant_id, department_id)
-        if caller.reach(permission) < Reach.ORGANISATION or not known:
-            raise NotFound("There is no such department.")
-        return department_id
+        return await department_within_reach(
+            self.directory, caller, department_id, permission, "There is no such department."
+        )
 
     async def _person(
         self, caller: Caller, department_id: str, object_id: str | None
