@@ -136,7 +136,7 @@ class AlertWorld:
                 budget = read_budget(document)
                 self.reached |= {alert_document_id(budget.scope, t) for t in crossed(budget)}
             elif document["type"] == "alert":
-                self.raised[item_id.partition("#")[0]] += 1
+                self.raised[item_id.partition("~")[0]] += 1
             elif document["type"] == "outbox" and item_id.endswith(":budget.alert"):
                 self.events[item_id] += 1
 

@@ -59,7 +59,7 @@ class ReadThenCreate(FakeAlerts):
             return False
         operation = create_operation(alert)
         assert isinstance(operation, Create)
-        own = Create({**operation.document, "id": f"{alert.document_id}#{id(self)}"})
+        own = Create({**operation.document, "id": f"{alert.document_id}~{id(self)}"})
         await commit(await self._container(), alert.partition.key, [own])
         return True
 
