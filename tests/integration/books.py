@@ -147,6 +147,13 @@ async def check_trail(cloud: Cloud) -> None:
     check_audit(await read_partitions(cloud), await cloud.documents("audit"), slots)
 
 
+async def check_all(cloud: Cloud) -> None:
+    """What must hold of a cloud once its work has settled."""
+    await wait_until_settled(cloud)
+    await check_books(cloud)
+    await check_trail(cloud)
+
+
 async def wait_until_copied(cloud: Cloud) -> None:
     """Runs the audit relay until every outbox is empty."""
     containers = [each.id for each in read_resources().containers if each.id != "audit"]

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.integration.api import Person
-from tests.integration.books import check_books, check_trail, wait_until_settled
+from tests.integration.books import check_all
 from tests.integration.cloud import Cloud, open_cloud
 
 
@@ -24,9 +24,7 @@ async def cloud(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cloud
 async def _books_balance(cloud: Cloud) -> AsyncIterator[None]:
     yield
     if cloud.cosmos is not None:
-        await wait_until_settled(cloud)
-        await check_books(cloud)
-        await check_trail(cloud)
+        await check_all(cloud)
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 
 from tests.integration.api import Answer, Json, Person, order, until
-from tests.integration.books import check_books, check_trail, wait_until_settled
+from tests.integration.books import check_all
 from tests.integration.cloud import Cloud, open_cloud
 
 MARKETING, DESIGN, OPERATIONS = 250_000_000, 120_000_000, 40_000_000  # the demo's limits
@@ -27,9 +27,7 @@ async def capped(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Clou
         pytest.skip("a cap would concern everybody who uses the target")
     async with open_cloud(tmp_path_factory.mktemp("capped")) as cloud:
         yield cloud
-        await wait_until_settled(cloud)
-        await check_books(cloud)
-        await check_trail(cloud)
+        await check_all(cloud)
         await check_caps(cloud)
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.integration.api import Json, Person, order, prompt, until
 from tests.integration.batch_files import as_csv
-from tests.integration.books import check_books, check_trail, wait_until_settled
+from tests.integration.books import check_all
 from tests.integration.cloud import Cloud, open_cloud, organisation
 from tests.integration.test_uploads import batches_of, put
 
@@ -70,9 +70,7 @@ async def own_cloud(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[C
         pytest.skip("freezes would concern everybody who uses the target")
     async with open_cloud(tmp_path_factory.mktemp("reconciled")) as cloud:
         yield cloud
-        await wait_until_settled(cloud)
-        await check_books(cloud)
-        await check_trail(cloud)
+        await check_all(cloud)
 
 
 @pytest.fixture(scope="module")
