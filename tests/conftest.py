@@ -12,6 +12,11 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import settings
+
+# The same examples in every run, on machines of any speed. Others: --hypothesis-profile=default
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
 
 REAL_SERVICE_VARIABLES: Final = (
     "EIG_TARGET",

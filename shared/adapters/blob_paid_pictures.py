@@ -5,7 +5,7 @@ The other adapters' client belongs to the event loop, which a thread must not en
 
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
 
@@ -41,10 +41,6 @@ class BlobPaidPictures:
         self._connecting = threading.Lock()
         self._opened = ExitStack()
 
-    def has_thumbnail(self, picture: PictureName) -> bool:
-        blob = self._located(THUMBNAILS_CONTAINER, picture.thumbnail)
-        return _if_there(blob.get_blob_properties) is not None
-
     def read(self, picture: PictureName, file: IO[bytes]) -> bool:
         from azure.core.exceptions import HttpResponseError
 
@@ -60,7 +56,7 @@ class BlobPaidPictures:
                 return False
             raise
 
-    def put_thumbnail(self, picture: PictureName, content: bytes) -> None:
+    def put_thumbnail(self, picture: PictureName, content: bytes) -> bool:
         from azure.core.exceptions import ResourceExistsError
         from azure.storage.blob import ContentSettings
 
@@ -68,15 +64,19 @@ class BlobPaidPictures:
         thumbnail = self._located(THUMBNAILS_CONTAINER, picture.thumbnail)
         tags = _if_there(original.get_blob_tags)
         if tags is None:
-            return
+            return False
         settings = ContentSettings(content_type=THUMBNAIL_TYPE)
 
         def upload() -> None:
             thumbnail.upload_blob(content, overwrite=False, tags=tags, content_settings=settings)
 
-        with suppress(ResourceExistsError):  # then it has tags, perhaps those of a legal hold
+        try:
             _answered(upload)
-        _follow(thumbnail, original)
+        except ResourceExistsError:  # then it has tags, perhaps those of a legal hold
+            _follow(thumbnail, original, None)
+            return False
+        _follow(thumbnail, original, tags)
+        return True
 
     def close(self) -> None:
         """Close the sockets; only tests and one-off commands need it."""
@@ -107,20 +107,31 @@ class BlobPaidPictures:
         )
 
 
-def _follow(thumbnail: "BlobClient", original: "BlobClient") -> None:
-    """Give a thumbnail the tags of its picture as they are by now; others may be changing both."""
+def _follow(
+    thumbnail: "BlobClient", original: "BlobClient", written: Mapping[str, str] | None
+) -> None:
+    """Give a thumbnail the tags of its picture as they are by now; others may be changing both.
+
+    They change the picture first. While that still has what was `written`, they find the thumbnail
+    when they come to it; with None it has to be looked at.
+    """
     from azure.core.exceptions import HttpResponseError
 
     for _ in range(TAG_TRIES_MAX):
-        wanted, standing = _if_there(original.get_blob_tags), _if_there(thumbnail.get_blob_tags)
-        if wanted is None or standing is None or standing == wanted:
+        wanted = _if_there(original.get_blob_tags)
+        if wanted is None or wanted == written:
+            return
+        standing = _if_there(thumbnail.get_blob_tags)
+        if standing is None or standing == wanted:
             return
         condition: dict[str, Any] = dict(as_read(standing))
         try:
             _answered(partial(thumbnail.set_blob_tags, wanted, **condition))
+            written = wanted
         except HttpResponseError as error:
             if code_of(error) != CONDITION_NOT_MET and error.status_code != 404:
                 raise
+            written = None
     raise Conflict("The tags of this picture are being changed by others; try again.")
 
 

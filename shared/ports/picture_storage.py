@@ -62,14 +62,12 @@ class PaidPictures(Protocol):
     Raises Unavailable when the store does not answer.
     """
 
-    def has_thumbnail(self, picture: PictureName) -> bool: ...
-
     def read(self, picture: PictureName, file: IO[bytes]) -> bool:
         """Copy the bytes into a file; False if they are deleted or in the archive."""
         ...
 
-    def put_thumbnail(self, picture: PictureName, content: bytes) -> None:
-        """Keep a thumbnail with the tags of its picture, unless there is one or the picture is
+    def put_thumbnail(self, picture: PictureName, content: bytes) -> bool:
+        """Keep a thumbnail with the tags of its picture; False if there is one or the picture is
         gone."""
         ...
 

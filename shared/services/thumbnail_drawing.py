@@ -44,14 +44,9 @@ class ThumbnailDrawing:
 
     def _draw_one(self, image_id: str) -> bool:
         picture = picture_of(image_id)
-        if self.pictures.has_thumbnail(picture):
-            return False
         with tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES_MAX) as file:
             if not self.pictures.read(picture, file):
                 return False
             with self.drawing:
                 drawn = self.small(file)
-        if drawn is None:
-            return False
-        self.pictures.put_thumbnail(picture, drawn)
-        return True
+        return drawn is not None and self.pictures.put_thumbnail(picture, drawn)

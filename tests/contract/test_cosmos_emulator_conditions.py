@@ -142,9 +142,7 @@ async def test_malformed_condition_is_400_and_changes_nothing(
     assert (await container.read_item("mal", PK))["n"] == 1
 
 
-@settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(noise=st.text(st.characters(codec="utf-8"), min_size=1, max_size=30))
 async def test_random_text_as_condition_never_passes_a_false_guard(
     container: ContainerProxy, noise: str

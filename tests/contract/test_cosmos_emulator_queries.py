@@ -145,7 +145,7 @@ async def test_parameters_are_values_not_text(container: ContainerProxy) -> None
     assert await in_a(container, among, ids=["e:1"]) == ["e:1"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(found=st.text(max_size=6), wanted=st.text(max_size=6))
 async def test_equality_means_the_same_however_it_is_written(
     container: ContainerProxy, found: str, wanted: str

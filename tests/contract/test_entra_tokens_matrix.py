@@ -193,9 +193,7 @@ RARE = st.one_of(
     changes=st.dictionaries(st.sampled_from(sorted(CLAIMS)), RARE, min_size=1, max_size=3),
     more=st.dictionaries(st.text(max_size=12), RARE, max_size=3),
 )
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_whatever_claims_say_the_answer_is_a_refusal_or_the_right_person(
     changes: dict[str, Any],
     more: dict[str, Any],
@@ -216,9 +214,7 @@ async def test_whatever_claims_say_the_answer_is_a_refusal_or_the_right_person(
 
 
 @given(text=st.text(alphabet="ABCabc012-_.=", max_size=200))
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_text_that_is_no_token_is_refused(text: str, verifier: EntraTokenVerifier) -> None:
     with pytest.raises(Unauthenticated):
         await verifier.verify(text)

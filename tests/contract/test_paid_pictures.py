@@ -183,7 +183,7 @@ def test_store_that_does_not_answer_is_unavailable(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(blob_paid_pictures, "TRANSPORT", {"retry_total": 0})
     silent = BlobAccount(blob_account.connection_string(blob_account.free_port()), None)
     with closing(BlobPaidPictures(silent)) as pictures, pytest.raises(Unavailable):
-        pictures.has_thumbnail(PictureName(fresh_id(), 0))
+        pictures.put_thumbnail(PictureName(fresh_id(), 0), b"small")
 
 
 @pytest.mark.parametrize(("others", "expected"), [(3, "legal"), (100, "none")])
@@ -213,7 +213,7 @@ def test_tags_that_others_change_are_read_again_until_it_is_a_conflict(
     follow = blob_paid_pictures._follow
     if expected == "none":
         with pytest.raises(Conflict):
-            follow(thumbnail, original)  # type: ignore[arg-type]
+            follow(thumbnail, original, new_tags("one-year"))  # type: ignore[arg-type]
     else:
-        follow(thumbnail, original)  # type: ignore[arg-type]
+        follow(thumbnail, original, new_tags("one-year"))  # type: ignore[arg-type]
     assert thumbnail.tags["hold"] == expected
