@@ -124,9 +124,10 @@ class Provisioning:
         for tries_left in reversed(range(TRIES_MAX)):
             standing = await self.get(object_id)
             try:
+                unsaid = replace(standing.user, active=None)
                 return await self.replace(
                     object_id,
-                    patched(standing.user, body),
+                    patched(unsaid, body),
                     standing.revision if expected is None else expected,
                     correlation_id,
                 )
@@ -144,7 +145,7 @@ class Provisioning:
         await self._written(before, await self.personal.sealed(gone, NOBODY), correlation_id)
 
     async def _following(self, user: User, wanted: ScimUser) -> User:
-        if wanted.active is not None and wanted.active != (user.status == "active"):
+        if wanted.active is not None:  # said again, it is the organisation's word from now on
             user = user.with_status("active" if wanted.active else "disabled", "organisation")
         changed = replace(user, external_id=wanted.external_id or user.external_id)
         personal = Personal(wanted.user_name, wanted.display_name, wanted.email)

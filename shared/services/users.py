@@ -175,10 +175,10 @@ class Users:
         before = await self._visible(caller, object_id)
         await self._admit(caller, before, None, actor, before.object_id, lets_in=status == "active")
         check_expected(before.revision, expected)
-        if before.status == status:
-            return await self._view(before)
         everywhere = caller.reach(Permission.USERS_WRITE) == Reach.ORGANISATION
         after = before.with_status(status, "organisation" if everywhere else "department")
+        if after == before:
+            return await self._view(before)
         if status == "deleted":
             after = await self.personal.sealed(replace(after, external_id=None), NOBODY)
         return await self._view(await self.people.write(before, after, actor, reason))

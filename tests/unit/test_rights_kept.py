@@ -94,6 +94,21 @@ async def test_whom_the_organisation_shut_out_no_manager_lets_in(world: World) -
     assert (await world.users.set_status(manager, object_id(3), "active", None, "c")).status
 
 
+async def test_organisation_takes_over_what_a_manager_had_shut(world: World) -> None:
+    manager = await world.entered(1, "DeptManager")
+    admin = await world.entered(2, "OrgAdmin")
+    await world.enter(3)
+    await world.users.set_status(manager, object_id(3), "disabled", None, "c")
+    for _ in range(2):  # said twice, it is one change
+        await world.users.set_status(admin, object_id(3), "disabled", "left", "c")
+    assert (await world.stored(3)).revision == 3
+    await world.users.set_status(manager, object_id(3), "disabled", None, "c")
+    assert (await world.stored(3)).revision == 3
+    with pytest.raises(PolicyDenied) as refusal:
+        await world.users.set_status(manager, object_id(3), "active", None, "c")
+    assert refusal.value.problem_code == "shut_out_by_organisation"
+
+
 async def test_role_that_denies_a_model_is_not_a_managers_to_take_away(world: World) -> None:
     await role(world, "no-flux", BUILT_IN[Role.STANDARD_USER], DENIED)
     manager = await world.entered(1, "DeptManager")

@@ -17,7 +17,14 @@ from shared.domain.scim import (
     resource,
 )
 from shared.domain.users import Personal
-from shared.errors import Conflict, NotFound, PreconditionFailed, ScimRefused, Unauthenticated
+from shared.errors import (
+    Conflict,
+    NotFound,
+    PolicyDenied,
+    PreconditionFailed,
+    ScimRefused,
+    Unauthenticated,
+)
 from shared.services.scim import Provisioning, ScimTerms
 from tests.builders import TENANT
 from tests.people_world import SEED, World, object_id
@@ -191,6 +198,24 @@ async def test_replacement_that_says_nothing_of_active_lets_nobody_in(
     assert shown.user.active is False
     assert (await scim.create(body(2), "c")).user.active is True
     assert (await scim.create(body(3, active=False), "c")).user.active is False
+
+
+async def test_provider_takes_over_what_a_manager_had_shut(
+    world: World, scim: Provisioning
+) -> None:
+    await scim.create(body(1), "c")
+    manager = await world.entered(2, "DeptManager")
+    await world.users.set_status(manager, object_id(1), "disabled", None, "c")
+    named = operations({"op": "replace", "path": "displayName", "value": "Another"})
+    await scim.patch(object_id(1), named, None, "c")  # says nothing of active
+    assert (await world.stored(1)).shut_out_by == "department"
+    off = operations({"op": "replace", "path": "active", "value": False})
+    assert (await scim.patch(object_id(1), off, None, "c")).user.active is False
+    with pytest.raises(PolicyDenied):
+        await world.users.set_status(manager, object_id(1), "active", None, "c")
+    revision = (await world.stored(1)).revision
+    await scim.patch(object_id(1), off, None, "c")
+    assert (await world.stored(1)).revision == revision
 
 
 async def test_same_again_is_no_revision(world: World, scim: Provisioning) -> None:
