@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 from shared.domain.alert_channels import (
     CHANNELS_PER_OWNER_MAX,
-    ORGANISATION_WIDE,
     AlertChannel,
     channel_document_id,
     channels_partition,
@@ -29,6 +28,7 @@ from shared.domain.webhooks import SECRET_BYTES, secret_of
 from shared.errors import Conflict, Invalid, NotFound, PolicyDenied, PreconditionFailed
 from shared.ports import Clock, Directory, Ledger
 from shared.ports.alerts import AlertChannelStore, Mailer, WebhookSender
+from shared.services.department_reach import check_owner_within_reach
 
 NO_SUCH = "There is no such alert channel."
 MANAGERS_ONLY = "Only managers and administrators decide where alerts go."
@@ -251,12 +251,9 @@ class AlertChannels:
 
     async def _owned(self, caller: Caller, owner: str | None, permission: Permission) -> Partition:
         """The partition of an owner whose channels the caller looks after; NotFound otherwise."""
-        own = owner == caller.department_id
-        if owner is None or not (own or caller.reach(permission) >= Reach.ORGANISATION):
+        if owner is None:
             raise NotFound(NO_SUCH)
-        known = own or owner == ORGANISATION_WIDE
-        if not known and not await self.directory.has_department(caller.tenant_id, owner):
-            raise NotFound(NO_SUCH)
+        await check_owner_within_reach(self.directory, caller, owner, permission, NO_SUCH)
         return channels_partition(owner, caller.tenant_id)
 
     def _event(

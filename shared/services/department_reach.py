@@ -1,5 +1,6 @@
 """Which department a request is about, and whether the caller's role reaches that far."""
 
+from shared.domain.alert_channels import ORGANISATION_WIDE
 from shared.domain.identity import Caller, Permission, Reach
 from shared.errors import NotFound
 from shared.ports import Directory
@@ -22,3 +23,14 @@ async def department_within_reach(
     if caller.reach(permission) < Reach.ORGANISATION or not known:
         raise NotFound(no_such)
     return department_id
+
+
+async def check_owner_within_reach(
+    directory: Directory, caller: Caller, owner: str, permission: Permission, no_such: str
+) -> None:
+    """Raise NotFound with `no_such` unless the caller looks after an owner of policies or channels:
+    a department, or the organisation as a whole."""
+    if owner != ORGANISATION_WIDE:
+        await department_within_reach(directory, caller, owner, permission, no_such)
+    elif caller.reach(permission) < Reach.ORGANISATION:
+        raise NotFound(no_such)

@@ -15,9 +15,10 @@ from shared.domain.privacy_policies import (
 )
 from shared.domain.privacy_rules import check_rules
 from shared.domain.privacy_views import PrivacyPolicyView, policy_view
-from shared.errors import NotFound, PolicyDenied, PreconditionFailed
+from shared.errors import PolicyDenied, PreconditionFailed
 from shared.ports import Clock, Directory, Ledger
 from shared.ports.privacy import PrivacyStore
+from shared.services.department_reach import check_owner_within_reach
 from shared.services.fresh_views import FreshViews
 
 NO_SUCH = "There is no such department."
@@ -61,7 +62,9 @@ class PrivacyPolicies:
         """An owner's policy; revision 0 shows what holds while nobody has written one."""
         if caller.reach(Permission.PRIVACY_READ) < Reach.DEPARTMENT:
             raise PolicyDenied("Only managers and administrators see privacy policies.")
-        await self._check_owner(caller, owner)
+        await check_owner_within_reach(
+            self.directory, caller, owner, Permission.PRIVACY_READ, NO_SUCH
+        )
         policy = await self.store.policy(caller.tenant_id, owner) or PrivacyPolicy(owner)
         return policy_view(policy, await self._with_others(caller.tenant_id, policy))
 
@@ -82,7 +85,9 @@ class PrivacyPolicies:
         if caller.reach(Permission.PRIVACY_WRITE) < Reach.ORGANISATION:
             await self._note_denial(caller, correlation_id)
             raise PolicyDenied(ADMINS_ONLY)
-        await self._check_owner(caller, owner, Permission.PRIVACY_WRITE)
+        await check_owner_within_reach(
+            self.directory, caller, owner, Permission.PRIVACY_WRITE, NO_SUCH
+        )
         check_rules(wanted.rules)
         before = await self.store.policy(caller.tenant_id, owner)
         _check_expected(before, expected)
@@ -106,19 +111,6 @@ class PrivacyPolicies:
             return EffectivePolicy(PrivacyPolicy(policy.owner), policy)
         standing = await self.store.policy(tenant_id, ORGANISATION_WIDE)
         return EffectivePolicy(policy, standing or PrivacyPolicy(ORGANISATION_WIDE))
-
-    async def _check_owner(
-        self, caller: Caller, owner: str, permission: Permission = Permission.PRIVACY_READ
-    ) -> None:
-        """Raise NotFound unless the caller looks after this owner."""
-        if owner == caller.department_id:
-            return
-        if caller.reach(permission) < Reach.ORGANISATION:
-            raise NotFound(NO_SUCH)
-        if owner == ORGANISATION_WIDE:
-            return
-        if not await self.directory.has_department(caller.tenant_id, owner):
-            raise NotFound(NO_SUCH)
 
     async def _note_denial(self, caller: Caller, correlation_id: str) -> None:
         department_id = caller.department_id

@@ -15,9 +15,10 @@ from shared.domain.routing_policies import (
     shown_in_audit,
 )
 from shared.domain.routing_policy_views import RoutingPolicyView, policy_view
-from shared.errors import NotFound, PolicyDenied, PreconditionFailed
+from shared.errors import PolicyDenied, PreconditionFailed
 from shared.ports import Clock, Directory, Ledger
 from shared.ports.routing_policies import RoutingPolicyStore
+from shared.services.department_reach import check_owner_within_reach
 from shared.services.fresh_views import FreshViews
 
 NO_SUCH = "There is no such department."
@@ -60,7 +61,9 @@ class RoutingPolicies:
         """An owner's policy; revision 0 shows what holds while nobody has written one."""
         if caller.reach(Permission.BUDGETS_READ) < Reach.DEPARTMENT:
             raise PolicyDenied("Only managers and administrators see routing policies.")
-        await self._check_owner(caller, owner, Permission.BUDGETS_READ)
+        await check_owner_within_reach(
+            self.directory, caller, owner, Permission.BUDGETS_READ, NO_SUCH
+        )
         policy = await self.store.policy(caller.tenant_id, owner) or RoutingPolicy(owner)
         return policy_view(policy, await self._with_others(caller.tenant_id, policy))
 
@@ -81,7 +84,9 @@ class RoutingPolicies:
         if caller.reach(Permission.BUDGETS_WRITE) < Reach.DEPARTMENT:
             await self._note_denial(caller, correlation_id)
             raise PolicyDenied("Only managers and administrators change routing policies.")
-        await self._check_owner(caller, owner, Permission.BUDGETS_WRITE)
+        await check_owner_within_reach(
+            self.directory, caller, owner, Permission.BUDGETS_WRITE, NO_SUCH
+        )
         before = await self.store.policy(caller.tenant_id, owner)
         if expected is not None and expected != (before.revision if before else 0):
             raise PreconditionFailed("The policy was changed since you read it; read it again.")
@@ -105,17 +110,6 @@ class RoutingPolicies:
             return rules_of(RoutingPolicy(policy.owner), policy)
         standing = await self.store.policy(tenant_id, ORGANISATION_WIDE)
         return rules_of(policy, standing or RoutingPolicy(ORGANISATION_WIDE))
-
-    async def _check_owner(self, caller: Caller, owner: str, permission: Permission) -> None:
-        """Raise NotFound unless the caller looks after this owner."""
-        if owner == caller.department_id:
-            return
-        if caller.reach(permission) < Reach.ORGANISATION:
-            raise NotFound(NO_SUCH)
-        if owner == ORGANISATION_WIDE:
-            return
-        if not await self.directory.has_department(caller.tenant_id, owner):
-            raise NotFound(NO_SUCH)
 
     async def _note_denial(self, caller: Caller, correlation_id: str) -> None:
         department_id = caller.department_id
