@@ -102,7 +102,9 @@ class Call:
         return (self.request.headers.get("content-type") or "").partition(";")[0].strip().lower()
 
     def raw_body(self, bytes_max: int) -> bytes:
-        """The body; raise PayloadTooLarge above the limit."""
+        """The body as it was sent; raise PayloadTooLarge above the limit."""
+        if self.request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+            raise UnsupportedMediaType("Send the body without a Content-Encoding.")
         body: bytes = self.request.get_body() or b""
         if len(body) > bytes_max:
             raise PayloadTooLarge(f"The body may have at most {bytes_max} bytes.")

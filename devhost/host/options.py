@@ -15,6 +15,7 @@ DEFAULT_ROUTE_PREFIX = "api"
 DEFAULT_TIMEOUT_S = 30 * 60.0  # Flex Consumption's default
 DURABLE_PER_CORE = 10  # default of both maxConcurrent* settings outside Consumption
 DEFAULT_HUB = "LocalHub"
+HTTP_LINE_BYTES_MAX = 64 * 1024  # of an address or a header: the app refuses less, in its own words
 HTTP_BODY_BYTES_MAX = 210 * 1024 * 1024  # Azure Functions' default maxRequestBodyLength
 
 _TIMESPAN = re.compile(r"^(?:(\d+)\.)?(\d{1,2}):(\d{2}):(\d{2})$")

@@ -28,7 +28,13 @@ from devhost.host.http_server import HttpTriggers
 from devhost.host.invocation import DurableClientText, FunctionRunner
 from devhost.host.loading import AppFunctions, load_app
 from devhost.host.logs import configure_logging
-from devhost.host.options import HTTP_BODY_BYTES_MAX, HostJson, HostOptions, read_host_json
+from devhost.host.options import (
+    HTTP_BODY_BYTES_MAX,
+    HTTP_LINE_BYTES_MAX,
+    HostJson,
+    HostOptions,
+    read_host_json,
+)
 from devhost.host.routing import RouteTable
 from devhost.host.state_file import StateFile
 from devhost.host.timers import Timers
@@ -140,7 +146,13 @@ class _Host:
             "*", r"/{path:[\s\S]*}", HttpTriggers(routes, self._runner).handle
         )
         self._server = web.AppRunner(
-            self._app, access_log=None, shutdown_timeout=SHUTDOWN_S, handle_signals=False
+            self._app,
+            access_log=None,
+            shutdown_timeout=SHUTDOWN_S,
+            handle_signals=False,
+            max_line_size=HTTP_LINE_BYTES_MAX,
+            max_field_size=HTTP_LINE_BYTES_MAX,
+            auto_decompress=False,  # as in Azure, bodies reach the app as they were sent
         )
         self._engine_started = False
 
