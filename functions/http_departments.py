@@ -18,7 +18,13 @@ async def list_departments(req: func.HttpRequest) -> func.HttpResponse:
     """GET /departments"""
 
     async def act(call: Call) -> func.HttpResponse:
-        return json_response(await services().departments.list(call.known_caller))
+        from functions.http_departments_models import DepartmentsQuery
+
+        query = call.query(DepartmentsQuery)
+        view = await services().departments.list(
+            call.known_caller, query.search, query.continuation, query.limit
+        )
+        return json_response(view)
 
     return await handle(req, act, route=names.LIST_DEPARTMENTS)
 

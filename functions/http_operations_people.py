@@ -5,7 +5,7 @@ from typing import Final
 
 from functions import names
 from functions.http_bootstrap_models import BootstrapRequest, BootstrapView
-from functions.http_departments_models import DepartmentChange, DepartmentRequest
+from functions.http_departments_models import DepartmentChange, DepartmentRequest, DepartmentsQuery
 from functions.http_operation import Operation
 from functions.http_roles_models import RoleRequest
 from functions.http_scim_errors import SCIM_JSON
@@ -61,7 +61,9 @@ PEOPLE_OPERATIONS: Final[Mapping[str, Operation]] = {
     names.GET_USER_HISTORY: Operation(
         "Show the changes of a person", ChangeList, query=ChangesQuery, errors=(404, 422)
     ),
-    names.LIST_DEPARTMENTS: Operation("List departments", DepartmentList),
+    names.LIST_DEPARTMENTS: Operation(
+        "List departments", DepartmentList, query=DepartmentsQuery, errors=(422,)
+    ),
     names.CREATE_DEPARTMENT: Operation(
         "Create a department", DepartmentView, status=201, body=DepartmentRequest,
         example={"id": "packaging", "name": "Packaging", "parent": "design"},

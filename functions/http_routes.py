@@ -126,7 +126,7 @@ ROUTES: Final = (
     Route(names.PUT_USER_STATUS, "PUT", "users/{id}/status", steps_up=True),
     Route(names.DELETE_USER, "DELETE", "users/{id}", steps_up=True),
     Route(names.GET_USER_HISTORY, "GET", "users/{id}/history", query=True),
-    Route(names.LIST_DEPARTMENTS, "GET", "departments"),
+    Route(names.LIST_DEPARTMENTS, "GET", "departments", query=True),
     Route(names.CREATE_DEPARTMENT, "POST", "departments"),
     Route(names.GET_DEPARTMENT, "GET", "departments/{id}"),
     Route(names.PUT_DEPARTMENT, "PUT", "departments/{id}"),

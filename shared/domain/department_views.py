@@ -57,8 +57,19 @@ class DepartmentSummary(View):
     status: Literal["active", "closed"]
     revision: int
 
+    @classmethod
+    def of(cls, department: Department, tree: DepartmentTree) -> "DepartmentSummary":
+        return cls(
+            id=department.department_id,
+            name=department.name,
+            parent_id=tree.parents.get(department.department_id),
+            status="closed" if department.closed else "active",
+            revision=department.revision,
+        )
+
 
 class DepartmentList(View):
     """The departments that the caller may see, in order of their ids."""
 
     items: tuple[DepartmentSummary, ...]
+    continuation: str | None

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from shared.domain.budgets import ScopeKind
 from shared.domain.department_views import DepartmentList, DepartmentSummary, DepartmentView
 from shared.domain.departments import (
     DEPARTMENTS_MAX,
@@ -23,11 +24,12 @@ from shared.domain.directory import (
     differences,
     put_document,
 )
-from shared.domain.identity import Caller, Permission, Reach, require_reach
+from shared.domain.identity import CLAIM_BY_ROLE, Caller, Permission, Reach, Role, require_reach
 from shared.domain.ledger import Operation, Patch
 from shared.domain.predicates import equal, has_no
+from shared.domain.roles import read_role
 from shared.domain.user_views import ChangeList
-from shared.domain.users import read_user
+from shared.domain.users import User, read_user
 from shared.errors import Conflict, FieldFault, Invalid, NotFound, PolicyDenied, PreconditionFailed
 from shared.ports import BudgetPolicies, Clock
 from shared.ports.directory import DirectoryStore
@@ -42,7 +44,6 @@ from shared.services.directory_changes import (
 NO_SUCH = "There is no such department."
 ADMINS_ONLY = "Only administrators of the organisation change departments."
 TRIES_MAX = 8  # of a creation that meets rival changes of the tree
-MANAGER_ROLES = ("DeptManager", "OrgAdmin", "SuperAdmin")
 
 
 @dataclass(frozen=True)
@@ -54,40 +55,38 @@ class Departments:
     policies: BudgetPolicies
     clock: Clock
 
-    async def list(self, caller: Caller) -> DepartmentList:
-        """The departments the caller may see."""
+    async def list(
+        self, caller: Caller, search: str | None, continuation: str | None, limit: int
+    ) -> DepartmentList:
+        """A page of the departments the caller may see; `search` is a part of an id or a name."""
         read = Permission.DEPARTMENTS_READ
         require_reach(caller, read, Reach.DEPARTMENT, "Your role sees no departments.")
         tree = await self._tree(caller.tenant_id)
         everywhere = caller.reach(read) == Reach.ORGANISATION
+        wanted, after = (search or "").casefold(), continuation or ""
         found = [
-            read_department(each)
-            for each in await self.store.listed(caller.tenant_id, "department")
-            if everywhere or each["department_id"] == caller.department_id
-        ]
-        return DepartmentList(
-            items=tuple(
-                DepartmentSummary(
-                    id=each.department_id,
-                    name=each.name,
-                    parent_id=tree.parents.get(each.department_id),
-                    status="closed" if each.closed else "active",
-                    revision=each.revision,
-                )
-                for each in found
+            department
+            for department in map(
+                read_department, await self.store.listed(caller.tenant_id, "department")
             )
+            if (everywhere or department.department_id == caller.department_id)
+            and department.department_id > after
+            and (wanted in department.department_id or wanted in department.name.casefold())
+        ]
+        shown = [DepartmentSummary.of(department, tree) for department in found[:limit]]
+        return DepartmentList(
+            items=tuple(shown), continuation=shown[-1].id if len(found) > limit else None
         )
 
     async def get(self, caller: Caller, department_id: str) -> DepartmentView:
         """A department with its managers, projects and cost centres."""
         department = await self._visible(caller, department_id)
-        projects, cost_centres = await self._payers(department_id)
         return DepartmentView.of(
             department,
             await self._tree(caller.tenant_id),
             await self._managers(caller.tenant_id, department_id),
-            projects,
-            cost_centres,
+            await self._payers(department_id, "project"),
+            await self._payers(department_id, "cost_centre"),
         )
 
     async def history(self, caller: Caller, department_id: str, before: int | None) -> ChangeList:
@@ -268,24 +267,35 @@ class Departments:
         return read_tree(await self.store.find(tenant_id, TREE_ID))
 
     async def _managers(self, tenant_id: str, department_id: str) -> Sequence[str]:
-        found = []
-        for role_id in MANAGER_ROLES:
+        """The active people of a department whose role, custom ones too, has a manager's rank."""
+        custom = map(read_role, await self.store.listed(tenant_id, "role"))
+        role_ids = [CLAIM_BY_ROLE[role] for role in Role if role >= Role.DEPT_MANAGER]
+        role_ids += [role.role_id for role in custom if role.rank >= Role.DEPT_MANAGER]
+        found: list[str] = []
+        for role_id in role_ids:
             wanted = PeopleFilter(department_id=department_id, role_id=role_id, status="active")
-            people = await self.store.people_from(tenant_id, wanted, 0, PEOPLE_PER_PAGE_MAX)
-            found += [read_user(each).object_id for each in people]
+            found += [user.object_id for user in await self._people(tenant_id, wanted)]
         return sorted(found)
 
-    async def _payers(self, department_id: str) -> tuple[Sequence[str], Sequence[str]]:
+    async def _people(self, tenant_id: str, wanted: PeopleFilter) -> Sequence[User]:
+        found: list[User] = []
+        while page := await self.store.people_from(
+            tenant_id, wanted, len(found), PEOPLE_PER_PAGE_MAX
+        ):
+            found += [read_user(each) for each in page]
+        return found
+
+    async def _payers(self, department_id: str, kind: ScopeKind) -> Sequence[str]:
         """Projects and cost centres are whatever has a budget that has not ended."""
-        payers = {}
-        for kind in ("project", "cost_centre"):
-            page = await self.policies.policies(department_id, after=f"{kind}:")
-            payers[kind] = [
-                policy.scope.scope_id
-                for policy in page
-                if policy.scope.kind == kind and not policy.deleted
+        found, after = [], f"{kind}:"
+        while page := await self.policies.policies(department_id, after=after):
+            found += [
+                each.scope.scope_id for each in page if each.scope.kind == kind and not each.deleted
             ]
-        return payers["project"], payers["cost_centre"]
+            if page[-1].scope.kind != kind:
+                break  # they come in the order of their kinds
+            after = page[-1].scope.name
+        return found
 
 
 def _shown(department: Department, tree: DepartmentTree) -> dict[str, str | bool | None]:

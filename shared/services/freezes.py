@@ -134,6 +134,7 @@ class Freezes:
     ) -> FreezeView:
         """Freeze a target, or give a standing freeze another reason and end."""
         target = await self._admitted(caller, target_text, correlation_id)
+        await self._check_there(caller.tenant_id, target)
         now = self.clock.now()
         if ends_at is not None and ends_at <= now:
             raise Invalid("A freeze cannot end in the past.", code="invalid_ends_at")
@@ -236,6 +237,13 @@ class Freezes:
             return target
         await self._note_denial(caller, target, correlation_id)
         raise PolicyDenied("This switch is not yours: ask an Org Admin.")
+
+    async def _check_there(self, tenant_id: str, target: Target) -> None:
+        """A department that does not exist would be frozen to no effect; one that has a freeze of
+        former times can still be let go."""
+        department_id = target.department_id
+        if department_id and not await self.directory.has_department(tenant_id, department_id):
+            raise NotFound("There is no such target to freeze.")
 
     async def _note_denial(self, caller: Caller, target: Target, correlation_id: str) -> None:
         event = AuditEvent(

@@ -16,6 +16,7 @@ from shared.adapters.cosmos_directory import CosmosDirectory
 from shared.adapters.cosmos_freezes import CosmosFreezes
 from shared.adapters.cosmos_ledger import CosmosLedger
 from shared.adapters.system_clock import SystemClock
+from shared.domain.departments import department_document_id
 from shared.domain.freezes import Freeze, Target, freeze_partition
 from shared.domain.identity import Caller, Role
 from shared.errors import Conflict, Frozen, Invalid, NotFound, PolicyDenied, Unavailable
@@ -140,6 +141,8 @@ def desk(faults: Faults | None = None) -> Desk:
     connection = FakeConnection(faults)
     for tenant_id in ("t", builders.TENANT):  # worth a look
         connection.container("ledger").partitions[freeze_partition(tenant_id).key] = {}
+    known = {department_document_id(each): {"id": each} for each in ("marketing", "design")}
+    connection.container("directory").partitions[builders.TENANT] = known
     store, clock = FakeFreezes(connection), FakeClock()
     directory = CosmosDirectory(connection.as_connection())
     ledger = CosmosLedger(connection.as_connection())
@@ -253,7 +256,19 @@ async def test_switch_obeys_those_it_belongs_to(role: Role, target: str, is_allo
 
 @pytest.mark.parametrize(
     "target",
-    ["", "all", "model:dall-e-9", "provider:nobody", "project:apollo", "user:me", "user:", "x:y"],
+    [
+        "",
+        "all",
+        "model:dall-e-9",
+        "provider:nobody",
+        "project:apollo",
+        "user:me",
+        "user:",
+        "x:y",
+        "department:marketin",
+        "project:marketin.apollo",
+        "cost_centre:marketin.cc1",
+    ],
 )
 async def test_target_that_does_not_exist_is_not_found(target: str) -> None:
     with pytest.raises(NotFound):

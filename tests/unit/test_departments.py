@@ -7,8 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.domain.budget_policies import BudgetPolicy
+from shared.domain.budgets import Scope
 from shared.domain.departments import DEPTH_MAX, TREE_ID, DepartmentTree, read_tree
+from shared.domain.identity import Role
+from shared.domain.model_rules import NO_RULES
 from shared.errors import Conflict, Invalid, NotFound, PolicyDenied, PreconditionFailed
+from shared.ports.budgets import POLICIES_PER_PAGE_MAX
+from shared.services.roles import RoleOrder
+from tests import builders
 from tests.builders import TENANT
 from tests.people_world import World, object_id
 
@@ -162,5 +169,37 @@ async def test_managers_are_the_people_of_such_roles_in_it(world: World) -> None
     for number, role in ((2, "DeptManager"), (3, "StandardUser"), (4, "OrgAdmin")):
         await world.enter(number, role, "design")
     await world.enter(5, "DeptManager", "design", status="disabled")
+    lead = RoleOrder("Lead", Role.DEPT_MANAGER, {}, NO_RULES)
+    admin = await world.caller(1)
+    await world.roles.put(admin, "custom:lead", lead, expected=0, correlation_id="c")
+    await world.enter(6, "custom:lead", "design")
+    view = await world.departments.get(admin, "design")
+    assert view.managers == (object_id(2), object_id(4), object_id(6))
+
+
+async def test_all_projects_are_shown_and_none_that_has_ended(world: World) -> None:
+    count = POLICIES_PER_PAGE_MAX + 2
+    scopes = [Scope("project", f"p{number:03}") for number in range(count)]
+    for scope in (*scopes, Scope("user", "x.y"), Scope("cost_centre", "cc7")):
+        policy = BudgetPolicy(scope, 1, deleted=scope.scope_id == "p007")
+        await world.policies.put("design", policy, builders.event(scope.name))
     view = await world.departments.get(await world.caller(1), "design")
-    assert view.managers == (object_id(2), object_id(4))
+    assert view.projects == tuple(f"p{number:03}" for number in range(count) if number != 7)
+    assert view.cost_centres == ("cc7",)
+
+
+async def test_departments_are_listed_in_pages_and_searched(world: World) -> None:
+    await world.department("brand-design", "media")
+    admin = await world.caller(1)
+    found: list[str] = []
+    after = None
+    while True:
+        page = await world.departments.list(admin, None, after, 3)
+        found += [each.id for each in page.items]
+        after = page.continuation
+        if after is None:
+            break
+    assert found == ["brand-design", "design", "marketing", "media"]
+    searched = await world.departments.list(admin, "DESIGN", None, 50)
+    assert [each.id for each in searched.items] == ["brand-design", "design"]
+    assert not (await world.departments.list(admin, "nothing", None, 50)).items

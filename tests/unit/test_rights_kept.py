@@ -223,6 +223,7 @@ async def test_role_without_sight_of_departments_lists_none(world: World) -> Non
     await role(world, "painter", {Permission.GENERATIONS_CREATE: Reach.OWN})
     await world.enter(1, "custom:painter")
     with pytest.raises(PolicyDenied):
-        await world.departments.list(await world.caller(1))
+        await world.departments.list(await world.caller(1), None, None, 50)
     standard = await world.entered(2)
-    assert [each.id for each in (await world.departments.list(standard)).items] == ["marketing"]
+    shown = await world.departments.list(standard, None, None, 50)
+    assert [each.id for each in shown.items] == ["marketing"]
