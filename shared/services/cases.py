@@ -34,6 +34,7 @@ from shared.domain.reconciliation_views import CaseView
 from shared.errors import (
     Conflict,
     EigError,
+    FieldFault,
     Invalid,
     NotFound,
     PeriodClosed,
@@ -103,7 +104,7 @@ class Cases:
             await self._note_denial(caller, case, correlation_id)
             raise PolicyDenied("Only an Org Admin decides cases.")
         if case.status == "closed":
-            if case.ruling is None or case.ruling.decision != closing.decision:
+            if not _is_same(case, closing):
                 raise Conflict("The case was decided otherwise.", code="already_closed")
             return CaseView.of(case)
         if case.status == "open":
@@ -138,6 +139,11 @@ class Cases:
         )
         if closing.decision == "adjust":
             adjusting = await self._adjusting(caller, case, closing)
+            if adjusting.charge.user_key == caller.key:
+                await self._note_denial(caller, case, correlation_id)
+                raise PolicyDenied(
+                    "Nobody decides what they are charged themselves.", code="self_adjustment"
+                )
             if adjusting.amount_micros != 0:
                 decided = case.ruled("adjusting", replace(ruling, adjusting=adjusting))
                 return await self._changed(decided, "decided", correlation_id)
@@ -158,6 +164,9 @@ class Cases:
             raise Invalid(
                 "Nobody knows yet what was billed: send billed_usd_micros.", code="amount_needed"
             )
+        if closing.billed_usd_micros not in (None, billed):
+            fault = FieldFault("/billed_usd_micros", "leave it out: the provider's export says it")
+            raise Invalid("It is known what was billed.", faults=[fault])
         chain = await self.chains.of(case)
         if chain.last != case or not chain.is_whole:
             raise Conflict(DECIDED_BY_OTHERS)
@@ -327,6 +336,15 @@ class Cases:
             details={"status": case.status},
         )
         await self.ledger.note_event(case.partition, event)
+
+
+def _is_same(case: Case, closing: Closing) -> bool:
+    """Whether a closed case was decided like this; what was billed is said once, or known."""
+    ruling = case.ruling
+    if ruling is None or ruling.decision != closing.decision:
+        return False
+    billed = ruling.adjusting.billed_usd_micros if ruling.adjusting else case.billed_usd_micros
+    return closing.billed_usd_micros in (None, billed)
 
 
 def _event(

@@ -15,9 +15,10 @@ import pytest
 
 from shared.domain.attempts import Failure
 from shared.domain.cases import organisation_cases
+from shared.domain.identity import Role
 from shared.domain.ids import Partition
 from shared.domain.work import WorkItem
-from shared.errors import BudgetExceeded, Conflict, EigError, Invalid, NotFound
+from shared.errors import BudgetExceeded, Conflict, EigError, Invalid, NotFound, PolicyDenied
 from shared.services import case_pages
 from shared.services.cases import Closing
 from tests import builders
@@ -67,9 +68,16 @@ def open_cases(at: ReconciliationBench) -> list[str]:
     return sorted(case_id for case_id, status in at.case_kinds().items() if status != "closed")
 
 
+async def decide(at: ReconciliationBench, case_id: str, closing: Closing = ADJUST) -> str:
+    """The status after a decision, which names what was billed only where nobody knows it."""
+    if (await at.cases.get(ADMIN, case_id)).billed_usd_micros is not None:
+        closing = replace(closing, billed_usd_micros=None)
+    return (await at.cases.close(ADMIN, case_id, closing, "c")).status
+
+
 async def adjust_all(at: ReconciliationBench, closing: Closing = ADJUST) -> None:
     for case_id in open_cases(at):
-        assert (await at.cases.close(ADMIN, case_id, closing, "c")).status == "closed"
+        assert await decide(at, case_id, closing) == "closed"
 
 
 async def test_two_exports_about_one_generation_have_one_case() -> None:
@@ -100,7 +108,7 @@ async def test_case_that_matches_by_now_is_closed_by_the_system() -> None:
     assert (shown.ruling.decision, shown.ruling.by) == ("matched", "system:reconciliation")
     assert len(at.events("case.matched")) == 1
     with pytest.raises(Conflict):
-        await at.cases.close(ADMIN, case_id, ADJUST, "c")
+        await decide(at, case_id)
     assert at.documents("adjustment") == []
 
 
@@ -158,7 +166,7 @@ async def crashed_close(at: ReconciliationBench, case_id: str) -> None:
     for call in range(20):
         at.faults.plan(call, Fault.CRASH_BEFORE)
         with contextlib.suppress(Crashed):
-            await at.cases.close(ADMIN, case_id, ADJUST, "c")
+            await decide(at, case_id)
         at.faults.heal()
         if at.case_kinds()[case_id] == "adjusting":
             return
@@ -178,7 +186,7 @@ async def troubled_step(at: ReconciliationBench, work: WorkItem, draw: random.Ra
         elif step == "finish":
             await at.cases.finish("c")
         elif cases := open_cases(at):
-            await at.cases.close(ADMIN, draw.choice(cases), ADJUST, "c")
+            await decide(at, draw.choice(cases))
     at.faults.heal()
 
 
@@ -327,3 +335,36 @@ async def test_text_that_is_no_case_id_is_not_found(case_id: str) -> None:
         await at.cases.get(ADMIN, case_id)
     with pytest.raises(NotFound):
         await at.cases.close(ADMIN, case_id, ADJUST, "c")
+
+
+async def test_nobody_adjusts_their_own_charge() -> None:
+    at = await bench()
+    work = await at.booked("a")
+    at.bill(work, 4_000)
+    await at.run()
+    (case_id,) = open_cases(at)
+    themself = builders.caller(role=Role.ORG_ADMIN)
+    assert themself.key == work.owner.user_key
+    with pytest.raises(PolicyDenied) as refusal:
+        await at.cases.close(themself, case_id, Closing("adjust", "I am sure"), "c")
+    assert refusal.value.problem_code == "self_adjustment"
+    assert (at.documents("adjustment"), len(at.events("case.denied"))) == ([], 1)
+    assert await decide(at, case_id) == "closed"
+    at.check()
+
+
+async def test_another_amount_is_another_decision() -> None:
+    at = await bench()
+    work = await at.booked("a")
+    at.bill(work, 7_000)
+    await at.run()
+    (case_id,) = open_cases(at)
+    with pytest.raises(Invalid):  # the export says what it was
+        await at.cases.close(ADMIN, case_id, Closing("adjust", "less", billed_usd_micros=1), "c")
+    known = Closing("adjust", "as billed", billed_usd_micros=7_000)
+    for closing in (known, known, Closing("adjust", "as billed")):
+        assert (await at.cases.close(ADMIN, case_id, closing, "c")).status == "closed"
+    with pytest.raises(Conflict) as refusal:
+        await at.cases.close(ADMIN, case_id, replace(known, billed_usd_micros=6_000), "c")
+    assert refusal.value.problem_code == "already_closed"
+    assert len(at.documents("adjustment")) == 1
