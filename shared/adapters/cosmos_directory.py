@@ -53,6 +53,7 @@ class CosmosDirectory:
             tier=user.tier,
             rights=rights,
             inactive_at=datetime.fromisoformat(user.inactive_at) if user.inactive_at else None,
+            left=user.left,
         )
 
     async def _read(self, item_id: str, partition_key: str) -> Document | None:

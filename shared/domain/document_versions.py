@@ -55,6 +55,11 @@ def _user_to_4(old: Document) -> Document:
     return old | {"user": user | {"shut_out_by": shut_out_by}}
 
 
+def _user_to_5(old: Document) -> Document:
+    """Version 4 did not say which departments somebody had left."""
+    return old | {"user": old["user"] | {"left": {}}}
+
+
 def _department_to_2(old: Document) -> Document:
     """Version 1 had a name and nothing else."""
     department = {"name": old["name"], "created_at": "", "changed_at": "", "change_id": ""}
@@ -67,7 +72,7 @@ def _slot_to_2(old: Document) -> Document:
 
 
 MIGRATIONS: Final[Mapping[str, tuple[Migration, ...]]] = {
-    "user": (_user_to_2, _user_to_3, _user_to_4),
+    "user": (_user_to_2, _user_to_3, _user_to_4, _user_to_5),
     "department": (_department_to_2,),
     "slot": (_slot_to_2,),
 }

@@ -1,5 +1,6 @@
 """Who is calling and what they may do: a principal, its rights, and whose things are whose."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -84,6 +85,7 @@ class Caller:
     rights: Rights | None = field(default=None, hash=False)  # None: those of the built-in role
     tier: str = "standard"  # of rate limits
     decisions: Decisions | None = field(default=None, compare=False, repr=False)  # to be logged
+    left: Mapping[str, str] = field(default_factory=dict, hash=False)  # as in User
 
     @property
     def tenant_id(self) -> str:
@@ -122,6 +124,11 @@ class Caller:
         return Charge(
             self.department_id, self.key, project_id, cost_centre_id or self.cost_centre_id
         )
+
+    def named_payers(self, charge: Charge) -> tuple[str | None, str | None]:
+        """Project and cost centre of a charge, without what the directory adds and may change."""
+        is_default = charge.cost_centre_id == self.cost_centre_id
+        return charge.project_id, None if is_default else charge.cost_centre_id
 
 
 @dataclass(frozen=True)

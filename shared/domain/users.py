@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, Literal, Self
 
 from shared.domain.document_versions import current_version
@@ -39,6 +39,7 @@ class DirectoryUser:
     tier: Tier = DEFAULT_TIER
     rights: Rights | None = None  # None: those of the built-in role
     inactive_at: datetime | None = None  # when it was last not active: older sessions are over
+    left: Mapping[str, str] = field(default_factory=dict)  # as in User
 
 
 def caller_of(principal: Principal, user: DirectoryUser | None) -> Caller:
@@ -62,6 +63,7 @@ def caller_of(principal: Principal, user: DirectoryUser | None) -> Caller:
         user.cost_centre_id,
         user.rights,
         user.tier,
+        left=user.left,
     )
 
 
@@ -82,6 +84,8 @@ class Personal:
 
 
 NOBODY: Final = Personal()
+LEFT_KEPT: Final = timedelta(days=367)  # the longest budget period, and a day
+LEFT_MAX: Final = 10  # former departments; each costs a repeat under a key one more look
 NAME_CHARS_MAX: Final = 256  # as many as Entra gives a display name
 # C0 and C1 controls, and halves of surrogate pairs, which no store takes. What only looks blank
 # is part of names: U+3000 of Japanese ones, U+200C of Persian ones.
@@ -110,6 +114,7 @@ class User:
     changed_at: str = ""
     inactive_at: str | None = None  # when it was last known not to be active; None: never
     shut_out_by: ShutOutBy | None = None  # whose decision it is that they are; None: let in
+    left: Mapping[str, str] = field(default_factory=dict)  # former department -> ISO 8601, UTC
     revision: int = 1
     change_id: str = ""  # of the request that wrote this revision: tells a repeat from a rival
 
@@ -127,6 +132,14 @@ class User:
             return replace(self, status=status, shut_out_by=None)
         kept = "organisation" if self.shut_out_by == "organisation" else decided_by
         return replace(self, status=status, shut_out_by=kept)
+
+    def moved_from(self, department_id: str, at: str) -> Self:
+        """After a move: work asked for in a former department is found there under its key."""
+        oldest = (datetime.fromisoformat(at) - LEFT_KEPT).isoformat()
+        kept = [(name, left) for name, left in self.left.items() if left > oldest]
+        kept = [(name, left) for name, left in kept if name != self.department_id]
+        newest = sorted([*kept, (department_id, at)], key=lambda each: each[1])[-LEFT_MAX:]
+        return replace(self, left=dict(newest))
 
     @property
     def is_present(self) -> bool:
@@ -172,6 +185,7 @@ def user_state(user: User) -> Document:
         "changed_at": user.changed_at,
         "inactive_at": user.inactive_at,
         "shut_out_by": user.shut_out_by,
+        "left": dict(user.left),
         "change_id": user.change_id,
     }
 
@@ -198,6 +212,7 @@ def read_user(document: Mapping[str, Any]) -> User:
         changed_at=state["changed_at"],
         inactive_at=state["inactive_at"],
         shut_out_by=state["shut_out_by"],
+        left=state["left"],
         revision=int(document["revision"]),
         change_id=state["change_id"],
     )

@@ -38,18 +38,33 @@ class Admission:
     rate_limits: RateLimits | None = None  # counts every reservation; nobody does in such proofs
 
     async def operation_id(self, caller: Caller, kind: str, key: str | None) -> str:
-        """The id that this caller's idempotency key stands for; a fresh one without a key."""
+        """The id that this caller's idempotency key stands for; a fresh one without a key.
+
+        What was asked for under the key where it may have been before, in the period before or in
+        a former department, is found there, or can no longer be admitted there.
+        """
         now = self.clock.now()
-        calendar = await self.calendars.of(caller.department_id)
-        period = calendar.period_at(now)
         seed = (caller.tenant_id, caller.principal.object_id, kind, key or self.clock.new_id())
-        age = now - datetime.combine(calendar.start(period), time(), UTC)
-        if key and age < IDEMPOTENCY_CARRY_OVER:
-            before = Partition(caller.department_id, calendar.previous(period))
-            earlier = operation_id(before, *seed)
-            if not await self.ledger.bar(earlier, now.isoformat()):
-                return earlier
-        return operation_id(Partition(caller.department_id, period), *seed)
+        present, *earlier = await self._partitions(caller, now)
+        for partition in earlier if key else ():
+            name = operation_id(partition, *seed)
+            if not await self.ledger.bar(name, now.isoformat()):
+                return name
+        return operation_id(present, *seed)
+
+    async def _partitions(self, caller: Caller, now: datetime) -> list[Partition]:
+        """Where a key of this caller may stand: first the present place, then earlier ones."""
+        found = []
+        for department_id in (caller.department_id, *caller.left):
+            calendar = await self.calendars.of(department_id)
+            period = calendar.period_at(now)
+            start = datetime.combine(calendar.start(period), time(), UTC)
+            left = caller.left.get(department_id)
+            if left is None or datetime.fromisoformat(left) >= start:
+                found.append(Partition(department_id, period))
+            if now - start < IDEMPOTENCY_CARRY_OVER:
+                found.append(Partition(department_id, calendar.previous(period)))
+        return found
 
     async def reserve(
         self, caller: Caller, reservation: Reservation, *, quietly: bool = False

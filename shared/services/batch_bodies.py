@@ -40,7 +40,9 @@ class BatchBodies:
             charge=charge,
             batch_id=await self.admission.operation_id(caller, "batch", key),
             source=BatchSource("http"),
-            content_hash=_content_hash(file_format, content, charge, acceptance),
+            content_hash=_content_hash(
+                file_format, content, caller.named_payers(charge), acceptance
+            ),
             read_rows=read_rows,
             correlation_id=correlation_id,
             acceptance=acceptance,
@@ -48,9 +50,11 @@ class BatchBodies:
 
 
 def _content_hash(
-    file_format: FileFormat, content: bytes, charge: Charge, acceptance: Acceptance
+    file_format: FileFormat,
+    content: bytes,
+    payers: tuple[str | None, str | None],
+    acceptance: Acceptance,
 ) -> str:
     """What a repeat under the same key must match: the rows, who pays, and how they are taken."""
-    payers = ",".join(scope.name for scope in charge.scopes())
     terms = f"{file_format}\n{payers}\n{acceptance}\n"
     return hashlib.sha256(terms.encode() + content).hexdigest()

@@ -38,7 +38,7 @@ class ClientRepeats:
 
         Then it is admitted all the same, as from a client that tells nothing.
         """
-        words = self.generations.asked_hash(request, charge)
+        words = self.generations.asked_hash(caller, request, charge)
         try:
             first = await self._repeated(caller, words, number) if number else None
             if first is None:

@@ -87,7 +87,7 @@ class Generations:
     ) -> GenerationView:
         """Screen, price, reserve, start; the same key and body give the same generation."""
         require_reach(caller, Permission.GENERATIONS_CREATE, Reach.OWN, NO_GENERATIONS)
-        asked = self.asked_hash(request, charge)
+        asked = self.asked_hash(caller, request, charge)
         generation_id = await self.admission.operation_id(caller, "generation", key)
         try:
             item = await self._routed(caller, request, charge, generation_id, correlation_id)
@@ -206,8 +206,8 @@ class Generations:
             cursor = cursor.after(page.continuation, window, departments)
         return GenerationList(items=tuple(found), continuation=cursor.text() if cursor else None)
 
-    def asked_hash(self, request: GenerationRequest, charge: Charge) -> str:
-        """What a repeat under the same key must match: the request as it was asked, and who pays.
+    def asked_hash(self, caller: Caller, request: GenerationRequest, charge: Charge) -> str:
+        """What a repeat under the same key must match: the request and its payers as asked for.
 
         The texts are in it by their keyed hashes: nobody can guess what the screen has covered.
         A model that is named gives its own defaults; who serves the rest may differ each time.
@@ -216,7 +216,7 @@ class Generations:
         fields = wanted.model_dump(mode="json", exclude=None if request.is_routed else {"routing"})
         if self.privacy is not None:
             fields |= self.privacy.keyed_texts(request)
-        return request_hash("generation", fields, [scope.name for scope in charge.scopes()])
+        return request_hash("generation", fields, caller.named_payers(charge))
 
     async def _routed(
         self,

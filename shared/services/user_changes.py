@@ -55,6 +55,8 @@ class UserChanges:
             inactive_at=_inactive_at(before, after, now),
             change_id=self.clock.new_id(),
         )
+        if before and before.department_id != after.department_id:
+            after = after.moved_from(before.department_id, now)
         for _ in range(TRIES_MAX):
             counted = await self.store.find(after.tenant_id, SUPER_ADMINS_ID) is not None
             change = user_change(before, after, actor, reason=reason, super_admins_counted=counted)

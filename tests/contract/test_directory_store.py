@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from shared.domain.directory import Actor, PeopleFilter
+from shared.domain.document_versions import current_version
 from shared.domain.ledger import Create, Patch
 from shared.domain.user_changes import user_change
 from shared.domain.users import User, read_user
@@ -197,8 +198,9 @@ async def test_stored_document_says_its_version_and_a_newer_one_is_refused(
 ) -> None:
     user = await enter(1)
     found = await store.find(tenant, user.document_id)
-    assert found is not None and found["schema_version"] == 4
-    newer = {"op": "set", "path": "/schema_version", "value": 5}
+    assert found is not None and found["schema_version"] == current_version("user")
+    next_version = current_version("user") + 1
+    newer = {"op": "set", "path": "/schema_version", "value": next_version}
     await store.commit(tenant, [Patch(user.document_id, (newer,))])
-    with pytest.raises(InvariantBroken, match="reads versions 1 to 4"):
+    with pytest.raises(InvariantBroken, match=f"reads versions 1 to {next_version - 1}"):
         await store.find(tenant, user.document_id)

@@ -1,6 +1,6 @@
 """Changing policies: what it does to rollover, and to work that is under way when a period ends."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,7 +8,7 @@ import pytest
 from shared.adapters.cosmos_ledger import CosmosLedger
 from shared.domain.budget_policies import BudgetPolicy, Rollover
 from shared.domain.budgets import Budget, Scope
-from shared.domain.identity import Role
+from shared.domain.identity import Caller, Role
 from shared.domain.ids import Partition
 from shared.errors import Unavailable
 from shared.services.admission import Admission
@@ -38,6 +38,7 @@ class World:
     ledger: CosmosLedger
     policies: FakeBudgetPolicies
     clock: FakeClock
+    stores: FakeConnection
 
     async def put(self, limit_micros: int, rollover: Rollover, revision: int | None = None) -> None:
         policy = BudgetPolicy(ATLAS, limit_micros, rollover=rollover)
@@ -62,13 +63,13 @@ class World:
 def world() -> World:
     connection, clock = FakeConnection(), FakeClock()
     policies = FakeBudgetPolicies(connection)
-    directory = FakeDirectory(departments=["marketing"])
+    directory = FakeDirectory(departments=["marketing", "design"])
     calendars = Calendars(policies, directory, clock)
     periods = BudgetPeriods(policies, calendars, clock)
     ledger = CosmosLedger(connection.as_connection())
     budgets = Budgets(ledger, policies, directory, calendars, periods, clock)
     admission = Admission(ledger, calendars, periods, clock)
-    return World(budgets, periods, admission, ledger, policies, clock)
+    return World(budgets, periods, admission, ledger, policies, clock, connection)
 
 
 def plant(world: World, rollover: Rollover) -> None:
@@ -146,3 +147,55 @@ async def test_key_that_was_used_before_the_period_ended_keeps_its_id(world: Wor
     await world.ledger.reserve(builders.reservation(builders.item(old)))
     world.clock.set(MIDNIGHT + timedelta(seconds=5))
     assert await world.admission.operation_id(caller, "generation", "key-1") == old
+
+
+async def moved(world: World, caller: Caller) -> Caller:
+    """The same person in another department, since now."""
+    at = world.clock.now().isoformat()
+    left = {**caller.left, caller.department_id: at}
+    return replace(caller, department_id="design", left=left)
+
+
+async def test_key_is_found_in_the_department_that_somebody_left(world: World) -> None:
+    caller = builders.caller()
+    old = await world.admission.operation_id(caller, "generation", "key-1")
+    partition = Partition("marketing", "202611")
+    limits = dict.fromkeys(caller.charge().scopes(), 10_000_000)
+    await builders.open_budgets(world.policies.connection, partition, limits)
+    await world.ledger.reserve(builders.reservation(builders.item(old)))
+    caller = await moved(world, caller)
+    assert await world.admission.operation_id(caller, "generation", "key-1") == old
+    other = await world.admission.operation_id(caller, "generation", "key-2")
+    assert other.startswith("202611-design-")
+    back = replace(caller, department_id="marketing", left={"design": caller.left["marketing"]})
+    assert await world.admission.operation_id(back, "generation", "key-1") == old
+
+
+async def test_what_was_under_way_in_the_former_department_is_admitted_there_no_more(
+    world: World,
+) -> None:
+    caller = builders.caller()
+    old = await world.admission.operation_id(caller, "generation", "key-1")
+    limits = dict.fromkeys(caller.charge().scopes(), 10_000_000)
+    partition = Partition("marketing", "202611")
+    await builders.open_budgets(world.policies.connection, partition, limits)
+    new = await world.admission.operation_id(await moved(world, caller), "generation", "key-1")
+    assert new.startswith("202611-design-")
+    with pytest.raises(Unavailable):
+        await world.ledger.reserve(builders.reservation(builders.item(old)))
+
+
+async def test_department_that_was_left_in_an_earlier_period_is_not_asked(world: World) -> None:
+    caller = await moved(world, builders.caller())
+    world.clock.set(MIDNIGHT + timedelta(days=2))
+    await world.admission.operation_id(caller, "generation", "key-1")
+    assert not world.stores.container("ledger").partitions.get("marketing|202611")
+
+
+def test_payers_that_the_directory_adds_are_not_the_callers_word() -> None:
+    caller = builders.caller()
+    asked = caller.charge("apollo")
+    given = replace(caller, cost_centre_id="cc1")
+    assert caller.named_payers(asked) == given.named_payers(given.charge("apollo"))
+    named = given.charge("apollo", "cc2")
+    assert given.named_payers(named) == ("apollo", "cc2")

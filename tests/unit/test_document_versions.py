@@ -22,6 +22,46 @@ SLOT: dict[str, Any] = {
     "department_id": "marketing",
 }
 
+SINCE_3: dict[str, Any] = {
+    "role_id": "OrgAdmin",
+    "changed_at": "2026-11-22T02:00:00+00:00",
+    "inactive_at": "2026-11-22T01:00:00+00:00",
+}
+SINCE_4: dict[str, Any] = {**SINCE_3, "status": "disabled", "shut_out_by": "department"}
+
+
+def person(
+    version: int, revision: int, since: dict[str, Any] | None = None, **fields: Any
+) -> dict[str, Any]:
+    """A user as an app of this version wrote it."""
+    state = {
+        "kind": "person",
+        "department_id": "marketing",
+        "role_id": "DeptManager",
+        "status": "active",
+        "tier": "free",
+        "cost_centre_id": "cc4711",
+        "rules": {"models": {"m": "deny"}, "providers": {}, "otherwise": None},
+        "external_id": None,
+        "sealed": None,
+        "lookups": {},
+        "search_keys": [],
+        "source": "api",
+        "created_at": "2026-11-22T00:00:00+00:00",
+        "changed_at": "2026-11-22T00:00:00+00:00",
+        "change_id": "c",
+    }
+    return {
+        "id": f"user:{object_id(1)}",
+        "pk": TENANT,
+        "type": "user",
+        "schema_version": version,
+        "object_id": object_id(1),
+        "revision": revision,
+        "user": {**state, **(since or {}), **fields},
+    }
+
+
 # One document of each version of each type, as the app of its day wrote it.
 EXAMPLES: dict[tuple[str, int], dict[str, Any]] = {
     ("user", 1): {
@@ -32,84 +72,10 @@ EXAMPLES: dict[tuple[str, int], dict[str, Any]] = {
         "department_id": "marketing",
         "cost_centre_id": "cc4711",
     },
-    ("user", 2): {
-        "id": f"user:{object_id(1)}",
-        "pk": TENANT,
-        "type": "user",
-        "schema_version": 2,
-        "object_id": object_id(1),
-        "revision": 3,
-        "user": {
-            "kind": "person",
-            "department_id": "marketing",
-            "role_id": "DeptManager",
-            "status": "active",
-            "tier": "free",
-            "cost_centre_id": "cc4711",
-            "rules": {"models": {"m": "deny"}, "providers": {}, "otherwise": None},
-            "external_id": None,
-            "sealed": None,
-            "lookups": {},
-            "search_keys": [],
-            "source": "api",
-            "created_at": "2026-11-22T00:00:00+00:00",
-            "changed_at": "2026-11-22T00:00:00+00:00",
-            "change_id": "c",
-        },
-    },
-    ("user", 3): {
-        "id": f"user:{object_id(1)}",
-        "pk": TENANT,
-        "type": "user",
-        "schema_version": 3,
-        "object_id": object_id(1),
-        "revision": 4,
-        "user": {
-            "kind": "person",
-            "department_id": "marketing",
-            "role_id": "OrgAdmin",
-            "status": "active",
-            "tier": "free",
-            "cost_centre_id": "cc4711",
-            "rules": {"models": {}, "providers": {}, "otherwise": None},
-            "external_id": None,
-            "sealed": None,
-            "lookups": {},
-            "search_keys": [],
-            "source": "api",
-            "created_at": "2026-11-22T00:00:00+00:00",
-            "changed_at": "2026-11-22T02:00:00+00:00",
-            "inactive_at": "2026-11-22T01:00:00+00:00",
-            "change_id": "c",
-        },
-    },
-    ("user", 4): {
-        "id": f"user:{object_id(1)}",
-        "pk": TENANT,
-        "type": "user",
-        "schema_version": 4,
-        "object_id": object_id(1),
-        "revision": 5,
-        "user": {
-            "kind": "person",
-            "department_id": "marketing",
-            "role_id": "OrgAdmin",
-            "status": "disabled",
-            "tier": "free",
-            "cost_centre_id": "cc4711",
-            "rules": {"models": {}, "providers": {}, "otherwise": None},
-            "external_id": None,
-            "sealed": None,
-            "lookups": {},
-            "search_keys": [],
-            "source": "api",
-            "created_at": "2026-11-22T00:00:00+00:00",
-            "changed_at": "2026-11-22T02:00:00+00:00",
-            "inactive_at": "2026-11-22T01:00:00+00:00",
-            "shut_out_by": "department",
-            "change_id": "c",
-        },
-    },
+    ("user", 2): person(2, 3),
+    ("user", 3): person(3, 4, SINCE_3),
+    ("user", 4): person(4, 5, SINCE_4),
+    ("user", 5): person(5, 6, SINCE_4, left={"design": "2026-11-22T02:00:00+00:00"}),
     ("department", 1): {
         "id": "department:marketing",
         "pk": TENANT,
@@ -144,16 +110,17 @@ def test_there_is_an_example_of_every_version() -> None:
     assert set(EXAMPLES) == wanted
 
 
-@pytest.mark.parametrize("version", [1, 2, 3, 4])
+@pytest.mark.parametrize("version", [1, 2, 3, 4, 5])
 def test_user_of_each_version_is_read(version: int) -> None:
     user = read_user(upgrade(EXAMPLES["user", version]))
     assert (user.department_id, user.cost_centre_id, user.kind) == ("marketing", "cc4711", "person")
-    assert user.status == ("disabled" if version == 4 else "active")
-    roles = {1: "StandardUser", 2: "DeptManager", 3: "OrgAdmin", 4: "OrgAdmin"}
-    assert user.role_id == roles[version]
-    assert user.revision == {1: 0, 2: 3, 3: 4, 4: 5}[version]
+    assert user.status == ("disabled" if version >= 4 else "active")
+    roles = {1: "StandardUser", 2: "DeptManager"}
+    assert user.role_id == roles.get(version, "OrgAdmin")
+    assert user.revision == (0, 3, 4, 5, 6)[version - 1]
     assert user.inactive_at == (None if version < 3 else "2026-11-22T01:00:00+00:00")
-    assert user.shut_out_by == ("department" if version == 4 else None)
+    assert user.shut_out_by == ("department" if version >= 4 else None)
+    assert list(user.left) == (["design"] if version == 5 else [])
 
 
 @pytest.mark.parametrize("status", ["disabled", "deleted"])
@@ -189,10 +156,10 @@ def test_upgrade_leaves_the_stored_document_alone_and_the_newest_as_it_is(
     assert upgrade(upgraded) is upgraded
 
 
-@pytest.mark.parametrize("version", [5, 99, 0, -1, "2", 2.5, True, None])
+@pytest.mark.parametrize("version", [6, 99, 0, -1, "2", 2.5, True, None])
 def test_version_that_is_not_known_is_refused_readably(version: object) -> None:
     document = EXAMPLES["user", 2] | {"schema_version": version}
-    with pytest.raises(InvariantBroken, match="this app reads versions 1 to 4"):
+    with pytest.raises(InvariantBroken, match="this app reads versions 1 to 5"):
         upgrade(document)
 
 
@@ -203,7 +170,7 @@ def test_newer_version_of_a_type_that_never_changed_is_refused() -> None:
 
 
 def test_created_document_says_its_version() -> None:
-    assert stamped({"type": "user"})["schema_version"] == 4
+    assert stamped({"type": "user"})["schema_version"] == 5
     assert stamped({"type": "hold"})["schema_version"] == 1
     assert stamped({"event": {}}) == {"event": {}}  # of the audit log
 
@@ -232,7 +199,7 @@ async def test_first_change_of_a_person_of_version_1_makes_it_the_newest(old_wor
     )
     assert view.revision == 1
     stored = old_world.connection.container("directory").peek(TENANT, f"user:{object_id(1)}")
-    assert stored is not None and stored["schema_version"] == 4
+    assert stored is not None and stored["schema_version"] == 5
     assert (await old_world.caller(1)).department_id == "design"
     again = await old_world.users.replace(
         admin, object_id(1), order("marketing"), expected=1, correlation_id="c"

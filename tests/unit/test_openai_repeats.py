@@ -25,7 +25,7 @@ class Generations:
 
     ended: dict[str, datetime] = field(default_factory=dict)
 
-    def asked_hash(self, request: GenerationRequest, charge: Charge) -> str:
+    def asked_hash(self, caller: Caller, request: GenerationRequest, charge: Charge) -> str:
         return f"{request.prompt}|{charge}"
 
     async def is_awaited(self, caller: Caller, key: str, answered_since: str) -> bool:
