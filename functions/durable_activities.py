@@ -1,7 +1,7 @@
 """The activities: each finds its work by id, makes one service call and answers with a report."""
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import azure.durable_functions as df
 
@@ -19,6 +19,10 @@ from shared.domain.ids import row_of
 from shared.domain.vitals import PROVIDER_ATTEMPTS
 from shared.telemetry import correlation_id
 from shared.wiring import services
+
+if TYPE_CHECKING:
+    from shared.domain.attempts import AttemptReport
+    from shared.domain.work import WorkItem
 
 bp = df.Blueprint()
 logger = logging.getLogger("eig.activities")
@@ -41,9 +45,7 @@ async def attempt_activity(payload: dict) -> dict[str, Any]:  # type: ignore[typ
             report = await attempts.stop(item, "canceller")
         else:
             report = await attempts.run(item, task.attempt, course)
-            asked = item.candidate(report.candidate).provider
-            ending = report.failure or report.ending
-            services().metrics.count(PROVIDER_ATTEMPTS, provider=asked, ending=ending)
+            _count(item, report, task.attempt)
     except Exception:
         logger.exception("attempt failed", extra={"attempt": task.attempt})
         from shared.services.attempts import STORE_RETRY_S
@@ -51,6 +53,16 @@ async def attempt_activity(payload: dict) -> dict[str, Any]:  # type: ignore[typ
         generation_id, attempt = task.generation_id, task.attempt
         report = postponed(generation_id, attempt, STORE_RETRY_S, "internal", course)
     return report.model_dump(mode="json")
+
+
+def _count(item: "WorkItem", report: "AttemptReport", attempt: int) -> None:
+    """Tell the metrics how an attempt ended, if it asked a provider."""
+    from shared.domain.attempt_reports import counted_ending
+
+    ending = counted_ending(report, attempt)
+    if ending is not None:
+        asked = item.candidate(report.candidate).provider
+        services().metrics.count(PROVIDER_ATTEMPTS, provider=asked, ending=ending)
 
 
 @bp.function_name(names.SETTLE_ACTIVITY)

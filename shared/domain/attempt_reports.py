@@ -21,6 +21,7 @@ NO_COURSE: Final = Course()
 JOB_UNREADABLE: Final = "job_unreadable"
 NOT_STORED: Final = "not_stored"
 UNREAD: Final = frozenset({JOB_UNREADABLE, NOT_STORED})
+_NOT_ASKED: Final = frozenset({"again", "canceled"})  # endings before a provider was asked
 
 
 def lines_before(marker: AttemptMarker) -> tuple[AttemptLine, ...]:
@@ -137,6 +138,13 @@ def postponed(
         retry_after_s=wait_s,
         next=course,
     )
+
+
+def counted_ending(report: AttemptReport, attempt: int) -> str | None:
+    """What asking a provider ended in; None: attempt n asked nobody, or an earlier one is told."""
+    if report.ending in _NOT_ASKED or report.attempt != attempt:
+        return None
+    return report.failure or report.ending
 
 
 def image_ids_of(reports: Sequence[AttemptReport]) -> tuple[str, ...]:

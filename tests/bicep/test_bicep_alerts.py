@@ -6,6 +6,8 @@ from typing import Any
 
 from functions import names
 from shared.domain import vitals
+from shared.domain.attempts import Billed, Failure, NotDelivered, Unknown
+from shared.domain.provider_health import verdict_of
 from tests.bicep.estates import BICEP, estate, witness
 
 ROOT = BICEP.parent
@@ -24,6 +26,16 @@ def queries() -> str:
 
 def test_every_metric_is_looked_at_and_every_look_finds_one() -> None:
     assert set(METRIC.findall(queries())) == {*vitals.GAUGES, *vitals.COUNTERS}
+
+
+def test_failures_of_a_provider_are_those_that_its_health_counts() -> None:
+    ends = {failure: NotDelivered(failure, Billed.NOTHING, "why") for failure in Failure}
+    failures = {name for name, end in ends.items() if verdict_of(end) in ("fails", "blocks")}
+    assert verdict_of(Unknown("why")) == "fails"
+    lists = re.findall(r"Properties\.ending\) in \(([^)]*)\)", queries())
+    assert len(lists) == 2  # the alert's and the workbook's
+    for named in lists:
+        assert set(re.findall(r'"(\w+)"', named)) == {*failures, "unknown"}
 
 
 def timers() -> dict[str, str]:
