@@ -144,22 +144,20 @@ class BlobImageStore:
             chunks=download.chunks(),
         )
 
-    async def link(self, generation_id: str, index: int, expires_at: datetime) -> str:
+    async def link(self, generation_id: str, index: int, expires_at: datetime) -> str | None:
         from azure.core.exceptions import ResourceNotFoundError
         from azure.storage.blob import BlobSasPermissions
 
         name = PictureName(generation_id, index)
         blob = self._connection.blob(IMAGES_CONTAINER, name.blob)
-        disposition = None
         try:
             found = await answered(blob.get_blob_properties)
         except ResourceNotFoundError:
-            pass  # the link will say so
-        else:
-            if found.blob_tier == "Archive" or found.archive_status:
-                raise ImageArchived(ARCHIVED)
-            extension = KINDS[str(found.content_settings.content_type)].extension
-            disposition = f'attachment; filename="{name.image_id}.{extension}"'
+            return None
+        if found.blob_tier == "Archive" or found.archive_status:
+            raise ImageArchived(ARCHIVED)
+        extension = KINDS[str(found.content_settings.content_type)].extension
+        disposition = f'attachment; filename="{name.image_id}.{extension}"'
         return await self._connection.link(
             IMAGES_CONTAINER,
             name.blob,

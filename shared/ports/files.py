@@ -44,8 +44,8 @@ class ImageStore(Protocol):
 
     async def read(self, generation_id: str, index: int) -> ImageBytes | None: ...
 
-    async def link(self, generation_id: str, index: int, expires_at: datetime) -> str:
-        """A read-only link to one picture that ends at `expires_at`."""
+    async def link(self, generation_id: str, index: int, expires_at: datetime) -> str | None:
+        """A read-only link to one picture that ends at `expires_at`; None if it is not there."""
         ...
 
 

@@ -90,9 +90,12 @@ class Images:
         """A link to a picture that has been shown to the caller, and when it ends."""
         expires_at = self.clock.now() + LINK_LIFETIME
         try:
-            return await self.store.link(*_place_of(view), expires_at), expires_at
+            url = await self.store.link(*_place_of(view), expires_at)
         except ImageArchived as archived:
             raise _archived(archived, view.id) from archived
+        if url is None:
+            raise NotFound(NO_SUCH)
+        return url, expires_at
 
 
 def _place_of(view: ImageView) -> tuple[str, int]:

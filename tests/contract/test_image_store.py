@@ -2,11 +2,13 @@
 
 import hashlib
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
 
 from devhost.simulators.provenance import manifest, with_credentials
 from shared.adapters.blob_images import IMAGE_BYTES_MAX
+from shared.adapters.system_clock import SystemClock
 from shared.domain.attempts import AttemptReport, ProviderImage, StoredImage
 from shared.errors import Unavailable
 from tests.contract import blob_account, image_bench
@@ -171,6 +173,14 @@ async def test_sealed_holds_as_many_pictures_as_an_image_id_can_name(bench: Imag
     )
     assert len(report.images) == 10
     assert await bench.store.sealed(generation_id) == report
+
+
+async def test_link_leads_to_a_picture_that_is_there_and_nowhere_else(bench: ImageBench) -> None:
+    generation_id, ends = fresh_id(), SystemClock().now() + timedelta(minutes=5)
+    assert await bench.store.link(generation_id, 0, ends) is None
+    await bench.store.keep(generation_id, [delivered(picture())], sealing(generation_id))
+    assert await bench.store.link(generation_id, 0, ends) is not None
+    assert await bench.store.link(generation_id, 1, ends) is None
 
 
 async def test_sealed_before_any_delivery_is_none(bench: ImageBench) -> None:

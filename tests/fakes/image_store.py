@@ -69,7 +69,9 @@ class FakeImageStore:
         stored, data = found
         return ImageBytes(stored.content_type, stored.size_bytes, _in_one(data))
 
-    async def link(self, generation_id: str, index: int, expires_at: datetime) -> str:
+    async def link(self, generation_id: str, index: int, expires_at: datetime) -> str | None:
+        if (generation_id, index) not in self.pictures:
+            return None
         return f"https://images.example/{generation_id}/{index}?until={expires_at.isoformat()}"
 
 

@@ -316,7 +316,9 @@ async def test_short_retention_deletes_and_a_legal_hold_keeps(studio: Studio) ->
     ends = {each.blob.path: each.end for each in run.moved}
     assert {end for path, end in ends.items() if doomed[:-2] in path} == {"deleted"}
     assert (await studio.image(doomed))["storage"]["tier"] == "deleted"
-    (await studio.maker.get(f"/images/{doomed}/content")).problem(404, "not_found")
+    for query in (None, {"delivery": "link"}):
+        gone = await studio.maker.get(f"/images/{doomed}/content", query)
+        gone.problem(404, "not_found")
     assert (await studio.image(held))["storage"]["tier"] == "archive"
 
     answer = await admin.post(f"{hold}/release", {"reason": "Matter closed"})
