@@ -9,8 +9,8 @@ _ETAG = re.compile(r'"([1-9][0-9]{0,9})"')
 
 
 def etag_of(revision: int) -> dict[str, str]:
-    """The header that tells a reader which revision this is."""
-    return {"ETag": f'"{revision}"'}
+    """The header that tells a reader which revision this is; none where nothing is stored yet."""
+    return {"ETag": f'"{revision}"'} if revision else {}
 
 
 def expected_revision(call: Call) -> int | None:

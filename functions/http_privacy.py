@@ -19,7 +19,7 @@ async def get_privacy_policy(req: func.HttpRequest) -> func.HttpResponse:
 
     async def act(call: Call) -> func.HttpResponse:
         view = await services().privacy_policies.get(call.known_caller, call.path("department"))
-        return json_response(view, headers=etag_of(view.revision) if view.revision else None)
+        return json_response(view, headers=etag_of(view.revision))
 
     return await handle(req, act)
 

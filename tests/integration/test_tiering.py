@@ -287,6 +287,8 @@ async def test_short_retention_deletes_and_a_legal_hold_keeps(studio: Studio) ->
     (await studio.maker.send("PUT", path, json=policy, headers={"If-Match": "*"})).problem(
         403, "policy_denied"
     )
+    unset = await admin.get(path)
+    assert (unset.json()["revision"], "ETag" in unset.headers) == (0, False)
     (await admin.send("PUT", path, json=policy)).problem(428, "precondition_required")
     put = await admin.send("PUT", path, json=policy, headers={"If-None-Match": "*"})
     assert (put.json()["days"], put.headers["ETag"]) == (90, '"1"')

@@ -7,6 +7,7 @@ import pytest
 
 from functions import names
 from functions.http_addresses import routes_at
+from functions.http_preconditions import etag_of, expected_revision
 from functions.http_queries import check_query
 from functions.http_routes import ROUTES, path_of
 from functions.http_scim_errors import scim_problem
@@ -211,3 +212,12 @@ def test_error_of_provisioning_has_the_form_of_the_protocol_and_no_422() -> None
     assert (answer.status_code, answer.mimetype) == (400, "application/scim+json")
     assert json.loads(answer.get_body())["detail"] == "Not so."
     assert SECRET.encode() not in scim_problem(InvariantBroken(SECRET)).get_body()
+
+
+def test_etag_that_was_read_is_understood_and_nothing_stored_has_none() -> None:
+    assert etag_of(0) == {}
+    for revision in (1, 12_345):
+        request = func.HttpRequest(
+            "PUT", "/x", headers={"If-Match": etag_of(revision)["ETag"]}, body=b""
+        )
+        assert expected_revision(Call(request, "c", None)) == revision
