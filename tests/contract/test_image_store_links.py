@@ -1,15 +1,19 @@
 """The links of the image store, used over HTTP as a browser does; the fake's lead nowhere."""
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import aiohttp
 import pytest
 import pytest_asyncio
+from azure.storage.blob import BlobSasPermissions, UserDelegationKey
+from azure.storage.blob.aio import BlobServiceClient
 from yarl import URL
 
-from shared.adapters.blob import BlobConnection
+from shared.adapters.blob import API_VERSION, CLOCK_SKEW, BlobAccount, BlobConnection
 from shared.adapters.blob_images import IMAGES_CONTAINER, BlobImageStore
 from shared.adapters.system_clock import SystemClock
 from tests.contract import blob_account
@@ -41,8 +45,11 @@ async def kept(store: BlobImageStore) -> str:
     return generation_id
 
 
-async def link(store: BlobImageStore, generation_id: str, index: int = 0) -> URL:
-    text = await store.link(generation_id, index, SystemClock().now() + LIFETIME)
+async def link(
+    store: BlobImageStore, generation_id: str, index: int = 0, lifetime: timedelta = LIFETIME
+) -> URL:
+    text = await store.link(generation_id, index, SystemClock().now() + lifetime)
+    assert text is not None
     return URL(text, encoded=True)
 
 
@@ -60,13 +67,14 @@ async def test_link_gives_the_original_bytes_and_their_type(
 
 async def test_link_ends_at_its_time(store: BlobImageStore, browser: aiohttp.ClientSession) -> None:
     generation_id = await kept(store)
-    soon = SystemClock().now() + timedelta(seconds=1)
-    past = await store.link(generation_id, 0, SystemClock().now() - timedelta(seconds=1))
-    short = await store.link(generation_id, 0, soon)
-    async with browser.get(URL(past, encoded=True)) as answer:
+    second = timedelta(seconds=1)
+    past = await link(store, generation_id, lifetime=-second)
+    short = await link(store, generation_id, lifetime=second)
+    soon = SystemClock().now() + second
+    async with browser.get(past) as answer:
         assert answer.status == 403
     await asyncio.sleep((soon - SystemClock().now()).total_seconds() + 0.1)
-    async with browser.get(URL(short, encoded=True)) as answer:
+    async with browser.get(short) as answer:
         assert answer.status == 403
 
 
@@ -94,8 +102,58 @@ async def test_link_changes_nothing(
         assert await answer.read() == picture("PNG")
 
 
-async def test_link_to_a_picture_that_is_not_there_is_not_found(
-    store: BlobImageStore, browser: aiohttp.ClientSession
-) -> None:
-    async with browser.get(await link(store, fresh_id())) as answer:
-        assert answer.status == 404
+class Delegated(BlobServiceClient):
+    """An account without a key: Azure lends one for a while, to whoever has the role."""
+
+    asked: tuple[datetime, datetime] | None = None
+
+    async def get_user_delegation_key(
+        self, key_start_time: datetime, key_expiry_time: datetime, **_: Any
+    ) -> UserDelegationKey:
+        self.asked = key_start_time, key_expiry_time
+        key = UserDelegationKey()
+        key.signed_oid, key.signed_tid = "the-app", "the-tenant"
+        key.signed_start, key.signed_expiry = _in_azure(key_start_time), _in_azure(key_expiry_time)
+        key.signed_service, key.signed_version = "b", API_VERSION
+        key.value = base64.b64encode(b"lent").decode()
+        return key
+
+
+class DelegatedConnection(BlobConnection):
+    """Stands for the account in Azure, which the app enters by its identity."""
+
+    def __init__(self) -> None:
+        super().__init__(BlobAccount(None, "https://pictures.blob.core.windows.net"))
+        self.delegated = Delegated(str(self._account.service_url), NoToken())
+
+    def _connect(self) -> BlobServiceClient:
+        return self.delegated
+
+
+class NoToken:
+    """A credential that is never used: nothing is sent."""
+
+    async def get_token(self, *scopes: str, **_: Any) -> Any:
+        raise AssertionError(scopes)
+
+
+def _in_azure(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+async def test_link_in_azure_is_signed_by_user_delegation_and_ends_with_its_key() -> None:
+    connection, now = DelegatedConnection(), datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+    ends = now + LIFETIME
+    read, as_file = BlobSasPermissions(read=True), 'attachment; filename="one.png"'
+    text = await connection.link(IMAGES_CONTAINER, "a/0", read, now, ends, as_file)
+    await connection.aclose()
+    url = URL(text, encoded=True)
+    assert (url.host, url.path) == ("pictures.blob.core.windows.net", f"/{IMAGES_CONTAINER}/a/0")
+    told = dict(url.query)
+    assert (told["skoid"], told["sktid"], told["rscd"]) == ("the-app", "the-tenant", as_file)
+    assert (told["sp"], told["sr"]) == ("r", "b")
+    begins = _in_azure(now - CLOCK_SKEW)
+    assert told["st"] == told["skt"] == begins  # neither holds before the other, nor outlives it
+    assert told["se"] == told["ske"] == _in_azure(ends)
+    assert connection.delegated.asked == (now - CLOCK_SKEW, ends)
+    assert told["sig"]
