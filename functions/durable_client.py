@@ -1,7 +1,8 @@
 """Starts our orchestrations through the Durable client that a trigger is given."""
 
 from collections.abc import Sequence
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 import azure.durable_functions as df
 
@@ -24,6 +25,9 @@ _ALIVE = frozenset(
         df.OrchestrationRuntimeStatus.ContinuedAsNew,
     }
 )
+_ENDED = [status for status in df.OrchestrationRuntimeStatus if status not in _ALIVE]
+HISTORIES_KEPT: Final = timedelta(days=30)  # since the start; only people read them, after a fault
+_BEFORE_ANY: Final = datetime(2020, 1, 1, tzinfo=UTC)  # a purge has to say since when
 
 
 class DurableOrchestrations:
@@ -59,8 +63,16 @@ class DurableOrchestrations:
         await self._start(names.DEFERRED_ORCHESTRATOR, instance_id, payload)
 
     async def is_running(self, operation_id: str) -> bool:
+        """Whether it is alive: one that has ended is like one that was purged or never began."""
         status: Any = await self._client.get_status(operation_id)
         return bool(status) and status.runtime_status in _ALIVE
+
+    async def purge_ended(self, started_before: datetime) -> int:
+        """Delete what has ended of the orchestrations that started before (UTC); how many."""
+        purged: Any = await self._client.purge_instance_history_by(
+            _BEFORE_ANY, started_before, _ENDED
+        )
+        return int(purged.instances_deleted)
 
     async def _start(self, name: str, instance_id: str, payload: Payload) -> None:
         try:

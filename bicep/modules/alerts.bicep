@@ -140,11 +140,11 @@ var onMetrics = [
   {
     name: 'nightly-timers-stopped'
     severity: 2
-    text: 'A nightly timer did not end well for 30 hours: nobody looks for deleted audit events, or for what providers billed. docs/operations.md: timers.'
+    text: 'A nightly timer did not end well for 30 hours: nobody looks for deleted audit events, or for what providers billed, or the task hub grows. docs/operations.md: timers.'
     window: 'P2D'
     every: 'PT1H'
     threshold: 0
-    query: 'datatable(Name: string)["AuditDeletions", "Reconciliation"] | join kind=leftanti (AppRequests | where Success and TimeGenerated > ago(30h) | distinct Name) on Name | summarize Value = count()'
+    query: 'datatable(Name: string)["AuditDeletions", "OrchestrationPurge", "Reconciliation"] | join kind=leftanti (AppRequests | where Success and TimeGenerated > ago(30h) | distinct Name) on Name | summarize Value = count()'
   }
 ]
 

@@ -6,8 +6,11 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
+import azure.durable_functions as df
 import pytest
 
+from devhost.host.durable_client_payload import client_binding_text
+from functions.durable_client import DurableOrchestrations
 from tests.contract.sample_app.host_process import DURABLE, HostProcess
 
 
@@ -264,3 +267,27 @@ def test_purge_by_filter_needs_a_start_time_and_is_404_when_nothing_matches(
 
     assert host.call("GET", f"{DURABLE}/instances/{done}").status == 404
     assert host.status(waiting)["runtimeStatus"] == "Running"
+
+
+async def test_purge_of_ours_deletes_what_ended_and_is_old_and_tells_nobody_apart(
+    host: HostProcess,
+) -> None:
+    client = df.DurableOrchestrationClient(client_binding_text(host.base_url, "TestHub"))
+    orchestrations = DurableOrchestrations(client)
+    waiting, stopped = _waiting(host), _waiting(host)
+    host.client("terminate", instance_id=stopped, reason="stop")
+    ended = [
+        stopped,
+        host.start_instance("returns_input", 1),
+        host.start_instance("failing"),
+    ]
+    assert len({host.finished(each)["runtimeStatus"] for each in ended}) == 3
+    hour = timedelta(hours=1)
+
+    assert await orchestrations.purge_ended(datetime.now(UTC) - hour) == 0
+    before = [await orchestrations.is_running(each) for each in (*ended, waiting)]
+    assert await orchestrations.purge_ended(datetime.now(UTC) + hour) >= len(ended)
+
+    assert {host.call("GET", f"{DURABLE}/instances/{each}").status for each in ended} == {404}
+    after = [await orchestrations.is_running(each) for each in (*ended, waiting)]
+    assert before == after == [False, False, False, True]

@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
+from datetime import UTC, datetime, timedelta
 
+import azure.durable_functions as df
 import pytest
 
+from devhost.host.durable_client_payload import client_binding_text
+from functions.durable_client import DurableOrchestrations
 from tests.integration.api import Json, Person, order, until
 from tests.integration.books import invoiced_usd_micros
 from tests.integration.cloud import Cloud
@@ -270,3 +274,22 @@ async def test_cancel_after_the_end_is_refused(ava: Person) -> None:
 async def test_correlation_id_of_the_caller_is_kept(ava: Person) -> None:
     answer = await ava.post("/generations", order(), {"x-correlation-id": "my-request.7"})
     assert answer.headers["x-correlation-id"] == "my-request.7"
+
+
+async def test_generation_whose_orchestration_was_purged_is_not_started_again(
+    own_cloud: Cloud, ava: Person
+) -> None:
+    ended = await ava.generate(order())
+    hub = df.DurableOrchestrationClient(client_binding_text(own_cloud.host_url, "EigTaskHub"))
+    await own_cloud.fire("OrchestrationPurge")  # what is new stays
+    assert await hub.get_status(ended["id"])
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    assert await DurableOrchestrations(hub).purge_ended(tomorrow) >= 1
+    assert not await hub.get_status(ended["id"])
+
+    for sweep in ("LedgerSweep", "OverageSweep", "OrchestrationPurge"):
+        await own_cloud.fire(sweep)
+    await ava.generate(order())  # the sweeps have time meanwhile
+    assert not await hub.get_status(ended["id"])
+    assert await submitted(own_cloud, ended) == 1
+    assert (await ava.get(f"/generations/{ended['id']}")).json() == ended
