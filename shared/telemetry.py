@@ -23,10 +23,13 @@ LOGGED_FIELDS: Final = (
     "batch_id",
     "code",
     "copied",
+    "count",
     "duration_ms",
     "generation_id",
     "method",
+    "operation_id",
     "report",
+    "secret_name",
     "status",
 )
 _TRACE_FRAMES_MAX = 12  # the innermost frames tell where it broke

@@ -86,7 +86,7 @@ class KeyVaultSecret:
     def _standing(self) -> str | None:
         """The kept value, unless the vault refused it and has not taken that back in time."""
         if self._kept is not None and self._now_s() >= self._ends_at:
-            logger.error("secret given up", extra={"secret": self._name})
+            logger.error("secret given up", extra={"secret_name": self._name})
             self._kept = None
         return self._kept[0] if self._kept else None
 
@@ -115,7 +115,7 @@ class KeyVaultSecret:
             if status in REFUSALS:
                 return self._despite_refusal("The key vault refused to show a secret.")
             if (standing := self._standing()) is not None:
-                logger.warning("secret not read again", extra={"secret": self._name})
+                logger.warning("secret not read again", extra={"secret_name": self._name})
                 return standing
             if status == UNAUTHENTICATED:
                 raise InvariantBroken("The key vault does not know this app.") from error
@@ -135,7 +135,7 @@ class KeyVaultSecret:
         standing = self._standing()
         if standing is None:
             raise InvariantBroken(detail)
-        logger.warning("secret refused", extra={"secret": self._name})
+        logger.warning("secret refused", extra={"secret_name": self._name})
         return standing
 
     def _open(self) -> "SecretClient":

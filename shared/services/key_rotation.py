@@ -58,7 +58,7 @@ class KeyRotation:
             event = data_key_event(after, f"rewrapped.{after.revision}", now, self.clock.new_id())
             done = wrapped.kek == report.kek and await self.keys.rewrap(key, wrapped, event)
         except EigError:  # one key that cannot be unwrapped must not keep the others
-            logger.exception("a data key was not re-wrapped", extra={"object_id": key.object_id})
+            logger.exception("a data key was not re-wrapped")  # not whose: that is a person
             done = False
         if done:
             report.rewrapped += 1
