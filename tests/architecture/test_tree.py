@@ -85,6 +85,19 @@ def test_no_junk_drawers() -> None:
     assert names & JUNK_DRAWERS == set()
 
 
+def test_documented_commands_name_the_virtual_environment() -> None:
+    """In a fresh shell `python` has none of our packages; `tools` needs Python alone."""
+    command = re.compile(r"(\S*)python3? -m (?:bench|devhost|pytest|shared|tests)\b")
+    bare = {
+        str(path.relative_to(ROOT)): found[0]
+        for path in tracked(".md")
+        if path.name != "CHANGELOG.md"
+        for found in command.finditer(path.read_text(encoding="utf-8"))
+        if not found[1].endswith(".venv/bin/")
+    }
+    assert bare == {}
+
+
 def test_function_app_does_nothing_but_register() -> None:
     assert len((ROOT / "function_app.py").read_text(encoding="utf-8").splitlines()) <= 15
 
