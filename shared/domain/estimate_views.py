@@ -11,7 +11,7 @@ from shared.domain.models import (
     days_to_retirement,
 )
 from shared.domain.views import QuoteView, RoutingView, View
-from shared.errors import Invalid
+from shared.errors import Rejected
 
 
 class LatencyView(View):
@@ -191,7 +191,7 @@ def deprecation_view(model: ModelCapability, day: date) -> DeprecationView | Non
     )
 
 
-def refusal_view(refusal: Invalid) -> RefusalView:
+def refusal_view(refusal: Rejected) -> RefusalView:
     return RefusalView(
         code=refusal.problem_code,
         detail=refusal.detail,

@@ -44,7 +44,7 @@ from shared.domain.privacy_policies import EffectivePolicy
 from shared.domain.routes import pinned_route
 from shared.domain.routing import routed
 from shared.domain.views import quote_view, routing_view
-from shared.errors import BudgetExceeded, FieldFault, Frozen, Invalid
+from shared.errors import BudgetExceeded, FieldFault, Frozen, Invalid, PolicyDenied
 from shared.ports import Clock
 from shared.services.budgets import Budgets
 from shared.services.freezes import FreezeWatch
@@ -192,6 +192,7 @@ class Estimates:
             freezes=await self.freezes.current(caller.tenant_id),
             now=self.clock.now(),
             offers=self.routing.offers,
+            denial=await self.routing.denial(caller),
             privacy=await self.privacy.effective(caller.tenant_id, caller.department_id)
             if self.privacy
             else None,
@@ -207,6 +208,7 @@ class _SpendingState:
     freezes: Sequence[Freeze]
     now: datetime
     offers: Callable[[ModelCapability], bool]
+    denial: Callable[[ModelCapability], PolicyDenied | None]
     privacy: EffectivePolicy | None = None
 
     @property
@@ -244,13 +246,15 @@ class _SpendingState:
             RefusalView(code="not_configured", detail=f"{model} is not set up here.")
             for model in absent
         ]
+        denials = [self.denial(MODELS[model]) for model in models]
+        refusals += [refusal_view(each) for each in denials if each]
         return refusals + self._residency_refusals(models)
 
     def _residency_refusals(self, models: Sequence[str]) -> list[RefusalView]:
         if self.privacy is None:
             return []
         denied = [residency_refusal(self.privacy, model) for model in models]
-        return [RefusalView(code=each.code, detail=each.detail) for each in denied if each]
+        return [refusal_view(each) for each in denied if each]
 
 
 def _candidate(

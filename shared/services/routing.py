@@ -9,8 +9,9 @@ from shared.domain.freezes import standing_freeze, targets_of_models
 from shared.domain.identity import Caller
 from shared.domain.models import MODELS
 from shared.domain.price_catalogues import PriceCatalogues
-from shared.domain.routing import Health, Surroundings, allows_everything
+from shared.domain.routing import Health, Surroundings, allows_everything, model_denial
 from shared.domain.routing_policies import RoutingRules
+from shared.errors import PolicyDenied
 from shared.services.freezes import FreezeWatch
 from shared.services.privacy_policies import PolicyWatch
 from shared.services.routing_policies import RoutingWatch
@@ -43,9 +44,6 @@ class Routing:
         """How things stand for a caller; good for every request of one batch."""
         catalogue = self.catalogues.at(now)
         tenant_id, department_id = caller.tenant_id, caller.department_id
-        rules = RoutingRules()
-        if self.policies is not None:
-            rules = await self.policies.rules(tenant_id, department_id)
         residency = allows_everything
         if self.residency is not None:
             residency = (await self.residency.effective(tenant_id, department_id)).allows_model_in
@@ -54,12 +52,22 @@ class Routing:
             day=now.date(),
             configured=self.configured,
             off=self.off,
-            rules=rules,
+            rules=await self._rules(caller),
             health=await self.health(),
             permission=caller.model_refusal,
             frozen=await self._frozen(tenant_id, now),
             residency=residency,
         )
+
+    async def denial(self, caller: Caller) -> Callable[[ModelCapability], PolicyDenied | None]:
+        """Why a caller, or their department, may not use a model; None if they may."""
+        rules = await self._rules(caller)
+        return lambda model: model_denial(model, rules, caller.model_refusal)
+
+    async def _rules(self, caller: Caller) -> RoutingRules:
+        if self.policies is None:
+            return RoutingRules()
+        return await self.policies.rules(caller.tenant_id, caller.department_id)
 
     async def _frozen(self, tenant_id: str, now: datetime) -> Callable[[str], str | None]:
         """Why a model may not spend; what stops every model is left to admission."""
