@@ -24,7 +24,7 @@ from shared.errors import InvariantBroken
 
 Document = dict[str, Any]
 OPERATIONS_MAX = 100  # Cosmos DB: operations in one transactional batch
-RESOLVE_ROWS_MAX = 20  # at most 4 operations a row, plus hold, budgets and batch: below 100
+RESOLVE_ROWS_MAX = 20  # up to 5 operations a row, beside hold, budgets and batch
 RESOLVE_BYTES_MAX = 1_500_000  # Cosmos DB takes 2 MB; long prompts in rare scripts are escaped
 PATCH_STEPS_MAX = 10  # Cosmos DB: steps in one patch
 _CHANGED = (

@@ -6,7 +6,7 @@ its new rule, so every moment lies in exactly one period and no period is ever r
 """
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Final, Literal
 
 from shared.errors import InvariantBroken
@@ -15,6 +15,7 @@ PeriodKind = Literal["month", "quarter", "year"]
 MONTHS_OF: Final[dict[PeriodKind, int]] = {"month": 1, "quarter": 3, "year": 12}
 MONTH_PATTERN: Final = r"2[01][0-9]{2}(?:0[1-9]|1[0-2])"  # 'yyyymm' of two centuries
 FIRST_MONTH: Final = "000101"  # of a rule that was always in force
+IDEMPOTENCY_CARRY_OVER: Final = timedelta(days=1)  # so long a key outlives the period of its use
 
 
 @dataclass(frozen=True)

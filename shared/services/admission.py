@@ -1,12 +1,13 @@
 """The gate to spending: derive the operation id, reserve, open a period when its time has come."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, time
 
 from shared.domain.audit_events import AuditEvent
 from shared.domain.identity import CLAIM_BY_ROLE, Caller
 from shared.domain.ids import Partition, operation_id
 from shared.domain.ledger import Reservation, partition_for
+from shared.domain.periods import IDEMPOTENCY_CARRY_OVER
 from shared.domain.rate_limits import images_of
 from shared.errors import (
     BudgetExceeded,
@@ -21,8 +22,6 @@ from shared.services.budget_periods import BudgetPeriods
 from shared.services.calendars import Calendars
 from shared.services.freezes import Freezes
 from shared.services.rate_limits import RateLimits
-
-IDEMPOTENCY_CARRY_OVER = timedelta(days=1)  # a key from the last day of the period before
 
 
 @dataclass(frozen=True)

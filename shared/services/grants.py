@@ -4,7 +4,7 @@ import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from shared.domain.audit_events import AuditEvent
 from shared.domain.budgets import Budget, Scope
@@ -29,6 +29,7 @@ from shared.domain.identity import (
     require,
 )
 from shared.domain.ids import DEPARTMENT_ID_PATTERN, Partition, operation_id, partition_of
+from shared.domain.periods import IDEMPOTENCY_CARRY_OVER
 from shared.errors import (
     Conflict,
     FieldFault,
@@ -45,7 +46,6 @@ from shared.services.budget_periods import BudgetPeriods
 from shared.services.calendars import Calendars
 from shared.services.department_reach import department_within_reach
 
-IDEMPOTENCY_CARRY_OVER = timedelta(days=1)  # a key from the last day of the period before
 SYSTEM_ACTOR = "system:grants"
 NO_SUCH = "There is no such grant."
 NO_SUCH_SCOPE = "There is no such budget."

@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import timedelta
 
 from shared.domain.allocations import Transfer, TransferKind
 from shared.domain.audit_events import AuditEvent, Outcome
@@ -27,7 +26,7 @@ from shared.domain.organisation_views import (
     allocation_view,
     organisation_budget_view,
 )
-from shared.domain.periods import Calendar, PeriodKind, PeriodRule, month_of
+from shared.domain.periods import IDEMPOTENCY_CARRY_OVER, Calendar, PeriodKind, PeriodRule, month_of
 from shared.errors import (
     AllocationTooSmall,
     BudgetExceeded,
@@ -41,7 +40,6 @@ from shared.errors import (
 from shared.services.allocations import Allocations
 from shared.services.budget_changes import differences
 
-IDEMPOTENCY_CARRY_OVER = timedelta(days=1)  # a key from the last day of the period before
 NAMED_MAX = 20  # departments named in one refusal
 NO_SUCH = "The organisation has no budget yet."
 
