@@ -21,6 +21,7 @@ import math
 import os
 import secrets
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,8 +107,8 @@ class Scorer:
             return 507, _error(
                 "out_of_memory", "No memory left.", self._seconds(started_s, request)
             )
-        except Exception:
-            logger.exception("a run failed")
+        except Exception as error:
+            logger.error("a run failed: %s", _kind_and_places(error))
             return 500, _error("run_failed", "The run failed.", self._seconds(started_s, request))
         images = [
             {"b64_json": _base64(picture, request.output_format), "seed": _seed(request, number)}
@@ -187,6 +188,12 @@ def _base64(picture: Any, output_format: str) -> str:
     return base64.b64encode(out.getvalue()).decode()
 
 
+def _kind_and_places(error: Exception) -> str:
+    """What failed and where; the text of an exception may quote a prompt."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return " ".join([type(error).__name__, *(f"{each.filename}:{each.lineno}" for each in frames)])
+
+
 def _error(code: str, message: str, seconds: str) -> dict[str, Any]:
     return {"error": {"code": code, "message": message}, "seconds": seconds}
 
@@ -205,6 +212,11 @@ def load(model_dir: Path) -> Draw:
     require_safetensors(model_dir)
     import torch  # type: ignore[import-not-found]
     from diffusers import StableDiffusionXLPipeline  # type: ignore[import-not-found]
+    from diffusers.utils import logging as of_diffusers  # type: ignore[import-not-found]
+    from transformers.utils import logging as of_transformers  # type: ignore[import-not-found]
+
+    for library in (of_diffusers, of_transformers):
+        library.set_verbosity_error()  # their warnings quote what is cut off a prompt
 
     pipeline = StableDiffusionXLPipeline.from_pretrained(
         model_dir,

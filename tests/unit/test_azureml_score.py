@@ -4,10 +4,11 @@ import base64
 import importlib.util
 import io
 import json
+import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -197,3 +198,77 @@ def test_model_with_pickled_weights_is_refused(tmp_path: Path) -> None:
 def test_model_without_weights_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="no safetensors"):
         script.require_safetensors(tmp_path)
+
+
+def library(monkeypatch: pytest.MonkeyPatch, name: str, **parts: Any) -> logging.Logger:
+    """A stand-in for a Hugging Face library: its logger has a level and a stream of its own."""
+    own = logging.getLogger(name)
+    monkeypatch.setattr(own, "level", logging.WARNING)
+    monkeypatch.setattr(own, "propagate", False)
+    speaking = SimpleNamespace(set_verbosity_error=lambda: own.setLevel(logging.ERROR))
+    monkeypatch.setitem(sys.modules, name, as_module(name, **parts))
+    monkeypatch.setitem(sys.modules, f"{name}.utils", as_module(f"{name}.utils", logging=speaking))
+    return own
+
+
+def as_module(name: str, **parts: Any) -> ModuleType:
+    module = ModuleType(name)
+    vars(module).update(parts)
+    return module
+
+
+class TalkativePipeline:
+    """Warns of what it cuts off, as the pinned diffusers does, and while it loads."""
+
+    @classmethod
+    def from_pretrained(cls, model_dir: Path, **options: Any) -> "TalkativePipeline":
+        for name in ("diffusers.pipelines", "transformers.tokenization"):
+            logging.getLogger(name).warning("loading %s", model_dir)
+        return cls()
+
+    def to(self, device: str) -> "TalkativePipeline":
+        return self
+
+    def set_progress_bar_config(self, *, disable: bool) -> None:
+        assert disable
+
+    def __call__(self, *, prompt: str, **options: Any) -> Any:
+        for name in ("diffusers.pipelines", "transformers.tokenization"):
+            logging.getLogger(name).warning("was truncated: %s", prompt[-20:])
+        size = (options["width"], options["height"])
+        return SimpleNamespace(images=[Image.new("RGB", size)] * options["num_images_per_prompt"])
+
+
+class NoGenerator:
+    def __init__(self, device: str) -> None: ...
+
+    def manual_seed(self, seed: int) -> int:
+        return seed
+
+
+def test_libraries_write_nothing_of_a_prompt_that_they_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = io.StringIO()
+    cuda = SimpleNamespace(OutOfMemoryError=MemoryError)
+    torch = as_module("torch", float16=None, Generator=NoGenerator, cuda=cuda)
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    for own in (
+        library(monkeypatch, "diffusers", StableDiffusionXLPipeline=TalkativePipeline),
+        library(monkeypatch, "transformers"),
+    ):
+        monkeypatch.setattr(own, "handlers", [logging.StreamHandler(log)])
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    status, _ = scorer(script.load(tmp_path)).score(body(prompt="a red barn, " * 90 + "Mrs Smith"))
+    assert (status, log.getvalue()) == (200, "")
+
+
+def test_log_names_what_failed_and_where_but_repeats_no_text(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def failing(request: Any, check: Callable[[], None]) -> list[Any]:
+        raise ValueError(request.prompt)
+
+    assert scorer(failing).score(body(prompt="Mrs Smith"))[0] == 500
+    assert "ValueError" in caplog.text and "test_azureml_score.py" in caplog.text
+    assert "Smith" not in caplog.text
