@@ -6,8 +6,7 @@ are a contract with `shared/adapters/providers/azure_ml.py`:
     request   {"model", "prompt", "width", "height", "count", "output_format", "seconds_max",
                "seed"?, "negative_prompt"?}; no other field
     200       {"model_version", "seconds": "3.250", "images": [{"b64_json", "seed"}]}
-    error     {"error": {"code", "message"}, "seconds"}; codes: invalid_request (400),
-              run_too_long (504), out_of_memory (507), run_failed (500)
+    error     {"error": {"code", "message"}, "seconds"}; codes and statuses: STATUS_OF
 
 `seconds` is the time the device was busy for this request, and is what it costs. Nothing of a
 request is logged: neither prompt nor picture leaves but in the answer.
@@ -42,6 +41,12 @@ OPTIONAL: Final = frozenset({"seed", "negative_prompt"})
 REQUIRED: Final = frozenset(
     {"model", "prompt", "width", "height", "count", "output_format", "seconds_max"}
 )
+STATUS_OF: Final = {
+    "invalid_request": 400,
+    "run_failed": 500,
+    "run_too_long": 504,
+    "out_of_memory": 507,
+}
 PICKLED: Final = frozenset({".bin", ".ckpt", ".pt", ".pth", ".pkl", ".pickle"})
 
 logger = logging.getLogger("eig.scoring")
@@ -91,7 +96,7 @@ class Scorer:
         try:
             request = read_request(body)
         except InvalidRequest as error:
-            return 400, _error("invalid_request", str(error), "0")
+            return _error("invalid_request", str(error), "0")
         ends_s = started_s + request.seconds_max
 
         def check() -> None:
@@ -102,14 +107,12 @@ class Scorer:
             pictures = self.draw(request, check)
             check()
         except RunTooLong:
-            return 504, _error("run_too_long", "The time was used up.", str(request.seconds_max))
+            return _error("run_too_long", "The time was used up.", str(request.seconds_max))
         except OutOfMemory:
-            return 507, _error(
-                "out_of_memory", "No memory left.", self._seconds(started_s, request)
-            )
+            return _error("out_of_memory", "No memory left.", self._seconds(started_s, request))
         except Exception as error:
             logger.error("a run failed: %s", _kind_and_places(error))
-            return 500, _error("run_failed", "The run failed.", self._seconds(started_s, request))
+            return _error("run_failed", "The run failed.", self._seconds(started_s, request))
         images = [
             {"b64_json": _base64(picture, request.output_format), "seed": _seed(request, number)}
             for number, picture in enumerate(pictures)
@@ -194,8 +197,8 @@ def _kind_and_places(error: Exception) -> str:
     return " ".join([type(error).__name__, *(f"{each.filename}:{each.lineno}" for each in frames)])
 
 
-def _error(code: str, message: str, seconds: str) -> dict[str, Any]:
-    return {"error": {"code": code, "message": message}, "seconds": seconds}
+def _error(code: str, message: str, seconds: str) -> tuple[int, dict[str, Any]]:
+    return STATUS_OF[code], {"error": {"code": code, "message": message}, "seconds": seconds}
 
 
 def require_safetensors(model_dir: Path) -> None:

@@ -45,6 +45,7 @@ PIXELS_MAX = 1_100_000
 COUNT_MAX = 2
 SECONDS_MAX = 120
 SEED_MAX = 2**32 - 1
+STATUS_OF = {"invalid_request": 400, "run_failed": 500, "run_too_long": 504, "out_of_memory": 507}
 RUN_MS_MIN, RUN_MS_SPREAD = 2_000, 2_500  # of one picture
 
 
@@ -91,7 +92,7 @@ class ScoringSimulator:
             wanted = _wanted(await read_object(request))
             call = open_call(self.state, request, (AZURE_ML, MODEL), wanted.prompt)
         except ScenarioError as error:
-            raise _model_error(400, "invalid_request", str(error), 0) from error
+            raise _model_error("invalid_request", str(error), 0) from error
         response = await self._work(request, call, wanted)
         response.headers["x-ms-request-id"] = call.billed.request_id
         return response, call.scenario.name
@@ -129,13 +130,13 @@ class ScoringSimulator:
             raise Refusal(504, None, name)
         if name == "run_too_long":
             call.bill(machine_charge(limit_ms))
-            raise _model_error(504, "run_too_long", "The run took too long.", limit_ms, name)
+            raise _model_error("run_too_long", "The run took too long.", limit_ms, name)
         if name == "out_of_memory":
             call.bill(machine_charge(run_ms))
-            raise _model_error(500, "out_of_memory", "The device has no memory left.", run_ms, name)
+            raise _model_error("out_of_memory", "The device has no memory left.", run_ms, name)
         if name == "model_error":
             call.bill(machine_charge(run_ms))
-            raise _model_error(500, "run_failed", "The run failed.", run_ms, name)
+            raise _model_error("run_failed", "The run failed.", run_ms, name)
 
 
 def _wanted(document: dict[str, Any] | None) -> ScoringRequest:
@@ -222,13 +223,11 @@ def _gateway(status: int, code: str, message: str, outcome: str = "invalid_reque
     return Refusal(status, {"error": {"code": code, "message": message}}, outcome)
 
 
-def _model_error(
-    status: int, code: str, message: str, run_ms: int, outcome: str = "invalid_request"
-) -> Refusal:
+def _model_error(code: str, message: str, run_ms: int, outcome: str = "invalid_request") -> Refusal:
     """An error of the scoring script as the gateway passes it on."""
     body = {"error": {"code": code, "message": message}, "seconds": _seconds(run_ms)}
     headers = {
-        "ms-azureml-model-error-statuscode": str(status),
+        "ms-azureml-model-error-statuscode": str(STATUS_OF[code]),
         "ms-azureml-model-error-reason": "model_error",
     }
     return Refusal(424, body, outcome, headers)

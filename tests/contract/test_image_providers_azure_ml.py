@@ -157,6 +157,8 @@ MODEL_STATUS = "ms-azureml-model-error-statuscode"
             Failure.INVALID_REQUEST,
             Billed.NOTHING,
         ),
+        (Answer(424, b"<html>", {MODEL_STATUS: "504"}), Failure.TIMEOUT, Billed.MAXIMUM),
+        (Answer(424, b"<html>", {MODEL_STATUS: "507"}), Failure.TRANSIENT, Billed.MAXIMUM),
         (Answer(424, {"seconds": "99999"}), Failure.MALFORMED, Billed.MAXIMUM),
         (Answer(401, {"error": {"code": "x"}}), Failure.AUTH_OR_CONFIG, Billed.NOTHING),
         (Answer(404, {"error": {"code": "x"}}), Failure.AUTH_OR_CONFIG, Billed.NOTHING),

@@ -186,6 +186,10 @@ def test_score_and_its_simulator_take_the_same_requests(changes: dict[str, Any])
         assert status == 200
 
 
+def test_score_and_its_simulator_answer_failures_with_the_same_status() -> None:
+    assert simulator.STATUS_OF == script.STATUS_OF
+
+
 def test_model_with_pickled_weights_is_refused(tmp_path: Path) -> None:
     (tmp_path / "unet").mkdir()
     (tmp_path / "unet" / "model.safetensors").write_bytes(b"")

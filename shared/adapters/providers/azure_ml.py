@@ -44,6 +44,7 @@ _MODEL_STATUS_HEADER: Final = "ms-azureml-model-error-statuscode"
 _INVALID: Final = "invalid_request"
 _TOO_LONG: Final = "run_too_long"
 _OUT_OF_MEMORY: Final = "out_of_memory"
+_CODE_OF_STATUS: Final = {"400": _INVALID, "504": _TOO_LONG, "507": _OUT_OF_MEMORY}
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,8 @@ def _model_error(answer: Answer, order: ImageOrder) -> NotDelivered:
     document = answer.document if isinstance(answer.document, Mapping) else {}
     error = document.get("error")
     code = error.get("code") if isinstance(error, Mapping) else None
+    if code not in _CODE_OF_STATUS.values():
+        code = _CODE_OF_STATUS.get(answer.headers.get(_MODEL_STATUS_HEADER, ""))
     usage = _usage(document, 0, order)
     billed = Billed.USAGE if usage is not None else Billed.MAXIMUM
     failure, reason = Failure.MALFORMED, "run_failed"
@@ -155,7 +158,7 @@ def _model_error(answer: Answer, order: ImageOrder) -> NotDelivered:
         failure, reason = Failure.TIMEOUT, "run_too_long"
     elif code == _OUT_OF_MEMORY:
         failure, reason = Failure.TRANSIENT, "out_of_memory"
-    elif code == _INVALID or answer.headers.get(_MODEL_STATUS_HEADER) == "400":
+    elif code == _INVALID:
         failure, reason, billed = Failure.INVALID_REQUEST, "refused_by_script", Billed.NOTHING
     return NotDelivered(
         failure,
