@@ -3,7 +3,7 @@
 Between instances, because the one that a webhook reaches is seldom the one that waits.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from shared.adapters.cosmos import (
     BatchRefused,
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from azure.cosmos.aio import ContainerProxy
 
 LIMITS_CONTAINER = "limits"  # of short-lived documents; what it is busy with slows no money down
+# For one that nobody could delete: longer than anybody follows a run, who would go on by polls.
+SIGNAL_TTL_S: Final = 3_600
 _ITEM_ID = "signal"
 _AWAITED, _TOLD = 1, 2  # revisions
 _NOT_FOUND, _PRECONDITION_FAILED = 404, 412
@@ -40,6 +42,7 @@ class CosmosJobSignals:
             "type": "job_signal",
             "revision": _AWAITED,
             "event_id": None,
+            "ttl": SIGNAL_TTL_S,
         }
         await create_once(await self._container(), document)
 

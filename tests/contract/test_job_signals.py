@@ -7,7 +7,13 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from shared.adapters.cosmos_job_signals import CosmosJobSignals
+from shared.adapters.cosmos_job_signals import (
+    LIMITS_CONTAINER,
+    SIGNAL_TTL_S,
+    CosmosJobSignals,
+)
+from shared.adapters.providers.replicate import FOLLOW_GRACE_S
+from shared.domain.prices import RUN_SECONDS_MAX
 from shared.ports.job_signals import JobSignals
 from tests.contract.cosmos_stores import Stores, stores
 from tests.fakes.job_signals import FakeJobSignals
@@ -69,3 +75,12 @@ async def test_word_that_comes_many_times_at_once_is_taken_once(
     await signals.expect(job_id)
     taken = await asyncio.gather(*(signals.tell(job_id, f"msg_{n}") for n in range(6)))
     assert sorted(taken) == [False] * 5 + [True]
+
+
+async def test_signal_that_nobody_could_delete_is_dropped_by_the_store(
+    stores: Stores, job_id: str
+) -> None:
+    await CosmosJobSignals(stores.connection, "replicate").expect(job_id)
+    container = await stores.connection.container(LIMITS_CONTAINER)
+    kept = await container.read_item("signal", f"job|replicate|{job_id}")
+    assert kept["ttl"] == SIGNAL_TTL_S > RUN_SECONDS_MAX + FOLLOW_GRACE_S
