@@ -96,7 +96,11 @@ class ImageView(View):
     width: int
     height: int
     sha256: str
-    seed: int | None = None
+    seed: int | None = Field(
+        default=None,
+        description="that it was drawn with, if the provider tells; of several pictures of a run at"
+        " Replicate that of the run, the same for each",
+    )
 
 
 class PrivacyNote(View):

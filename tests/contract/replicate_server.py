@@ -53,10 +53,12 @@ async def replicate_server() -> AsyncIterator[ScriptedServer]:
 
 
 @asynccontextmanager
-async def replicate_provider(server: ScriptedServer) -> AsyncIterator[ReplicateProvider]:
+async def replicate_provider(
+    server: ScriptedServer, wait_s: int = 0
+) -> AsyncIterator[ReplicateProvider]:
     hosts = frozenset({server.origin.removeprefix("http://")})
     provider = ReplicateProvider(
-        f"{server.origin}/v1", GivenSecret("r8_token"), hosts, poll_interval_s=0.01
+        f"{server.origin}/v1", GivenSecret("r8_token"), hosts, poll_interval_s=0.01, wait_s=wait_s
     )
     yield provider
     await provider.aclose()

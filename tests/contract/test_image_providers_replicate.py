@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shared.adapters.given_secret import GivenSecret
-from shared.adapters.providers import sessions
+from shared.adapters.providers import replicate, sessions
 from shared.adapters.providers.replicate import ReplicateProvider
 from shared.domain.attempts import Billed, Delivered, Failure, NotDelivered, Unknown, Usage
 from shared.domain.models import MODELS
@@ -315,3 +315,44 @@ async def test_generate_was_never_sent_when_no_connection_opens() -> None:
     outcome = await provider.generate(SDXL, Recorder())
     assert outcome == NotDelivered(Failure.TRANSIENT, Billed.NOTHING, "never_sent")
     await provider.aclose()
+
+
+HELD = {
+    **STARTING,
+    "status": "processing",
+    "logs": "",
+    "output": [f"data:image/png;base64,{b64(picture)}" for picture in (png(), png(9, 9))],
+}
+
+
+@pytest.mark.parametrize(
+    ("model", "sent", "polled", "recorded"),
+    [("flux-schnell", None, 1, 42069), ("flux-schnell", 11, 0, 11), ("sdxl", 11, 1, 42069)],
+)
+async def test_held_answer_is_followed_for_what_it_does_not_state_yet(
+    model: str, sent: int | None, polled: int, recorded: int, server: ScriptedServer
+) -> None:
+    server.answers(SUBMIT_FLUX, Answer(201, HELD))
+    server.answers(SUBMIT, Answer(201, HELD))
+    poll_gives(server, ended(output=[server.origin + PICTURE] * 2))
+    async with replicate_provider(server, wait_s=5) as provider:
+        outcome = await provider.generate(order(model, count=2, seed=sent), Recorder())
+    assert isinstance(outcome, Delivered)
+    assert [image.seed for image in outcome.images] == [recorded] * 2
+    assert server.count("GET") == polled
+
+
+@pytest.mark.parametrize(
+    "look", [Answer(404, problem("Not found")), Answer(body=HELD), Answer(503, b"")]
+)
+async def test_pictures_of_a_held_answer_do_not_wait_for_a_seed_that_nobody_tells(
+    look: Answer, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replicate, "SEED_TIMEOUT_S", 0.1)
+    server.answers(SUBMIT_FLUX, Answer(201, HELD))
+    server.answers(POLL, look)
+    async with replicate_provider(server, wait_s=5) as provider:
+        outcome = await provider.generate(order("flux-schnell", count=2), Recorder())
+    assert isinstance(outcome, Delivered)
+    assert [image.seed for image in outcome.images] == [None, None]
+    assert outcome.usage == Usage(images=2)

@@ -7,6 +7,7 @@ Spoken over plain HTTP: the official client cannot parse two documented answers 
 
 import asyncio
 from collections.abc import Mapping, Set
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -58,6 +59,7 @@ FOLLOW_GRACE_S: Final = 60.0  # past the run's own deadline: its last poll and i
 PREDICTION_BYTES_MAX: Final = 64 * 1024 * 1024  # four pictures as data URIs; usually 3 KB
 # Between polls of a run whose end a webhook tells: often enough for one that is lost.
 WEBHOOK_POLL_S: Final = 15.0
+SEED_TIMEOUT_S: Final = 5.0  # a run whose pictures we have ends at once; they do not wait for more
 SIGNAL_TIMEOUT_S: Final = 2.0  # of one look at the store; a poll takes its place
 
 Answered = tuple[int, Mapping[str, str], object]  # status, headers, JSON body or None
@@ -155,19 +157,25 @@ class ReplicateProvider:
     async def _ended(self, order: ImageOrder, submitted: _Submitted) -> Prediction | Unknown:
         """The prediction at its end. Pictures inside the first answer are the end of the work.
 
-        Such an answer does not state the run's time yet; where that is the price, it is asked for.
+        Such an answer states neither the run's time nor its seed yet: it is followed for the time
+        where that is the price, and for a moment for a seed that we did not send.
         """
-        first = submitted.prediction
+        job_id, first = submitted.job_id, submitted.prediction
         if text_of(first, "status") in ENDINGS:
             return first
         inline = inline_outputs(first)
-        if inline and Ended(order, submitted.job_id, first).per_picture:
-            return {**first, "status": SUCCEEDED}
-        ended = await self._follow(submitted.job_id)
         if not inline:
-            return ended
-        known = {} if isinstance(ended, Unknown) else ended
-        return {**first, **known, "status": SUCCEEDED, "output": inline, "data_removed": False}
+            return await self._follow(job_id)
+        held = Ended(order, job_id, first)
+        known: Prediction | Unknown = {}
+        if not held.per_picture:
+            known = await self._follow(job_id)
+        elif held.seed() is None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SEED_TIMEOUT_S):
+                    known = await self._follow(job_id)
+        told = {} if isinstance(known, Unknown) else known
+        return {**first, **told, "status": SUCCEEDED, "output": inline, "data_removed": False}
 
     async def _submit(self, order: ImageOrder, token: str) -> _Submitted | NotDelivered | Unknown:
         """Send the one paid request."""

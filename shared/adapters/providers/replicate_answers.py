@@ -55,7 +55,7 @@ class Ended:
         return [item for item in outputs if isinstance(item, str)][: self.order.count]
 
     def seed(self) -> int | None:
-        """The seed that was used: from the logs, else the one we sent."""
+        """The seed of the run, for each of its pictures: from the logs, else the one we sent."""
         match = _SEED_IN_LOGS.search(text_of(self.prediction, "logs"))
         return int(match[1]) if match else self.order.seed
 
