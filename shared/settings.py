@@ -158,7 +158,8 @@ class Settings:
         "EIG_AZURE_OPENAI_TOKEN_SCOPE", "https://cognitiveservices.azure.com/.default"
     )
     azure_openai_concurrent_max: int = _number("EIG_AZURE_OPENAI_CONCURRENT_MAX", 16)
-    azure_openai_starts_per_minute: int = _number("EIG_AZURE_OPENAI_STARTS_PER_MINUTE", 60)
+    # what a fresh deployment has; raise it with the deployment's quota, docs/limits.md
+    azure_openai_starts_per_minute: int = _number("EIG_AZURE_OPENAI_STARTS_PER_MINUTE", 5)
     azure_openai_timeout_s: int = _number("EIG_AZURE_OPENAI_TIMEOUT_S", 180)
     # of the type Global Batch; empty: rows never wait
     azure_openai_batch_deployment: str | None = _optional("EIG_AZURE_OPENAI_BATCH_DEPLOYMENT")

@@ -42,6 +42,11 @@ def test_defaults_ask_no_provider_for_more_than_its_rows_allow() -> None:
             assert limit.starts_per_day <= row.starts_per_day, row.model
 
 
+def test_azure_openai_is_asked_for_no_more_than_a_fresh_deployment_has_by_default() -> None:
+    documented = 5  # pictures a minute, in Microsoft's guide to the GPT image models
+    assert Services(settings()).provider_limits["azure_openai"].starts_per_minute <= documented
+
+
 def test_every_provider_on_offer_has_limits() -> None:
     made = Services(settings())
     assert set(made.provider_limits) == set(made.providers)
