@@ -50,6 +50,7 @@ class ModelCapability:
     negative_prompt: bool
     residency: str
     regions: tuple[str, ...]  # ISO 3166 countries that may see a prompt; "*": any, at their choice
+    prompt_tokens_read: int | None = None  # CLIP tokens; it drops the rest. None: all, or not told
     retires_on: str | None = None  # the first day (UTC) on which it is refused
     successor: str | None = None
     latency: Latency | None = None  # None: nobody has told

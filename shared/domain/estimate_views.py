@@ -1,6 +1,7 @@
 """What pricing answers: one estimate, a comparison of models, a dry run of a file, the models."""
 
 from datetime import date
+from typing import Final
 
 from pydantic import Field, RootModel
 
@@ -12,6 +13,11 @@ from shared.domain.models import (
 )
 from shared.domain.views import QuoteView, RoutingView, View
 from shared.errors import Rejected
+
+WARNINGS_EXPECTED: Final = (
+    "of the generation, as far as they are known beforehand, e.g. prompt_cut: the model reads only"
+    " the beginning of the prompt"
+)
 
 
 class LatencyView(View):
@@ -68,6 +74,7 @@ class EstimateView(View):
     budgets: tuple[BudgetRoomView, ...]
     eligible: bool = Field(description="whether it would be accepted as it is")
     refusals: tuple[RefusalView, ...]
+    warnings: tuple[str, ...] = Field(description=WARNINGS_EXPECTED)
     typical_latency: LatencyView | None
     residency: str
     deprecation: DeprecationView | None
@@ -82,6 +89,7 @@ class CandidateView(View):
     provider: str | None
     eligible: bool
     refusals: tuple[RefusalView, ...]
+    warnings: tuple[str, ...] = Field(description=WARNINGS_EXPECTED)
     request: GenerationRequest | None = Field(description="as this model would carry it out")
     quote: QuoteView | None
     typical_latency: LatencyView | None
@@ -105,6 +113,7 @@ class DryRunRowView(View):
     item_id: str
     model: str | None
     quoted_micros: int | None
+    warnings: tuple[str, ...] = Field(description=WARNINGS_EXPECTED)
     faults: tuple[dict[str, str], ...] = ()
 
 
@@ -152,6 +161,11 @@ class ModelView(View):
     output_formats: tuple[str, ...]
     count_max: int
     prompt_chars_max: int
+    prompt_tokens_read: int | None = Field(
+        description="CLIP tokens of a prompt that it reads; what is longer is dropped and warned of"
+        " (prompt_cut) when the model is named, and left to other models with auto. null: no such"
+        " limit is known"
+    )
     seed: bool
     negative_prompt: bool
     residency: str

@@ -30,6 +30,7 @@ AZURE_ML_MODELS: Final = (
         default_output_format="png",
         count_max=2,  # an answer may have 10 MB, and a PNG as base64 up to 4
         prompt_chars_max=4_000,
+        prompt_tokens_read=77,  # the length of SDXL's text encoders (CLIP); diffusers cuts there
         seed=True,
         negative_prompt=True,
         residency="Australia East: the machines and Content Safety are our own, and regional",

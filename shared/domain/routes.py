@@ -18,6 +18,7 @@ ExclusionCode = Literal[
     "unknown_model",
     "not_listed",  # the request names other models
     "unsupported",  # it cannot do what the request asks for
+    "prompt_cut",  # it would read only the beginning of the prompt
     "retired",
     "unpriced",
     "not_configured",

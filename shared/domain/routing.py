@@ -14,6 +14,7 @@ from shared.domain.capabilities import ModelCapability
 from shared.domain.generations import GenerationRequest, resolve_request
 from shared.domain.models import MODELS, RETIRED_MODELS, retirement_refusal
 from shared.domain.prices import Quote
+from shared.domain.prompt_cuts import PROMPT_CUT, is_cut
 from shared.domain.routes import (
     CANDIDATES_MAX,
     Candidate,
@@ -267,6 +268,9 @@ def _judged(
         quote = around.quote(resolved, terms.reference_images)
     except Invalid as refusal:
         return Exclusion(name, _code_of(refusal), _words(refusal))
+    if name != terms.request.model and is_cut(resolved, capability):
+        reason = f"reads {capability.prompt_tokens_read} tokens of a prompt and drops the rest"
+        return Exclusion(name, PROMPT_CUT, reason)
     if terms.max_price_micros is not None and quote.amount_micros > terms.max_price_micros:
         reason = f"costs up to {quote.amount_micros} micro-AUD"
         return Exclusion(name, "over_max_price", reason)

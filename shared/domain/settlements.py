@@ -85,6 +85,7 @@ def unknown_record(item: WorkItem, report: AttemptReport, occurred_at: str) -> D
         "status": "indeterminate",
         "unknown_since": occurred_at,
         "attempts": report.attempt,
+        "warnings": list(item.warnings_of(report.candidate)),
         "failure": {
             "code": OUTCOME_UNKNOWN,
             "reason": report.reason,
@@ -259,9 +260,10 @@ def _closed_record(
 
 
 def _warnings(item: WorkItem, report: AttemptReport) -> list[str]:
-    """What came otherwise than asked, although something came."""
+    """What came otherwise than asked, of the model that was asked last."""
     is_short = 0 < len(report.images) < item.request.count
-    return [*report.warnings, *([FEWER_PICTURES] if is_short else [])]
+    known = item.warnings_of(report.candidate)
+    return [*known, *report.warnings, *([FEWER_PICTURES] if is_short else [])]
 
 
 def _bound(item: WorkItem, report: AttemptReport, salt: str | None) -> dict[str, str | None]:

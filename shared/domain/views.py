@@ -170,8 +170,9 @@ class GenerationView(View):
     images: tuple[ImageView, ...]
     warnings: tuple[str, ...] = Field(
         default=(),
-        description="what came otherwise than asked, e.g. fewer_pictures: fewer were kept than"
-        " asked for; prompt_has_denied_words: the provider left words out",
+        description="what came otherwise than asked: prompt_cut (from the admission on): the model"
+        " reads only the beginning of the prompt; fewer_pictures: fewer were kept than asked for;"
+        " prompt_has_denied_words: the provider left words out",
     )
     failure: FailureView | None
     routing: RoutingView | None = Field(description="null: admitted before there was routing")

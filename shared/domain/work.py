@@ -11,6 +11,7 @@ from shared.domain.ids import operation_of, row_of
 from shared.domain.ledger import generation_document_id, partition_for
 from shared.domain.models import MODELS
 from shared.domain.prices import Quote
+from shared.domain.prompt_cuts import prompt_warnings
 from shared.domain.routes import Candidate, Route, pinned_route, read_route
 from shared.domain.sealed_fields import ERASED
 from shared.domain.waiting_lines import Priority
@@ -85,6 +86,10 @@ class WorkItem:
             self.quote, usd_micros=candidate.usd_micros, amount_micros=candidate.amount_micros
         )
 
+    def warnings_of(self, index: int) -> tuple[str, ...]:
+        """What candidate `index` is known beforehand to do otherwise than asked."""
+        return prompt_warnings(self.request_of(index))
+
     def record(self) -> dict[str, Any]:
         """The generation record at admission; its last fields change when it ends."""
         row = row_of(self.generation_id)
@@ -117,7 +122,7 @@ class WorkItem:
             "images": [],
             "attempts": 0,
             "lines": [],
-            "warnings": [],
+            "warnings": list(self.warnings_of(0)),
             "usage": None,
             "completed_at": None,
             "unknown_since": None,

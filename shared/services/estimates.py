@@ -41,6 +41,7 @@ from shared.domain.models import MODELS, RETIRED_MODELS, retirement_refusal
 from shared.domain.price_catalogues import PriceCatalogues
 from shared.domain.prices import PriceCatalogue, Quote
 from shared.domain.privacy_policies import EffectivePolicy
+from shared.domain.prompt_cuts import prompt_warnings
 from shared.domain.routes import pinned_route
 from shared.domain.routing import routed
 from shared.domain.views import quote_view, routing_view
@@ -95,6 +96,7 @@ class Estimates:
             budgets=state.rooms(quote.amount_micros),
             eligible=not refusals,
             refusals=tuple(refusals),
+            warnings=prompt_warnings(resolved),
             typical_latency=latency_view(capability.latency),
             residency=capability.residency,
             deprecation=deprecation_view(capability, now.date()),
@@ -281,6 +283,7 @@ def _candidate(
         provider=capability.provider if capability else None,
         eligible=not refusals,
         refusals=tuple(refusals),
+        warnings=prompt_warnings(resolved) if resolved else (),
         request=resolved,
         quote=quote_view(vars(quote)) if quote else None,
         typical_latency=latency_view(capability.latency) if capability else None,
@@ -313,6 +316,7 @@ def _row_view(row: PlannedRow) -> DryRunRowView:
         item_id=row.item_id,
         model=row.request.model if row.request else None,
         quoted_micros=row.quote.amount_micros if row.quote else None,
+        warnings=prompt_warnings(row.request) if row.request else (),
         faults=tuple(fault.model_dump() for fault in row.faults),
     )
 
@@ -350,6 +354,7 @@ def _model_view(model: ModelCapability, catalogue: PriceCatalogue, day: date) ->
         output_formats=model.output_formats,
         count_max=model.count_max,
         prompt_chars_max=model.prompt_chars_max,
+        prompt_tokens_read=model.prompt_tokens_read,
         seed=model.seed,
         negative_prompt=model.negative_prompt,
         residency=model.residency,

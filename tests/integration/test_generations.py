@@ -12,7 +12,7 @@ import pytest
 
 from devhost.host.durable_client_payload import client_binding_text
 from functions.durable_client import DurableOrchestrations
-from tests.integration.api import Json, Person, order, until
+from tests.integration.api import Json, Person, order, prompt, until
 from tests.integration.books import invoiced_usd_micros
 from tests.integration.cloud import Cloud
 
@@ -126,6 +126,19 @@ async def test_fewer_pictures_than_asked_cost_what_came_and_say_so(
     assert len(generation["images"]) == 2
     assert generation["warnings"] == ["fewer_pictures"]
     assert generation["cost"]["usd_micros"] == await billed_usd_micros(cloud, generation)
+
+
+async def test_prompt_that_the_named_model_cuts_is_a_warning_from_the_start(ava: Person) -> None:
+    long = f"{prompt()} {'word ' * 76}"
+    body = order("sdxl", prompt=long)
+    assert (await ava.post("/estimates", body)).json()["warnings"] == ["prompt_cut"]
+    submitted = await ava.submit(body)
+    assert (submitted["status"], submitted["warnings"]) == ("queued", ["prompt_cut"])
+    generation = await ava.ended_generation(submitted["id"])
+    assert (generation["status"], generation["warnings"]) == ("succeeded", ["prompt_cut"])
+    routed = await ava.generate(order("auto", prompt=long))
+    codes = {each["model"]: each["code"] for each in routed["routing"]["excluded"]}
+    assert (routed["warnings"], codes["sdxl"]) == ([], "prompt_cut")
 
 
 @pytest.mark.parametrize(

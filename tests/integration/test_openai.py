@@ -88,6 +88,13 @@ async def test_client_is_told_that_fewer_pictures_came_than_it_asked_for(
     assert raw.headers["x-eig-warnings"] == "fewer_pictures"
 
 
+async def test_client_is_told_that_the_model_does_not_read_its_whole_prompt(
+    client: openai.AsyncOpenAI,
+) -> None:
+    raw = await client.images.with_raw_response.generate(model="sdxl", prompt="word " * 76)
+    assert raw.headers["x-eig-warnings"] == "prompt_cut"
+
+
 async def test_node_client_gets_its_picture(cloud: Cloud, ava: Person) -> None:
     found = await node(cloud, ava, "generate", json.dumps(asked()))
     [image] = found["answer"]["data"]

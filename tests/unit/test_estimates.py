@@ -141,3 +141,35 @@ async def test_estimate_of_auto_is_that_of_its_first_choice_and_says_why() -> No
     assert estimate.model == estimate.routing.chosen == "flux-schnell"
     assert estimate.quote.amount_micros == estimate.routing.candidates[0].quoted_micros
     assert {each.model for each in estimate.routing.excluded} >= {"sdxl", "gpt-image-2"}
+
+
+async def test_estimates_tell_which_model_would_drop_the_end_of_a_prompt() -> None:
+    estimates = Bench().estimates
+    long = {"prompt": "word " * 76}
+    for model, warnings in (("sdxl", ("prompt_cut",)), ("flux-schnell", ())):
+        view = await estimates.estimate(AVA, AVA.charge(), request(model, **long))
+        assert view.warnings == warnings
+    wished = GenerationRequest.model_validate({"model": "auto"} | long)
+    auto = await estimates.estimate(AVA, AVA.charge(), wished)
+    assert (auto.warnings, "prompt_cut" in {each.code for each in auto.routing.excluded}) == (
+        (),
+        True,
+    )
+    requests = [
+        GenerationRequest.model_validate({"model": model} | long)
+        for model in ("sdxl", "flux-schnell", "nobody")
+    ]
+    compared = await estimates.compare(AVA, AVA.charge(), requests)
+    assert {each.model: each.warnings for each in compared.candidates} == {
+        "sdxl": ("prompt_cut",),
+        "flux-schnell": (),
+        "nobody": (),
+    }
+    rows = [
+        BatchRow(1, 2, "a", request("sdxl", **long), ()),
+        BatchRow(2, 3, "b", None, (FieldFault("/size", "no"),)),
+    ]
+    dry = await estimates.dry_run(AVA, AVA.charge(), iter(rows))
+    assert [each.warnings for each in dry.items] == [("prompt_cut",), ()]
+    read = {each.model: each.prompt_tokens_read for each in estimates.models().items}
+    assert (read["sdxl"], read["sdxl-sovereign"], read["gpt-image-2"]) == (77, 77, None)

@@ -13,6 +13,7 @@ from shared.domain.capabilities import ModelCapability
 from shared.domain.generations import GenerationRequest, resolve_request
 from shared.domain.models import MODELS, retirement_refusal
 from shared.domain.prices import Quote, unpriced
+from shared.domain.prompt_cuts import is_cut
 from shared.domain.provider_health import ProviderHealth
 from shared.domain.routes import CANDIDATES_MAX, Exclusion, Route, read_route, requoted
 from shared.domain.routing import Surroundings, route, routed
@@ -104,6 +105,7 @@ REQUESTS = st.builds(
     seed=st.none() | st.just(7),
     negative_prompt=st.none() | st.just("fog"),
     output_format=st.none() | st.sampled_from(["png", "jpeg", "webp"]),
+    prompt=st.sampled_from(["A pier", "word " * 76]),
 )
 
 
@@ -136,6 +138,7 @@ def is_true(exclusion: Exclusion, request: GenerationRequest, scene: Scene, answ
         "retired": retirement_refusal(model, DAY) is not None,
         "unpriced": name not in scene.prices,
         "unsupported": not serves(model, request),
+        "prompt_cut": is_cut(request, model),
         "not_configured": model.provider not in scene.configured,
         "not_permitted": name in scene.forbidden,
         "denied_by_policy": scene.rules.denies(name, model.provider),
@@ -358,3 +361,36 @@ def test_requoting_keeps_the_order_and_leaves_out_what_costs_too_much() -> None:
     ]
     with pytest.raises(Invalid):
         requoted(way, asked, prices(sdxl=1).quote)
+
+
+LONG = "word " * 76  # one more than CLIP reads
+
+
+def test_auto_leaves_out_a_model_that_would_drop_the_end_of_the_prompt() -> None:
+    scene = Scene({"sdxl": 1, "flux-schnell": 2})
+    asked = builders.routed("auto").model_copy(update={"prompt": LONG})
+    answer = route(asked, scene.around())
+    assert [each.model for each in answer.candidates] == ["flux-schnell"]
+    left_out = excluded_of(answer)["sdxl"]
+    assert (left_out.code, "77 tokens" in left_out.reason) == ("prompt_cut", True)
+    short = asked.model_copy(update={"prompt": LONG[:-5]})
+    assert route(short, scene.around()).candidates[0].model == "sdxl"
+
+
+def test_auto_refuses_what_no_model_reads_to_its_end() -> None:
+    asked = builders.routed("auto", models=["sdxl"]).model_copy(update={"prompt": LONG})
+    with pytest.raises(Invalid) as refusal:
+        route(asked, Scene({"sdxl": 1}).around())
+    assert refusal.value.problem_code == "no_candidate"
+    assert {"prompt_cut"} < {each["code"] for each in refusal.value.extra["excluded"]}
+
+
+@pytest.mark.parametrize("fallback", [False, True])
+def test_named_model_serves_a_prompt_that_it_cuts_but_none_stands_in_that_cuts(
+    fallback: bool,
+) -> None:
+    scene = Scene({"sdxl": 5, "sdxl-sovereign": 1, "flux-schnell": 2})
+    asked = builders.routed("sdxl", fallback=fallback).model_copy(update={"prompt": LONG})
+    answer = routed(asked, scene.around())
+    names = [each.model for each in answer.candidates]
+    assert names == (["sdxl", "flux-schnell"] if fallback else ["sdxl"])

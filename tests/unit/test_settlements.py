@@ -1,9 +1,11 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from shared.domain.attempts import Failure
 from shared.domain.cases import read_case
+from shared.domain.routes import pinned_route
 from shared.domain.settlements import (
     expired_report,
     resolution_for,
@@ -41,6 +43,20 @@ def test_fewer_pictures_than_asked_are_a_warning_beside_the_providers_own(
     images = report(work, "delivered").images * kept
     delivered = report(work, "delivered", images=images, warnings=("w",) if kept else ())
     assert resolution_for(work, delivered, CLOSED_AT).record["warnings"] == warnings
+
+
+def test_prompt_that_is_cut_is_a_warning_of_the_model_that_was_asked_last() -> None:
+    wanted = request("sdxl", prompt="word " * 76)
+    flux = replace(pinned_route(wanted, quote(1_000)).candidates[0], model="flux-schnell")
+    route = replace(pinned_route(wanted, quote(1_000)), strategy="cheapest")
+    work = item(wanted=wanted, quote=quote(1_000))
+    work = replace(work, planned_route=replace(route, candidates=(*route.candidates, flux)))
+    assert work.record()["warnings"] == ["prompt_cut"]
+    for candidate, warnings in ((0, ["prompt_cut"]), (1, [])):
+        unknown = report(work, "unknown", candidate=candidate)
+        assert unknown_record(work, unknown, CLOSED_AT)["warnings"] == warnings
+        delivered = report(work, "delivered", candidate=candidate)
+        assert resolution_for(work, delivered, CLOSED_AT).record["warnings"] == warnings
 
 
 @pytest.mark.parametrize("ending", ["retry", "again", "unknown"])
