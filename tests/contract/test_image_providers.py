@@ -288,6 +288,18 @@ async def test_azure_openai_books_the_output_where_azure_bills_it(
     assert ((await bench.quantities()) == {}) is (billed is Billed.NOTHING)
 
 
+@pytest.mark.parametrize("bench", AZURE, indirect=True)
+@pytest.mark.parametrize("scenario", ["fewer_images", "not_an_image", "malformed shape=missing_data"])
+async def test_azure_openai_books_what_it_metered_without_a_usable_picture(
+    scenario: str, bench: Bench
+) -> None:
+    outcome = await bench.generate(f"[[scenario:{scenario}]] A pier")
+    assert isinstance(outcome, NotDelivered) and outcome.usage is not None
+    assert (outcome.failure, outcome.billed) == (Failure.MALFORMED, Billed.USAGE)
+    metered = bench.trial.billed(outcome.usage)
+    assert {kind: n for kind, n in metered.items() if n} == await bench.quantities()
+
+
 def sides(size: str) -> tuple[int, int]:
     width, height = size.split("x")
     return int(width), int(height)

@@ -129,14 +129,30 @@ UNUSABLE: dict[str, Answer] = {
 
 
 @pytest.mark.parametrize("kind", UNUSABLE)
-async def test_generate_books_the_maximum_for_an_unusable_answer(
+async def test_generate_books_the_usage_of_an_unusable_answer_or_else_the_maximum(
     kind: str, server: ScriptedServer, provider: AzureOpenAIProvider
 ) -> None:
-    server.answers(PATH, UNUSABLE[kind])
+    answer = UNUSABLE[kind]
+    server.answers(PATH, answer)
     outcome = await provider.generate(ORDER, Recorder())
     assert isinstance(outcome, NotDelivered)
-    assert (outcome.failure, outcome.billed) == (Failure.MALFORMED, Billed.MAXIMUM)
+    is_metered = isinstance(answer.body, dict) and "usage" in answer.body
+    billed = Billed.USAGE if is_metered else Billed.MAXIMUM
+    assert (outcome.failure, outcome.billed) == (Failure.MALFORMED, billed)
+    assert (outcome.usage is not None) is is_metered
     assert server.count("POST") == 1
+
+
+@pytest.mark.parametrize(("usage", "billed"), [(USAGE, Billed.USAGE), (None, Billed.MAXIMUM)])
+async def test_generate_books_the_usage_of_pictures_that_were_filtered(
+    usage: Any, billed: Billed, server: ScriptedServer, provider: AzureOpenAIProvider
+) -> None:
+    server.answers(PATH, Answer(body=ok(data=[{"content_filter_results": FILTERS}], usage=usage)))
+    outcome = await provider.generate(ORDER, Recorder())
+    assert isinstance(outcome, NotDelivered)
+    assert (outcome.failure, outcome.reason) == (Failure.CONTENT_REJECTED, "picture_refused")
+    assert (outcome.billed, outcome.categories) == (billed, ("violence",))
+    assert outcome.usage == (Usage(13, 1756, images=1) if usage else None)
 
 
 async def test_generate_books_the_maximum_for_an_answer_over_the_cap(

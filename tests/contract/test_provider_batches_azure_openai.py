@@ -150,9 +150,10 @@ async def test_job_runs_then_completes(service: Service) -> None:
         ),
         ("timeout_408", Failure.TIMEOUT, Billed.OUTPUT, "http_408"),
         ("provider_blocked", Failure.PROVIDER_BLOCKED, Billed.NOTHING, "http_403"),
-        ("malformed shape=missing_data", Failure.MALFORMED, Billed.MAXIMUM, "malformed_answer"),
+        ("malformed shape=missing_data", Failure.MALFORMED, Billed.USAGE, "malformed_answer"),
         ("malformed shape=invalid_json", Failure.MALFORMED, Billed.MAXIMUM, "malformed_answer"),
-        ("not_an_image", Failure.MALFORMED, Billed.MAXIMUM, "no_usable_picture"),
+        ("not_an_image", Failure.MALFORMED, Billed.USAGE, "no_usable_picture"),
+        ("fewer_images", Failure.MALFORMED, Billed.USAGE, "no_usable_picture"),
         ("batch_expires seconds=0.05", Failure.TRANSIENT, Billed.NOTHING, "batch_expired"),
     ],
 )
@@ -166,6 +167,9 @@ async def test_line_that_fails_says_what_it_costs(
     assert (cost > 0) is (billed is not Billed.NOTHING)
     if billed is Billed.OUTPUT:
         assert cost == LOW_OUTPUT_USD_MICROS
+    if billed is Billed.USAGE:
+        assert outcome.usage is not None
+        assert cost == -(-(outcome.usage.output_tokens * 30 + outcome.usage.input_tokens * 5) // 2)
 
 
 async def test_expired_job_keeps_what_was_done(service: Service) -> None:

@@ -206,6 +206,7 @@ async def test_retryable_failures_take_new_attempts_while_it_may_help(
         ("gpt-image-2", "provider_blocked", "provider_blocked"),
         ("gpt-image-2", "malformed", "malformed"),
         ("gpt-image-2", "not_an_image", "malformed"),
+        ("gpt-image-2", "fewer_images", "malformed"),
         ("sdxl", "insufficient_credit", "quota_exhausted"),
         ("sdxl", "failed", "malformed"),
         ("sdxl", "aborted", "timeout"),
@@ -223,8 +224,10 @@ async def test_definite_failure_is_told_and_booked_once(
     assert generation["failure"]["code"] == code
     assert generation["images"] == []
     assert generation["attempts"] == 1
-    billed = await billed_usd_micros(cloud, generation)
-    assert billed <= generation["cost"]["usd_micros"] <= generation["quote"]["usd_micros"]
+    billed, cost = await billed_usd_micros(cloud, generation), generation["cost"]
+    assert billed <= cost["usd_micros"] <= generation["quote"]["usd_micros"]
+    is_metered = scenario in ("fewer_images", "not_an_image", "failed")
+    assert (cost["usd_micros"] == billed and not cost["estimated"]) or not is_metered
 
 
 async def test_running_generation_is_shown_as_running(ava: Person) -> None:

@@ -122,7 +122,9 @@ async def test_lines_end_each_in_its_own_way(finn: Person, ledger: Cloud) -> Non
         "unlisted": ("failed", 1),
     }
     assert entries["refused"]["usd_micros"] == OUTPUT_USD_MICROS // 2
-    assert entries["broken"]["estimated"]
+    invoiced = invoiced_usd_micros(await ledger.invoice_lines())
+    assert entries["broken"]["usd_micros"] == invoiced[entries["broken"]["job_id"]]
+    assert not entries["broken"]["estimated"]
     assert entries["unlisted"]["estimated"]
 
 

@@ -146,8 +146,10 @@ async def test_azure_answer_has_an_end_whatever_it_is(
     answer: Any, status: int, headers: dict[str, str]
 ) -> None:
     outcome_of_error(status, answer, headers, None)
-    delivered = await outcome_of_answer(json.loads(json.dumps(answer)), 2, None)
-    assert isinstance(delivered, Delivered) or delivered.billed is Billed.MAXIMUM  # type: ignore[union-attr]
+    outcome = await outcome_of_answer(json.loads(json.dumps(answer)), 2, None)
+    if not isinstance(outcome, Delivered):
+        assert isinstance(outcome, NotDelivered)
+        assert outcome.billed is (Billed.MAXIMUM if outcome.usage is None else Billed.USAGE)
 
 
 @given(headers=HEADERS, text=st.text(max_size=60))

@@ -47,11 +47,11 @@ def request_body(order: ImageOrder, deployment: str) -> dict[str, Any]:
 
 
 async def outcome_of_answer(answer: object, count: int, request_id: str | None) -> ProviderOutcome:
-    """Read a 200. It is billed, so one that we cannot use is booked at the maximum."""
-    items = answer.get("data") if isinstance(answer, Mapping) else None
-    if not isinstance(answer, Mapping) or not isinstance(items, list):
-        return _unusable("malformed_answer", request_id)
-    usage = _usage(answer.get("usage"), len(items))
+    """Read a 200. It is billed: by the usage that it states, else it is booked at the maximum."""
+    document = answer if isinstance(answer, Mapping) else {}
+    data = document.get("data")
+    items = data if isinstance(data, list) else []
+    usage = _usage(document.get("usage"), len(items))
     pictures: list[ProviderImage] = []
     categories = refusal_categories("", *items)
     for index in range(min(len(items), count)):
@@ -62,19 +62,15 @@ async def outcome_of_answer(answer: object, count: int, request_id: str | None) 
         await asyncio.sleep(0)  # decoding takes milliseconds: let others run in between
     if pictures:
         return Delivered(tuple(pictures), usage, request_id)
-    if categories:
-        return NotDelivered(
-            Failure.CONTENT_REJECTED,
-            Billed.MAXIMUM,
-            "picture_refused",
-            categories=categories,
-            request_id=request_id,
-        )
-    return _unusable("no_usable_picture", request_id)
-
-
-def _unusable(reason: str, request_id: str | None) -> NotDelivered:
-    return NotDelivered(Failure.MALFORMED, Billed.MAXIMUM, reason, request_id=request_id)
+    reason = "no_usable_picture" if isinstance(data, list) else "malformed_answer"
+    return NotDelivered(
+        Failure.CONTENT_REJECTED if categories else Failure.MALFORMED,
+        Billed.MAXIMUM if usage is None else Billed.USAGE,
+        "picture_refused" if categories else reason,
+        usage=usage,
+        categories=categories,
+        request_id=request_id,
+    )
 
 
 def _usage(usage: object, images: int) -> Usage | None:
