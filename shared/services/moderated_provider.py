@@ -2,7 +2,7 @@
 
 It fails closed on both sides. A prompt that nobody could judge is not sent, at no cost. A picture
 that nobody could judge, or that is refused, has been paid for: it is dropped, never stored, and the
-attempt ends with its cost.
+attempt ends with its cost. A worker that is stopped while a prompt is judged has sent nothing.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from shared.domain.attempts import (
+    CANCELLED_BEFORE_SENDING,
     CANCELLED_IN_FLIGHT,
     Billed,
     Delivered,
@@ -78,6 +79,8 @@ class ModeratedProvider:
                 "prompt_not_judged",
                 retry_after_s=failure.retry_after_s,
             )
+        except asyncio.CancelledError:
+            return NotDelivered(Failure.TRANSIENT, Billed.NOTHING, CANCELLED_BEFORE_SENDING)
         reasons = self.thresholds.reasons(finding)
         if reasons:
             return NotDelivered(

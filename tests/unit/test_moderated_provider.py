@@ -76,6 +76,18 @@ class Judge:
 
 
 @dataclass
+class SilentJudge(Judge):
+    """Never answers about a text; `judging` is set once it is asked."""
+
+    judging: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def judge_text(self, text: str) -> SafetyFinding:
+        self.judging.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+@dataclass
 class Inner:
     """A provider that ends as it is told, and counts."""
 
@@ -252,6 +264,16 @@ async def test_cancelled_while_a_paid_picture_is_judged_leaves_it_unknown() -> N
     await judging.wait()
     call.cancel()
     assert await call == Unknown("cancelled_in_flight", "job-1")
+
+
+async def test_cancelled_while_the_prompt_is_judged_was_never_sent_and_costs_nothing() -> None:
+    judge, inner = SilentJudge(), Inner(lambda: delivered(b"picture"))
+    call = asyncio.create_task(generate(inner, judge))
+    await judge.judging.wait()
+    call.cancel()
+    outcome = await call
+    assert outcome == NotDelivered(Failure.TRANSIENT, Billed.NOTHING, "cancelled_before_sending")
+    assert (inner.submitted, verdict_of(outcome)) == (0, "nothing")
 
 
 async def test_model_that_its_provider_moderates_is_left_alone() -> None:
