@@ -69,13 +69,15 @@ class ReplicateUsage:
         import aiohttp
 
         try:
-            headers = {"Authorization": f"Bearer {await self._token.value()}"}
-            async with session.get(address, headers=headers, allow_redirects=False) as answer:
-                page = load_json(await read_capped(answer, PAGE_BYTES_MAX) or b"")
-                if answer.status != 200:
-                    raise Unavailable("Replicate did not list its predictions.")
+            token = await self._token.value()
+            status, page = await _answer(session, address, token)
+            newer = await self._token.renewed(token) if status == 401 else None
+            if newer is not None:
+                status, page = await _answer(session, address, newer)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise Unavailable("Replicate did not list its predictions.") from error
+        if status != 200:
+            raise Unavailable("Replicate did not list its predictions.")
         if not isinstance(page, Mapping) or not isinstance(page.get("results"), list):
             raise InvariantBroken("Replicate's list of predictions cannot be read.")
         return page
@@ -88,6 +90,12 @@ class ReplicateUsage:
         if not isinstance(address, str) or not address.startswith(f"{self._base_url}/"):
             raise InvariantBroken("Replicate's list of predictions goes on somewhere else.")
         return address
+
+
+async def _answer(session: "aiohttp.ClientSession", address: str, token: str) -> tuple[int, object]:
+    headers = {"Authorization": f"Bearer {token}"}
+    async with session.get(address, headers=headers, allow_redirects=False) as answer:
+        return answer.status, load_json(await read_capped(answer, PAGE_BYTES_MAX) or b"")
 
 
 def _line(prediction: object) -> BilledLine | None:

@@ -53,17 +53,27 @@ class ReplicateWebhookSecret:
         """The secret, or None if the service does not tell it now."""
         import aiohttp
 
-        timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
         try:
-            headers = {"Authorization": f"Bearer {await self._token.value()}"}
-            async with (
-                aiohttp.ClientSession(timeout=timeout) as session,
-                session.get(self._url, headers=headers, allow_redirects=False) as response,
-            ):
-                answer = await response.json() if response.status == 200 else None
+            token = await self._token.value()
+            status, answer = await self._answer(token)
+            newer = await self._token.renewed(token) if status == 401 else None
+            if newer is not None:
+                _, answer = await self._answer(newer)
         except (aiohttp.ClientError, TimeoutError, ValueError, EigError):
             return None
         key = answer.get("key") if isinstance(answer, Mapping) else None
         if not isinstance(key, str) or len(key) > SECRET_CHARS_MAX:
             return None
         return key if key.startswith(SECRET_PREFIX) else None
+
+    async def _answer(self, token: str) -> tuple[int, object]:
+        """The status of one answer, and its body if it is a good one."""
+        import aiohttp
+
+        headers = {"Authorization": f"Bearer {token}"}
+        timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.get(self._url, headers=headers, allow_redirects=False) as response,
+        ):
+            return response.status, await response.json() if response.status == 200 else None

@@ -289,7 +289,9 @@ async def test_azure_openai_books_the_output_where_azure_bills_it(
 
 
 @pytest.mark.parametrize("bench", AZURE, indirect=True)
-@pytest.mark.parametrize("scenario", ["fewer_images", "not_an_image", "malformed shape=missing_data"])
+@pytest.mark.parametrize(
+    "scenario", ["fewer_images", "not_an_image", "malformed shape=missing_data"]
+)
 async def test_azure_openai_books_what_it_metered_without_a_usable_picture(
     scenario: str, bench: Bench
 ) -> None:

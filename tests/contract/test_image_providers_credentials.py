@@ -1,8 +1,11 @@
 """Credentials that are rotated, missing or slow, for each provider that has one of its own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -10,6 +13,8 @@ from shared.adapters.providers.adobe_firefly import AdobeFireflyProvider, Firefl
 from shared.adapters.providers.azure_foundry import AzureFoundryProvider, FoundryTerms
 from shared.adapters.providers.azure_ml import AzureMlProvider, ScoringTerms
 from shared.adapters.providers.azure_openai import AzureOpenAIProvider, DeploymentRoute
+from shared.adapters.providers.azure_openai_batches import AzureOpenAIBatches
+from shared.adapters.providers.azure_openai_connection import AzureOpenAIConnection
 from shared.adapters.providers.replicate import ReplicateProvider
 from shared.domain.attempts import (
     Billed,
@@ -19,6 +24,7 @@ from shared.domain.attempts import (
     NotDelivered,
     ProviderOutcome,
 )
+from shared.domain.provider_batches import BatchJob, BatchLine
 from shared.errors import EigError, InvariantBroken, Unavailable
 from shared.ports.secrets import Secret
 from tests.contract import firefly_server, replicate_server
@@ -268,6 +274,75 @@ async def test_firefly_client_secret_that_was_rotated_is_read_again_once() -> No
             True
         ] * 2
         assert len(tried) == 2
+
+
+BATCH = {
+    "id": "batch_1", "object": "batch", "endpoint": "/v1/images/generations",
+    "completion_window": "24h", "created_at": 1, "input_file_id": "file-1", "status": "completed",
+    "metadata": {"eig_batch": "key"},
+}  # fmt: skip
+FOUND = Answer(body=BATCH)
+DONE = BatchJob("batch_1", "completed", "file-2")
+
+
+async def _lines(batches: AzureOpenAIBatches) -> list[str]:
+    return [name async for name, _ in batches.outcomes(DONE, {"1-1": 1})]
+
+
+BATCH_REQUESTS: dict[str, tuple[Callable[[AzureOpenAIBatches], Awaitable[Any]], str, Answer]] = {
+    "upload": (
+        lambda batches: batches.upload("key", [BatchLine("1-1", order("gpt-image-2"))]),
+        "files",
+        Answer(body={"id": "file-1", "object": "file"}),
+    ),
+    "submit": (lambda batches: batches.submit("key", "file-1"), "batches", FOUND),
+    "find": (
+        lambda batches: batches.find("key", datetime.fromtimestamp(0, UTC)),
+        "batches",
+        Answer(body={"data": [BATCH], "has_more": False, "object": "list"}),
+    ),
+    "job": (lambda batches: batches.job("batch_1"), "batches/batch_1", FOUND),
+    "cancel": (lambda batches: batches.cancel("batch_1"), "batches/batch_1/cancel", FOUND),
+    "outcomes": (
+        _lines,
+        "files/file-2/content",
+        Answer(body=b'{"custom_id":"1-1","response":{"status_code":200,"body":{}}}\n'),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BATCH_REQUESTS)
+async def test_batch_request_is_repeated_once_with_a_key_that_was_rotated(
+    name: str, server: ScriptedServer
+) -> None:
+    ask, path, good = BATCH_REQUESTS[name]
+    server.answers(f"/openai/v1/{path}", REFUSED, good)
+    secret, wrong = FakeSecret(["first", "second", "third"]), FakeSecret(["wrong"])
+    batches = _batches(server, secret)
+    answer = await ask(batches)
+    await batches.aclose()
+    assert not isinstance(answer, NotDelivered)
+    assert _shown(server) == ["Bearer first", "Bearer second"]
+    assert server.seen[0].body == server.seen[1].body
+
+    server.answers(f"/openai/v1/{path}", REFUSED)
+    batches = _batches(server, wrong)
+    with suppress(Unavailable):
+        answer = await ask(batches)
+        assert isinstance(answer, NotDelivered)
+        assert (answer.failure, answer.billed) == (Failure.AUTH_OR_CONFIG, Billed.NOTHING)
+    await batches.aclose()
+    assert _shown(server)[2:] == ["Bearer wrong"]
+
+
+def _batches(server: ScriptedServer, key: Secret) -> AzureOpenAIBatches:
+    base_url = f"{server.origin}/openai/v1/"
+    connection = AzureOpenAIConnection(base_url, key, SCOPE, timeout_s=5)
+    return AzureOpenAIBatches(connection, "gpt-image-2-batch")
+
+
+def _shown(server: ScriptedServer) -> list[str]:
+    return [seen.headers["authorization"] for seen in server.seen]
 
 
 async def test_deployment_route_names_the_deployment_in_the_address_only(

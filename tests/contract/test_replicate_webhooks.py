@@ -24,6 +24,7 @@ from tests.contract.image_orders import Recorder, order
 from tests.contract.replicate_service import RunningService, running_service, tagged
 from tests.contract.scripted_server import Answer, scripted_server
 from tests.fakes.job_signals import FakeJobSignals
+from tests.fakes.secrets import FakeSecret
 
 RUN_S = 0.3
 NEVER_S = 60.0  # between polls: only a webhook can be meant
@@ -183,6 +184,19 @@ async def test_secret_that_is_not_told_is_unavailable_and_not_asked_for_in_a_hur
             with pytest.raises(Unavailable):
                 await secret.current()
         assert len(server.seen) <= (2 if answer.ending == "reset" else 1)  # aiohttp: once more
+
+
+async def test_secret_is_asked_for_again_with_a_token_that_was_rotated() -> None:
+    async with scripted_server() as server:
+        path, refused = "/v1/webhooks/default/secret", Answer(401, {"title": "no"})
+        server.answers(path, refused, Answer(body={"key": WEBHOOK_SECRET}))
+        token = FakeSecret(["first", "second", "third"])
+        assert await ReplicateWebhookSecret(f"{server.origin}/v1", token).current()
+        server.answers(path, refused)
+        with pytest.raises(Unavailable):
+            await ReplicateWebhookSecret(f"{server.origin}/v1", FakeSecret(["wrong"])).current()
+        shown = [seen.headers["authorization"] for seen in server.seen]
+        assert shown == ["Bearer first", "Bearer second", "Bearer wrong"]
 
 
 async def test_secret_that_is_set_is_never_asked_for() -> None:

@@ -20,6 +20,7 @@ from shared.adapters.replicate_usage import ReplicateUsage
 from shared.domain.models import MODELS
 from shared.errors import InvariantBroken, Unavailable
 from tests.contract.scripted_server import Answer, ScriptedServer, scripted_server
+from tests.fakes.secrets import FakeSecret
 
 GENERATION = "202611-marketing-0123456789abcdef0123456789abcdef"
 
@@ -226,6 +227,20 @@ async def test_export_that_does_not_answer_is_unavailable(
         await AzureCostExport(f"{script.origin}/export").read(today(), today())
     with pytest.raises(Unavailable):
         await ReplicateUsage(f"{script.origin}/v1", GivenSecret("token")).read(today(), today())
+
+
+async def test_replicate_list_is_asked_for_again_with_a_token_that_was_rotated(
+    script: ScriptedServer,
+) -> None:
+    refused, page = Answer(401, {"title": "no"}), Answer(body={"next": None, "results": []})
+    script.answers("/v1/predictions", refused, page)
+    secret = FakeSecret(["first", "second", "third"])
+    assert await ReplicateUsage(f"{script.origin}/v1", secret).read(today(), today())
+    script.answers("/v1/predictions", refused)
+    with pytest.raises(Unavailable):
+        await ReplicateUsage(f"{script.origin}/v1", FakeSecret(["wrong"])).read(today(), today())
+    shown = [seen.headers["authorization"] for seen in script.seen]
+    assert shown == ["Bearer first", "Bearer second", "Bearer wrong"]
 
 
 async def test_replicate_list_that_goes_on_elsewhere_gets_no_token(

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 ANSWER_BYTES_MAX: Final = 256 * 1024 * 1024  # ten pictures of 19 MB as base64; real ones are 1-5 MB
 READ_BYTES: Final = 256 * 1024
-KEY_REFUSED: Final = "http_401"
 
 
 @dataclass(frozen=True)
@@ -82,11 +81,7 @@ class AzureOpenAIProvider:
         credential = await self._connection.sign_in()
         if isinstance(credential, NotDelivered):
             return credential
-        outcome = await self._sent(order, credential)
-        if not (isinstance(outcome, NotDelivered) and outcome.reason == KEY_REFUSED):
-            return outcome
-        newer = await self._connection.newer_key(credential)  # a 401 did no work
-        return outcome if newer is None else await self._sent(order, newer)
+        return await self._sent(order, credential)
 
     async def resume(self, order: ImageOrder, job_id: str) -> ProviderOutcome:
         """There are no jobs to ask about: the outcome stays unknown."""

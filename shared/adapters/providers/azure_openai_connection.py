@@ -1,12 +1,12 @@
 """The signed-in connection to Azure OpenAI's `/openai/v1/` route that its adapters share.
 
 The SDK retries twice and follows redirects by default; both are switched off, because each request
-that leaves may be billed.
+that leaves may be billed. Only a 401, which is free, is answered with a newer key if there is one.
 """
 # The SDKs take half a second to import: only a worker that calls them pays.
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
 from shared.adapters.providers.credentials import before_sending, newer_credential
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT_S: Final = 10.0  # a TLS handshake across the world takes less than one second
 SIGN_IN_TIMEOUT_S: Final = 30.0  # the managed identity endpoint is local; it may retry inside
+KEY_HEADER: Final = "api-key"
+BEARER: Final = "Bearer "
+REFUSED: Final = 401
 ERROR_BYTES_MAX: Final = 64 * 1024  # of a refusal, which the SDK reads whole; real ones have 2 KB
 
 
@@ -54,10 +57,6 @@ class AzureOpenAIConnection:
             return await before_sending(self._api_key.value())
         return await before_sending(self._token())
 
-    async def newer_key(self, refused: str) -> str | None:
-        """The key to repeat a refused request with, if there is another one."""
-        return None if self._api_key is None else await newer_credential(self._api_key, refused)
-
     async def _token(self) -> str | NotDelivered:
         from azure.core.exceptions import AzureError, ClientAuthenticationError
 
@@ -86,7 +85,7 @@ class AzureOpenAIConnection:
 
         if self._api_key is None:
             return {}
-        return {"api-key": credential, "Authorization": openai.Omit()}
+        return {KEY_HEADER: credential, "Authorization": openai.Omit()}
 
     def client(self, credential: str) -> "openai.AsyncOpenAI":
         """The SDK's client for requests that are signed with this; all share their connections."""
@@ -100,11 +99,35 @@ class AzureOpenAIConnection:
                 limits=httpx2.Limits(max_keepalive_connections=0),
                 timeout=httpx2.Timeout(self._timeout_s, connect=CONNECT_TIMEOUT_S),
                 follow_redirects=False,
+                auth=None if self._api_key is None else _newer_key(self._api_key),
                 event_hooks={"response": [_cut_refusal]},
             )
         return openai.AsyncOpenAI(
             base_url=self._base_url, api_key=credential, max_retries=0, http_client=self._http
         )
+
+
+def _newer_key(key: Secret) -> "httpx2.Auth":
+    """Sends a request whose key was refused once more, with a newer key if there is one."""
+    import httpx2
+
+    class NewerKey(httpx2.Auth):
+        """What the requests of one connection are signed with after a 401."""
+
+        async def async_auth_flow(
+            self, request: httpx2.Request
+        ) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
+            response = yield request
+            if response.status_code != REFUSED:
+                return
+            by_deployment = KEY_HEADER in request.headers
+            header, scheme = (KEY_HEADER, "") if by_deployment else ("Authorization", BEARER)
+            newer = await newer_credential(key, request.headers[header].removeprefix(scheme))
+            if newer is not None:
+                request.headers[header] = scheme + newer
+                yield request
+
+    return NewerKey()
 
 
 async def _cut_refusal(response: "httpx2.Response") -> None:
