@@ -9,9 +9,11 @@ import base64
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import ceil
 from typing import Any, Final
 
-from shared.adapters.azure_http import Answer, AnswerLost, AzureHttp, AzureService, NeverSent
+from shared.adapters.azure_http import AnswerLost, AzureHttp, AzureService, NeverSent
+from shared.adapters.retry_after import parse_retry_after_s
 from shared.domain.content_safety import CATEGORIES, SEVERITY_MAX, SafetyFinding
 from shared.domain.images import image_dimensions
 from shared.errors import Invalid, Unavailable
@@ -28,7 +30,7 @@ COPY_FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF")  # of all that Pillow would
 COPY_PIXELS_MAX: Final = 24_000_000  # 96 MB decoded; no provider makes larger pictures
 ANSWER_BYTES_MAX: Final = 256 * 1024  # an answer is below 1 KB, unless many terms are listed
 SCOPE: Final = "https://cognitiveservices.azure.com/.default"
-RETRY_AFTER_S_MAX: Final = 60.0
+RETRY_AFTER_S_MAX: Final = 60.0  # of its limits, which are counted by the second
 _UNREADABLE_STATUSES: Final = frozenset({400, 413, 415, 422})
 _CATEGORIES: Final[Mapping[str, str]] = {
     "Hate": "hate",
@@ -114,7 +116,7 @@ class AzureContentSafety:
         if answer.status in _UNREADABLE_STATUSES:
             raise _not_judgeable()
         if answer.status != 200:
-            raise _unavailable(f"http_{answer.status}", _retry_after_s(answer))
+            raise _unavailable(f"http_{answer.status}", parse_retry_after_s(answer.headers))
         finding = _finding(answer.document, blocklists)
         if finding is None:
             raise _unavailable("malformed", None)
@@ -189,20 +191,14 @@ def _acceptable_copy(picture: bytes) -> bytes | None:
     return out.getvalue() if out.tell() <= PICTURE_BYTES_MAX else None
 
 
-def _retry_after_s(answer: Answer) -> float | None:
-    value = answer.headers.get("retry-after", "").strip()
-    if not (value.isascii() and value.isdigit()):
-        return None
-    return min(float(value), RETRY_AFTER_S_MAX)
-
-
 def _not_judgeable() -> Invalid:
     return Invalid("Content Safety cannot read this.", code="not_judgeable")
 
 
 def _unavailable(cause: str, retry_after_s: float | None) -> Unavailable:
+    wait_s = None if retry_after_s is None else ceil(min(retry_after_s, RETRY_AFTER_S_MAX))
     return Unavailable(
         "Content Safety could not judge this, so it goes no further.",
-        retry_after_s=int(retry_after_s) if retry_after_s is not None else None,
+        retry_after_s=wait_s,
         extra={"cause": cause},
     )

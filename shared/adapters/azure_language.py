@@ -11,6 +11,7 @@ from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from shared.adapters.retry_after import parse_retry_after_s
 from shared.domain.identifiers import IDENTIFIERS, DataClass, Finding, Layer, merged
 from shared.domain.identifiers_words import speaks_of_health
 from shared.domain.privacy import Detection, DetectionTerms
@@ -342,8 +343,7 @@ def _cause_without_answer(error: Exception) -> str:
 
 
 def _retry_after_s(response: Any) -> float | None:
-    value = response.headers.get("retry-after") if response is not None else None
-    return float(value) if value is not None and value.isascii() and value.isdigit() else None
+    return None if response is None else parse_retry_after_s(response.headers)
 
 
 def _unavailable(cause: str) -> PrivacyScreenUnavailable:

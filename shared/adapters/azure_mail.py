@@ -7,9 +7,11 @@ for the end of the operation is left to the caller's next try.
 
 import asyncio
 import logging
+from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
+from shared.adapters.retry_after import parse_retry_after_s
 from shared.domain.deliveries import Mail, Outcome
 
 if TYPE_CHECKING:
@@ -117,5 +119,5 @@ class AzureMailer:
 
 
 def _retry_after(response: Any) -> int | None:
-    value = response.headers.get("retry-after") if response is not None else None
-    return int(value[:9]) if value is not None and value.isascii() and value.isdigit() else None
+    wait_s = None if response is None else parse_retry_after_s(response.headers)
+    return None if wait_s is None else ceil(wait_s)

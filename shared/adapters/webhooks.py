@@ -7,7 +7,7 @@ nothing. Nothing is redirected, and no answer is read beyond its headers.
 # aiohttp takes 140 ms to import: only a worker that sends a webhook pays.
 
 from collections.abc import Sequence, Set
-from email.utils import parsedate_to_datetime
+from math import ceil
 from typing import TYPE_CHECKING, Final
 
 from shared.adapters.public_resolver import (
@@ -16,6 +16,7 @@ from shared.adapters.public_resolver import (
     checked_resolver,
     system_lookup,
 )
+from shared.adapters.retry_after import parse_retry_after_s
 from shared.domain.deliveries import WAIT_S_MAX, Outcome
 from shared.domain.egress import Target, checked_target
 from shared.domain.webhooks import Message, signed_headers
@@ -101,21 +102,10 @@ class SignedWebhooks:
             return Outcome("delivered", f"http_{response.status}")
         if response.status == _GONE:
             return Outcome("gone", "http_410")
-        asked = response.headers.get("Retry-After") if response.status in _BUSY else None
-        return Outcome("later", f"http_{response.status}", self._seconds(asked))
-
-    def _seconds(self, retry_after: str | None) -> int | None:
-        """A Retry-After header in seconds: a number, or the time until a date."""
-        if retry_after is None:
-            return None
-        if retry_after.isascii() and retry_after.isdigit():
-            return min(int(retry_after[:9]), WAIT_S_MAX)
-        try:
-            due = parsedate_to_datetime(retry_after)
-            left = int((due - self._clock.now()).total_seconds())
-        except (TypeError, ValueError, OverflowError):
-            return None
-        return min(max(left, 0), WAIT_S_MAX)
+        headers = response.headers if response.status in _BUSY else {}
+        wait_s = parse_retry_after_s(headers, clock=self._clock)
+        asked_s = None if wait_s is None else min(ceil(wait_s), WAIT_S_MAX)
+        return Outcome("later", f"http_{response.status}", asked_s)
 
 
 def _later(reason: str) -> Outcome:

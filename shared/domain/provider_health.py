@@ -1,11 +1,11 @@
 """The health of a provider as all workers see it: a circuit breaker and how long calls take.
 
     closed      calls go through; failures are counted
-    open        no call goes through until a time that the provider named or that grows by itself
+    open        no call goes through for a time that grows by itself, or a longer one that was named
     half_open   that time has come: one call of all workers goes through as a probe and decides
 
-Two rate limits in a row hold calls back until the time that the provider named (`Retry-After`);
-they say nothing about its health. A refusal of a prompt is an answer like any other. What shuts out
+A provider names a time by `Retry-After`. Two rate limits in a row hold calls back until then; they
+say nothing about its health. A refusal of a prompt is an answer like any other. What shuts out
 the whole account (it is blocked, or its quota is gone) opens the breaker at once, for it would meet
 every request alike and is nobody's fault who asks.
 """
@@ -39,7 +39,7 @@ PROBE_US_MAX: Final = 300 * US_PER_S  # longer than any call
 PROBE_FACTOR: Final = 6  # times as long as it was open, a probe is waited for: then it is lost
 PROBE_LOOK_US: Final = 5 * US_PER_S  # until somebody else asks how the probe ended
 LIMITED_MIN: Final = 2  # rate limits in a row: one alone may be about one request
-HELD_US_MAX: Final = 300 * US_PER_S  # the most that a rate limit holds everybody back
+HELD_US_MAX: Final = 300 * US_PER_S  # the most that `Retry-After` holds everybody back
 LATENCIES_KEPT: Final = 16
 SCHEMA_VERSION: Final = 1
 HEALTH_PARTITION: Final = Partition("providers", "health")  # no department and no period
@@ -74,7 +74,7 @@ class Sample:
     limited: int = 0  # rate limits since the last success
     latencies_ms: tuple[int, ...] = ()
     blocked: str | None = None
-    held_us: int = 0  # a rate limit asked to wait so long
+    named_us: int = 0  # the longest wait that an answer asked for since the last success
     reason: str = ""
 
     def with_outcome(
@@ -83,32 +83,25 @@ class Sample:
         """The sample with one more call in it."""
         if verdict == "nothing":
             return self
-        reason = _reason(outcome)
-        if verdict == "limits":
-            wait_s = getattr(outcome, "retry_after_s", None) or 0
-            held_us = max(self.held_us, min(int(wait_s * US_PER_S), HELD_US_MAX))
-            limited = self.limited + 1
-            return replace(self, calls=self.calls + 1, limited=limited, held_us=held_us)
-        if verdict == "blocks":
-            calls, failures = self.calls + 1, self.failures + 1
-            return replace(self, calls=calls, failures=failures, blocked=reason)
-        if verdict == "fails":
+        if verdict == "works":
             return replace(
-                self,
+                self.with_latency(outcome, latency_s),
                 calls=self.calls + 1,
-                failures=self.failures + 1,
-                streak=self.streak + 1,
-                reason=reason,
+                successes=self.successes + 1,
+                streak=0,
+                limited=0,
+                blocked=None,
+                named_us=0,
             )
-        return replace(
-            self.with_latency(outcome, latency_s),
-            calls=self.calls + 1,
-            successes=self.successes + 1,
-            streak=0,
-            limited=0,
-            blocked=None,
-            held_us=0,
-        )
+        named_us = max(self.named_us, _named_us(outcome))
+        seen = replace(self, calls=self.calls + 1, named_us=named_us)
+        if verdict == "limits":
+            return replace(seen, limited=self.limited + 1)
+        reason = _reason(outcome)
+        seen = replace(seen, failures=self.failures + 1)
+        if verdict == "blocks":
+            return replace(seen, blocked=reason)
+        return replace(seen, streak=self.streak + 1, reason=reason)
 
     def with_latency(self, outcome: ProviderOutcome | None, latency_s: float | None) -> "Sample":
         """The sample with how long a delivery took: all that a probe leaves in it."""
@@ -196,7 +189,7 @@ def merged(breaker: Breaker, sample: Sample, now_us: int, open_us: int) -> Break
     """The breaker after what a worker saw; `open_us` is how long it opens the first time."""
     fresh = now_us - breaker.window_us < WINDOW_US
     limited = sample.limited + (0 if sample.successes else breaker.limited)
-    is_held = sample.held_us > 0 and limited >= LIMITED_MIN
+    is_held = sample.limited > 0 and limited >= LIMITED_MIN
     seen = replace(
         breaker,
         window_us=breaker.window_us if fresh else now_us,
@@ -205,17 +198,19 @@ def merged(breaker: Breaker, sample: Sample, now_us: int, open_us: int) -> Break
         streak=sample.streak + (0 if sample.successes else breaker.streak),
         limited=limited,
         latencies_ms=(*breaker.latencies_ms, *sample.latencies_ms)[-LATENCIES_KEPT:],
-        held_until_us=max(breaker.held_until_us, now_us + sample.held_us if is_held else 0),
+        held_until_us=max(breaker.held_until_us, now_us + sample.named_us if is_held else 0),
     )
     if seen.is_open:
         return seen  # only the probe closes it or prolongs it
     if sample.blocked is not None:
-        return _opened(seen, sample.blocked, BLOCKED_FACTOR, open_us, now_us)
+        return _opened(
+            seen, sample.blocked, BLOCKED_FACTOR, open_us, now_us, named_us=sample.named_us
+        )
     failing = seen.calls >= WINDOW_CALLS_MIN and (
         seen.failures * 100 >= seen.calls * FAILED_PERCENT_MAX
     )
     if sample.failures and (seen.streak >= CONSECUTIVE_MAX or failing):
-        return _opened(seen, sample.reason, 1, open_us, now_us)
+        return _opened(seen, sample.reason, 1, open_us, now_us, named_us=sample.named_us)
     return seen
 
 
@@ -250,7 +245,7 @@ def probed(
     if verdict == "nothing":
         return ended
     factor = BLOCKED_FACTOR if verdict == "blocks" else 1
-    return _opened(ended, _reason(outcome), factor, open_us, now_us)
+    return _opened(ended, _reason(outcome), factor, open_us, now_us, named_us=_named_us(outcome))
 
 
 def health_of(breaker: Breaker, now_us: int, iso: str | None) -> ProviderHealth:
@@ -260,17 +255,26 @@ def health_of(breaker: Breaker, now_us: int, iso: str | None) -> ProviderHealth:
     return ProviderHealth(breaker.provider, state, iso, breaker.latency_s, reason)
 
 
-def _opened(breaker: Breaker, reason: str, factor: int, first_us: int, now_us: int) -> Breaker:
+def _opened(
+    breaker: Breaker, reason: str, factor: int, first_us: int, now_us: int, *, named_us: int
+) -> Breaker:
+    """The breaker open for its own time, or for the one that the provider named if it is longer."""
     doubled = factor << min(breaker.opened, OPEN_FACTOR_MAX)
     open_us = first_us * min(doubled, OPEN_FACTOR_MAX)
     return replace(
         breaker,
         is_open=True,
-        until_us=now_us + open_us,
+        until_us=now_us + max(open_us, named_us),
         reason=reason,
         opened=breaker.opened + 1,
         since_us=breaker.since_us if breaker.is_open else now_us,
     )
+
+
+def _named_us(outcome: ProviderOutcome | None) -> int:
+    """How long the provider asked to wait, as far as it is heeded."""
+    wait_s = outcome.retry_after_s if isinstance(outcome, NotDelivered) else None
+    return min(int((wait_s or 0) * US_PER_S), HELD_US_MAX)
 
 
 def _reason(outcome: ProviderOutcome | None) -> str:

@@ -183,6 +183,28 @@ async def test_answers_that_are_not_whole_are_no_judgement(
     assert server.count("POST") == 1
 
 
+@pytest.mark.parametrize(
+    ("asked", "wait_s"),
+    [
+        ("Sun, 22 Nov 2026 09:00:20 GMT", 20),
+        ("Sunday, 22-Nov-26 09:00:20 GMT", 20),
+        ("Sun Nov 22 09:00:20 2026", 20),
+        ("0.5", 1),
+        ("7200", 60),
+        ("soon", None),
+    ],
+)
+async def test_waiting_time_is_read_in_every_form_and_bounded(
+    asked: str, wait_s: int | None, service: tuple[ScriptedServer, AzureContentSafety]
+) -> None:
+    server, safety = service
+    headers = {"retry-after": asked, "date": "Sun, 22 Nov 2026 09:00:00 GMT"}
+    server.answers(TEXT_PATH, Answer(429, {}, headers))
+    with pytest.raises(Unavailable) as failure:
+        await safety.judge_text("A pier")
+    assert failure.value.retry_after_s == wait_s
+
+
 @pytest.mark.parametrize("status", [400, 413, 415, 422])
 async def test_what_the_service_cannot_read_will_never_be_judged(
     status: int, service: tuple[ScriptedServer, AzureContentSafety]

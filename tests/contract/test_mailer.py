@@ -15,7 +15,7 @@ from aiohttp import web
 from devhost.simulators.azure_mail import ACCESS_KEY, add_azure_mail
 from shared.adapters.azure_mail import AzureMailer
 from shared.adapters.mail_folder import FolderMailer
-from shared.domain.deliveries import Mail, Outcome
+from shared.domain.deliveries import WAIT_S_MAX, Mail, Outcome
 from tests.contract.scripted_server import Answer, scripted_server
 from tests.fakes.clock import FakeClock
 
@@ -161,7 +161,7 @@ async def test_wait_without_an_end_is_cut_to_a_long_one() -> None:
     async with scripted_server() as service:
         service.answers(operation, Answer(429, {}, {"retry-after": "9" * 5_000}))
         mailer = AzureMailer(f"endpoint={service.origin};accesskey={ACCESS_KEY}", SENDER)
-        assert await mailer.send(MAIL) == Outcome("later", "http_429", 999_999_999)
+        assert await mailer.send(MAIL) == Outcome("later", "http_429", WAIT_S_MAX)
         await mailer.aclose()
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from devhost.simulators.server import RunningSimulators, start_simulators
 from devhost.simulators.state import SimulatorOptions
+from shared.adapters import azure_language
 from shared.adapters.azure_language import (
     DOCUMENT_CHARS_MAX,
     OVERLAP_CHARS,
@@ -27,6 +28,7 @@ from shared.domain.privacy_policies import EffectivePolicy, PrivacyPolicy
 from shared.domain.privacy_rules import PrivacyRule
 from shared.errors import PrivacyScreenUnavailable
 from shared.ports.privacy import PrivacyDetector
+from tests.contract.scripted_server import Answer, scripted_server
 from tests.fakes.clock import FakeClock
 
 ROWS = 10_000
@@ -270,6 +272,21 @@ async def test_who_can_wait_tries_again_and_who_cannot_does_not(
     await fault(simulators, kind="throttle", retry_after_s=0, times=1)
     (answer,) = await language.detect(["Jane Citizen"], terms(patient=True))
     assert answer.findings
+
+
+async def test_who_can_wait_does_so_until_the_date_that_the_service_named(
+    language_terms: LanguageTerms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(azure_language, "PAUSE_S", 30.0)
+    monkeypatch.setattr(azure_language, "PATIENT_TRIES_MAX", 2)
+    named = {"date": "Sun, 22 Nov 2026 09:00:00 GMT", "retry-after": "Sun Nov 22 09:00:01 2026"}
+    async with scripted_server() as server, asyncio.timeout(10):
+        server.answers("/language/:analyze-text", Answer(429, {}, named))
+        detector = AzureLanguage(replace(language_terms, endpoint=server.origin), SystemClock())
+        with pytest.raises(PrivacyScreenUnavailable):
+            await detector.detect(["Jane Citizen"], terms(patient=True))
+        await detector.aclose()
+    assert server.count("POST") == 2
 
 
 async def test_calls_beyond_the_workers_share_wait_or_fail(

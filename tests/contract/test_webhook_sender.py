@@ -91,6 +91,12 @@ async def date(request: web.Request) -> web.StreamResponse:
     return web.Response(status=503, headers={"Retry-After": due})
 
 
+async def zoneless(request: web.Request) -> web.StreamResponse:
+    """A date that names no zone."""
+    due = (datetime.now(UTC) + timedelta(seconds=90)).strftime("%a %b %e %H:%M:%S %Y")
+    return web.Response(status=503, headers={"Retry-After": due})
+
+
 async def far(request: web.Request) -> web.StreamResponse:
     return web.Response(status=429, headers={"Retry-After": "9" * 30})
 
@@ -115,6 +121,7 @@ ODD = {
     "endless": endless,
     "date": date,
     "far": far,
+    "zoneless": zoneless,
     "nonsense": nonsense,
     "drop": drop,
     "gzip": gzip_bomb,
@@ -189,7 +196,12 @@ async def test_redirect_is_not_followed(receiver: Receiver) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "least_s", "most_s"),
-    [("date", 60, 90), ("far", WAIT_S_MAX, WAIT_S_MAX), ("nonsense", None, None)],
+    [
+        ("date", 60, 90),
+        ("zoneless", 60, 90),
+        ("far", WAIT_S_MAX, WAIT_S_MAX),
+        ("nonsense", None, None),
+    ],
 )
 async def test_retry_after_in_every_form_is_bounded(
     receiver: Receiver, kind: str, least_s: int | None, most_s: int | None

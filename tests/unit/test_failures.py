@@ -1,24 +1,27 @@
 """What error answers mean: waiting times, refusals, categories and failure classes."""
 
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.adapters.providers.failures import (
     CATEGORIES_MAX,
-    RETRY_AFTER_S_MAX,
     failure_of_status,
     is_checker_refusal,
     is_definite,
     is_output_refusal,
     is_refusal,
     is_resource_block,
-    parse_retry_after_s,
     refusal_categories,
 )
+from shared.adapters.retry_after import RETRY_AFTER_S_MAX, parse_retry_after_s
 from shared.domain.attempts import Failure
+from tests.fakes.clock import FakeClock
 
 DATE = "Sun, 22 Nov 2026 09:00:00 GMT"
+OUR_CLOCK = FakeClock(datetime(2026, 11, 22, 9, 0, 10, tzinfo=UTC))
 DATE_SHAPED = r"Sun, [0-9]{1,20} Nov [0-9]{1,20} [0-9]{1,20}:[0-9]{1,20}:00 [+-][0-9]{1,20}"
 
 
@@ -34,16 +37,23 @@ DATE_SHAPED = r"Sun, [0-9]{1,20} Nov [0-9]{1,20} [0-9]{1,20}:[0-9]{1,20}:00 [+-]
         ({"retry-after-ms": "soon", "retry-after": "9"}, "", 9.0),
         ({"retry-after": "Sun, 22 Nov 2026 09:00:30 GMT", "date": DATE}, "", 30.0),
         ({"retry-after": "Sun, 22 Nov 2026 08:59:00 GMT", "date": DATE}, "", 0.0),
-        ({"retry-after": "Sun, 22 Nov 2026 09:00:30 GMT"}, "", None),
-        ({"retry-after": "Sun, 22 Nov 2026 09:00:30", "date": DATE}, "", None),
+        ({"retry-after": "Sun, 22 Nov 2026 09:00:30 GMT"}, "", 20.0),
+        ({"retry-after": "Sun, 22 Nov 2026 09:00:30 GMT", "date": "today"}, "", 20.0),
+        ({"retry-after": "Sunday, 22-Nov-26 09:00:30 GMT", "date": DATE}, "", 30.0),
+        ({"retry-after": "Sun Nov 22 09:00:30 2026", "date": DATE}, "", 30.0),
+        ({"retry-after": "Sun Nov  1 09:00:30 2026"}, "", 0.0),
+        ({"retry-after": "Sunday, 22-Nov-26 09:00:30 GMT"}, "", 20.0),
+        ({"retry-after": "2026-11-22T09:00:30Z"}, "", 20.0),
+        ({"retry-after": "Sun, 22 Nov 2026 09:00:30", "date": DATE}, "", 30.0),
         ({"retry-after": "tomorrow", "date": DATE}, "", None),
         ({"retry-after": f"Sun, 22 Nov {'9' * 20} 09:00:30 GMT", "date": DATE}, "", None),
         ({"retry-after": f"Sun, 22 Nov 2026 09:00:30 +{'9' * 20}", "date": DATE}, "", None),
-        ({"retry-after": DATE, "date": f"Sun, 22 Nov 2026 09:00:30 +{'9' * 9}"}, "", None),
+        ({"retry-after": DATE, "date": f"Sun, 22 Nov 2026 09:00:30 +{'9' * 9}"}, "", 0.0),
         ({"retry-after": "-5"}, "", None),
         ({"retry-after": "inf"}, "", None),
         ({"retry-after": "nan"}, "", None),
         ({"retry-after": "999999999"}, "", RETRY_AFTER_S_MAX),
+        ({"retry-after": "9" * 5_000}, "", RETRY_AFTER_S_MAX),
         ({}, "Request was throttled. Your rate limit resets in ~30s.", 30.0),
         ({}, "Please retry after 12 seconds.", 12.0),
         ({"retry-after": "3"}, "Please retry after 12 seconds.", 3.0),
@@ -52,7 +62,7 @@ DATE_SHAPED = r"Sun, [0-9]{1,20} Nov [0-9]{1,20} [0-9]{1,20}:[0-9]{1,20}:00 [+-]
 def test_parse_retry_after_reads_each_form(
     headers: dict[str, str], text: str, seconds: float | None
 ) -> None:
-    assert parse_retry_after_s(headers, text) == seconds
+    assert parse_retry_after_s(headers, text, OUR_CLOCK) == seconds
 
 
 @given(

@@ -17,7 +17,6 @@ from shared.adapters.providers.adobe_firefly_answers import (
     warnings_of,
 )
 from shared.adapters.providers.azure_openai_answers import outcome_of_answer, outcome_of_error
-from shared.adapters.providers.failures import parse_retry_after_s
 from shared.adapters.providers.replicate_answers import (
     Ended,
     failed_run,
@@ -25,6 +24,7 @@ from shared.adapters.providers.replicate_answers import (
     job_id_of,
 )
 from shared.adapters.providers.replicate_answers import refused_submission as refused_by_replicate
+from shared.adapters.retry_after import parse_retry_after_s
 from shared.domain.attempts import Billed, Delivered, NotDelivered, Unknown
 from shared.domain.provider_webhooks import Delivery, ended_job, read_delivery
 from tests.contract.image_orders import order

@@ -184,6 +184,31 @@ def test_rate_limit_holds_calls_back_for_the_time_it_named(wait_s: float, held_u
     assert breaker.state(NOW_US + held_us) == "closed"
 
 
+@pytest.mark.parametrize(
+    ("wait_s", "open_us"),
+    [(None, OPEN_US), (7, OPEN_US), (240, 240 * US_PER_S), (86_400, HELD_US_MAX)],
+)
+def test_breaker_stays_open_as_long_as_its_failures_named(
+    wait_s: float | None, open_us: int
+) -> None:
+    busy = failed(Failure.TRANSIENT, wait_s)
+    assert after(*[busy] * CONSECUTIVE_MAX).closed_for_us(NOW_US) == open_us
+    together = merged(CLOSED, sample_of(*[busy] * CONSECUTIVE_MAX), NOW_US, OPEN_US)
+    assert together.closed_for_us(NOW_US) == open_us
+    probe = probing(half_open(), "a", NOW_US, OPEN_US)
+    again = probed(probe, "fails", busy, NOW_US, OPEN_US)
+    assert again.closed_for_us(NOW_US) == max(2 * OPEN_US, open_us)
+    assert again.state(NOW_US + max(2 * OPEN_US, open_us)) == "half_open"
+
+
+def test_time_that_was_named_before_a_success_holds_nobody_back() -> None:
+    limited = failed(Failure.RATE_LIMITED)
+    sample = sample_of(failed(Failure.TRANSIENT, 240), WORKED, limited, limited)
+    assert merged(CLOSED, sample, NOW_US, OPEN_US).state(NOW_US) == "closed"
+    alone = after(limited, limited, failed(Failure.TRANSIENT, 240))
+    assert alone.state(NOW_US) == "closed"
+
+
 def test_rate_limit_without_a_time_holds_nobody_back() -> None:
     assert after(*[failed(Failure.RATE_LIMITED)] * 3).state(NOW_US) == "closed"
 

@@ -28,7 +28,6 @@ from shared.adapters.providers.adobe_firefly_answers import (
 )
 from shared.adapters.providers.adobe_firefly_tokens import AdobeTokens
 from shared.adapters.providers.credentials import before_sending
-from shared.adapters.providers.failures import parse_retry_after_s
 from shared.adapters.providers.fetching import (
     Miss,
     download_picture,
@@ -37,6 +36,7 @@ from shared.adapters.providers.fetching import (
 )
 from shared.adapters.providers.polling import Look, ended_job
 from shared.adapters.providers.sessions import ProviderSessions
+from shared.adapters.retry_after import parse_retry_after_s
 from shared.domain.attempts import (
     CANCELLED_IN_FLIGHT,
     Billed,

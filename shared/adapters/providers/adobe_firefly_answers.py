@@ -8,9 +8,9 @@ from typing import Any, Final
 from shared.adapters.providers.failures import (
     failure_of_status,
     is_definite,
-    parse_retry_after_s,
     text_of,
 )
+from shared.adapters.retry_after import parse_retry_after_s
 from shared.domain.attempts import Billed, Failure, ImageOrder, NotDelivered, Unknown
 
 IMAGE5: Final = "image5"

@@ -19,7 +19,6 @@ from shared.adapters.providers.failures import (
     is_output_refusal,
     is_refusal,
     is_resource_block,
-    parse_retry_after_s,
     plain_text,
     refusal_categories,
     request_id_of,
@@ -30,6 +29,7 @@ from shared.adapters.providers.fetching import (
     in_slices,
     picture_from_base64,
 )
+from shared.adapters.retry_after import parse_retry_after_s
 from shared.domain.attempts import (
     CANCELLED_IN_FLIGHT,
     Billed,

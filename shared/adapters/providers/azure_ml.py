@@ -14,11 +14,11 @@ from shared.adapters.azure_http import Answer, AnswerLost, AzureHttp, AzureServi
 from shared.adapters.providers.failures import (
     failure_of_status,
     is_definite,
-    parse_retry_after_s,
     plain_text,
     request_id_of,
 )
 from shared.adapters.providers.fetching import in_slices, picture_from_base64
+from shared.adapters.retry_after import parse_retry_after_s
 from shared.domain.attempts import (
     CANCELLED_IN_FLIGHT,
     Billed,

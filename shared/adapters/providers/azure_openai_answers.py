@@ -11,11 +11,11 @@ from shared.adapters.providers.failures import (
     is_output_refusal,
     is_refusal,
     is_resource_block,
-    parse_retry_after_s,
     refusal_categories,
     request_id_of,
 )
 from shared.adapters.providers.fetching import in_slices, picture_from_base64
+from shared.adapters.retry_after import parse_retry_after_s
 from shared.domain.attempts import (
     Billed,
     Delivered,

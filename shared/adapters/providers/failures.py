@@ -1,15 +1,12 @@
-"""What providers' error answers mean, as pure functions: failure class, waiting time, refusals."""
+"""What providers' error answers mean, as pure functions: failure class, refusals."""
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from shared.domain.attempts import Billed, Failure, NotDelivered
 from shared.errors import EigError, Unavailable
 
-RETRY_AFTER_S_MAX: Final = 3_600.0  # a longer wait is no rate limit; the caller gives up before
 CATEGORIES_MAX: Final = 16  # more than any provider has
 PLAIN_CHARS_MAX: Final = 128  # of an id or a version that a provider names; real ones have 40
 CLIENT_CLOSED: Final = 499  # a gateway's word for: the connection to you was lost
@@ -33,12 +30,8 @@ _SAFETY_SYSTEM_TEXT: Final = re.compile(
 _CHECKER_TEXT: Final = re.compile(r"nsfw|flagged as sensitive|\bE005\b|moderat", re.IGNORECASE)
 _OUTPUT_STAGE_TEXT: Final = re.compile(r"generated images? (?:was|were) filtered", re.IGNORECASE)
 _BLOCKED_TEXT: Final = re.compile(r"temporarily blocked|has been blocked", re.IGNORECASE)
-_WAIT_TEXT: Final = re.compile(
-    r"(?:retry after|resets in)\s+~?(\d{1,6}(?:\.\d{1,3})?)\s*s", re.IGNORECASE
-)
 _VIOLATIONS_TEXT: Final = re.compile(r"safety_violations=\[([^\]]{0,400})\]")
 _CATEGORY: Final = re.compile(r"[a-z][a-z0-9_/-]{0,39}")
-_NUMBER: Final = re.compile(r"\d{1,12}(?:\.\d{1,6})?")
 
 
 def failure_of_status(status: int) -> Failure:
@@ -125,47 +118,6 @@ def _listed_categories(detail: Mapping[str, Any]) -> list[object]:
     if isinstance(categories, list):
         found.extend(categories)
     return found
-
-
-def parse_retry_after_s(headers: Mapping[str, str], text: str = "") -> float | None:
-    """Seconds to wait, or None: `retry-after-ms`, `retry-after` (seconds or date), or the words.
-
-    A date is compared with the answer's own `date` header, so that our clock does not matter.
-    """
-    wait_ms = _number(headers.get("retry-after-ms"))
-    if wait_ms is not None:
-        return _bounded(wait_ms / 1_000)
-    retry_after = headers.get("retry-after")
-    seconds = _number(retry_after)
-    if seconds is None and retry_after:
-        seconds = _seconds_between(headers.get("date"), retry_after)
-    if seconds is None and (match := _WAIT_TEXT.search(text)):
-        seconds = float(match[1])
-    return None if seconds is None else _bounded(seconds)
-
-
-def _bounded(seconds: float) -> float:
-    return min(max(seconds, 0.0), RETRY_AFTER_S_MAX)
-
-
-def _number(text: str | None) -> float | None:
-    text = (text or "").strip()
-    return float(text) if _NUMBER.fullmatch(text) else None
-
-
-def _seconds_between(start: str | None, end: str) -> float | None:
-    try:
-        return (_moment(end) - _moment(start or "")).total_seconds()
-    except (ValueError, TypeError, OverflowError):  # no date, too far off, one without a zone
-        return None
-
-
-def _moment(text: str) -> datetime:
-    """A date as HTTP writes it, or as ISO 8601 does; raises ValueError, OverflowError."""
-    try:
-        return parsedate_to_datetime(text)
-    except ValueError:
-        return datetime.fromisoformat(text)
 
 
 def plain_text(text: object, chars_max: int = PLAIN_CHARS_MAX) -> str | None:

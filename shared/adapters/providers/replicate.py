@@ -14,7 +14,6 @@ from typing import Any, Final
 from shared.adapters.answer_bodies import load_json, read_capped
 from shared.adapters.providers.credentials import before_sending, newer_credential
 from shared.adapters.providers.failures import (
-    parse_retry_after_s,
     text_of,
 )
 from shared.adapters.providers.fetching import (
@@ -38,6 +37,7 @@ from shared.adapters.providers.replicate_answers import (
     submission,
 )
 from shared.adapters.providers.sessions import ProviderSessions
+from shared.adapters.retry_after import parse_retry_after_s
 from shared.domain.attempts import (
     CANCELLED_IN_FLIGHT,
     Billed,

@@ -10,9 +10,9 @@ from shared.adapters.providers.failures import (
     failure_of_status,
     is_checker_refusal,
     is_definite,
-    parse_retry_after_s,
     text_of,
 )
+from shared.adapters.retry_after import parse_retry_after_s
 from shared.domain.attempts import (
     Billed,
     Failure,
