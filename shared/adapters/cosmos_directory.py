@@ -43,7 +43,7 @@ class CosmosDirectory:
             document = await self._read(role_document_id(user.role_id), tenant_id)
             custom = read_role(document) if document else None
         general = read_model_rules(stated["model_rules"]["rules"]) if stated else NO_RULES
-        rank, rights = rank_and_rights(user.role_id, custom, user.rules, general)
+        rank, rights = rank_and_rights(user.kind, user.role_id, custom, user.rules, general)
         return DirectoryUser(
             department_id=user.department_id,
             cost_centre_id=user.cost_centre_id,

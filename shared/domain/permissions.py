@@ -150,3 +150,8 @@ BUILT_IN: Final[Mapping[Role, Reaches]] = {
 def includes(wide: Reaches, narrow: Reaches) -> bool:
     """Whether whoever has the wide set may do everything that the narrow one allows."""
     return all(wide.get(name, Reach.NONE) >= reach for name, reach in narrow.items())
+
+
+def narrowed(reaches: Reaches, most: Reaches) -> Reaches:
+    """What both sets allow."""
+    return {name: min(reach, most[name]) for name, reach in reaches.items() if name in most}

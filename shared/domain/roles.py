@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from shared.domain.document_versions import current_version
-from shared.domain.identity import Caller, Rights
+from shared.domain.identity import Caller, PrincipalKind, Rights
 from shared.domain.ledger import Document
 from shared.domain.model_rules import NO_RULES, ModelRules, read_model_rules
 from shared.domain.permissions import (
@@ -17,11 +17,13 @@ from shared.domain.permissions import (
     Reaches,
     Role,
     includes,
+    narrowed,
 )
 from shared.errors import PolicyDenied
 
 CUSTOM_PREFIX: Final = "custom:"
 ROLE_ID: Final = re.compile(r"custom:[a-z][a-z0-9-]{1,39}")
+SERVICE_RANK_MAX: Final = Role.DEPT_MANAGER  # a pipeline's secret leaks more easily than a person's
 ROLES_MAX: Final = 200  # custom roles of a tenant: a listing is one answer
 MODEL_RULES_ID: Final = "model_rules"
 _NONE: Final[Reaches] = {}
@@ -95,16 +97,31 @@ def read_role(document: Mapping[str, Any]) -> CustomRole:
 
 
 def rank_and_rights(
-    role_id: str, custom: CustomRole | None, rules: ModelRules, organisation_rules: ModelRules
+    kind: PrincipalKind,
+    role_id: str,
+    custom: CustomRole | None,
+    rules: ModelRules,
+    organisation_rules: ModelRules,
 ) -> tuple[Role, Rights]:
-    """What a role makes of somebody; a custom role that is gone allows nothing at all."""
+    """What a role makes of somebody; a custom role that is gone allows nothing at all.
+
+    A pipeline whose role became an administrator's while it was given is a manager at most.
+    """
+    rank, reaches, role_rules = Role.STANDARD_USER, _NONE, NO_RULES
     built_in = ROLE_BY_CLAIM.get(role_id)
     if built_in is not None:
-        rights = Rights(role_id, BUILT_IN[built_in], rules, NO_RULES, organisation_rules)
-        return built_in, rights
-    if custom is None or custom.status == "deleted":
-        return Role.STANDARD_USER, Rights(role_id, _NONE, rules, NO_RULES, organisation_rules)
-    return custom.rank, Rights(role_id, custom.reaches, rules, custom.rules, organisation_rules)
+        rank, reaches = built_in, BUILT_IN[built_in]
+    elif custom is not None and custom.status == "active":
+        rank, reaches, role_rules = custom.rank, custom.reaches, custom.rules
+    held = held_rank(kind, rank)
+    if held < rank:
+        reaches = narrowed(reaches, BUILT_IN[held])
+    return held, Rights(role_id, reaches, rules, role_rules, organisation_rules)
+
+
+def held_rank(kind: PrincipalKind, rank: Role) -> Role:
+    """The rank that a role of this rank gives to a person, or to a pipeline."""
+    return min(rank, SERVICE_RANK_MAX) if kind == "service" else rank
 
 
 def check_may_give(giver: Caller, rank: Role, reaches: Reaches) -> None:

@@ -19,6 +19,7 @@ from shared.domain.roles import (
     CUSTOM_PREFIX,
     ROLE_ID,
     ROLES_MAX,
+    SERVICE_RANK_MAX,
     CustomRole,
     check_may_give,
     read_role,
@@ -97,6 +98,8 @@ class Roles:
         check_expected(before.revision if before and stands else None, expected)
         if before is None and len(await self.store.listed(caller.tenant_id, "role")) >= ROLES_MAX:
             raise Conflict(f"An organisation has at most {ROLES_MAX} roles.", code="too_many")
+        if order.rank > SERVICE_RANK_MAX:
+            await self._check_no_pipeline_has(caller.tenant_id, role_id)
         now = self.clock.now().isoformat()
         after = CustomRole(
             tenant_id=caller.tenant_id,
@@ -159,6 +162,15 @@ class Roles:
                 caller.tenant_id, role_document_id(_safe(role_id)), "role.change", actor, refusal
             )
             raise
+
+    async def _check_no_pipeline_has(self, tenant_id: str, role_id: str) -> None:
+        """Raise Conflict before a pipeline gets an administrator's role with a role it has.
+
+        Whoever is given it at this moment is held to `SERVICE_RANK_MAX` on each request.
+        """
+        wanted = PeopleFilter(role_id=role_id, kind="service")
+        if await self.store.count_people(tenant_id, wanted):
+            raise Conflict("A pipeline has this role; give it another one first.", code="in_use")
 
     async def _standing(self, tenant_id: str, role_id: str) -> CustomRole:
         role = await find_role(self.store, tenant_id, role_id)

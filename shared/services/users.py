@@ -16,8 +16,8 @@ from shared.domain.identity import (
 )
 from shared.domain.model_rules import NO_RULES, ModelRules
 from shared.domain.models import MODELS
-from shared.domain.permissions import Role, includes
-from shared.domain.roles import check_may_give, check_outranks
+from shared.domain.permissions import includes
+from shared.domain.roles import SERVICE_RANK_MAX, check_may_give, check_outranks, held_rank
 from shared.domain.user_views import ChangeList, UserList, UserView
 from shared.domain.users import (
     DEFAULT_ROLE,
@@ -46,7 +46,6 @@ NO_SUCH = "There is no such user."
 NO_DEPARTMENT = "There is no such department."
 SHUT_OUT = "An administrator of the organisation shut this account; ask one to let them in."
 NOT_YOURSELF = "Nobody changes their own account; ask somebody else."
-SERVICE_RANK_MAX = Role.DEPT_MANAGER  # a pipeline's secret leaks more easily than a person's
 
 
 @dataclass(frozen=True)
@@ -252,9 +251,8 @@ class Users:
         if before is not None:
             if not everywhere and before.department_id != caller.department_id:
                 raise PolicyDenied("This person is of another department.")
-            check_outranks(
-                caller, await rank_of(self.people.store, before.tenant_id, before.role_id)
-            )
+            rank = await rank_of(self.people.store, before.tenant_id, before.role_id)
+            check_outranks(caller, held_rank(before.kind, rank))
         if order is None:
             return
         known = before or await self._left_behind(caller.tenant_id, object_id)

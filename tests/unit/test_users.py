@@ -308,17 +308,6 @@ async def test_history_tells_each_change_and_names_nobody(world: World) -> None:
     assert "rossi" not in json.dumps([each.model_dump() for each in told]).casefold()
 
 
-async def test_pipeline_has_no_administrators_role(world: World) -> None:
-    top = await world.entered(1, "SuperAdmin")
-    wanted = order(kind="service", role_id="OrgAdmin")
-    with pytest.raises(Invalid):
-        await world.users.create(top, object_id(2), wanted, "c")
-    view = await world.users.create(top, object_id(2), order(kind="service"), "c")
-    assert view.kind == "service"
-    with pytest.raises(PolicyDenied):  # a person's token does not make a pipeline
-        await world.caller(2)
-
-
 @pytest.mark.parametrize(("was", "wanted"), [("person", "service"), ("service", "person")])
 async def test_person_never_becomes_a_pipeline_nor_a_pipeline_a_person(
     world: World, was: PrincipalKind, wanted: PrincipalKind
@@ -340,33 +329,6 @@ async def test_closed_department_takes_nobody(world: World) -> None:
         await world.users.create(admin, object_id(2), order("design"), "c")
     with pytest.raises(Conflict):  # also when it was closed after somebody looked
         await world.enter(2, department="design")
-
-
-async def test_custom_role_is_all_that_its_holder_may_do(world: World) -> None:
-    admin = await world.entered(1, "OrgAdmin")
-    role = RoleOrder(
-        "Watcher",
-        Role.STANDARD_USER,
-        {Permission.GENERATIONS_READ: Reach.ORGANISATION},
-        ModelRules(models={"a": "deny"}),
-    )
-    await world.roles.put(admin, "custom:watcher", role, expected=0, correlation_id="c")
-    await world.users.create(admin, object_id(2), order(role_id="custom:watcher"), "c")
-    watcher = await world.caller(2)
-    assert watcher.reach(Permission.GENERATIONS_READ) == Reach.ORGANISATION
-    assert watcher.reach(Permission.GENERATIONS_CREATE) == Reach.NONE
-    assert watcher.model_refusal("a", "p") is not None
-    narrower = replace(role, reaches={})
-    await world.roles.put(admin, "custom:watcher", narrower, expected=1, correlation_id="c")
-    assert (await world.caller(2)).reach(Permission.GENERATIONS_READ) == Reach.NONE
-    with pytest.raises(Conflict):
-        await world.roles.delete(admin, "custom:watcher", expected=2, correlation_id="c")
-
-
-async def test_role_that_is_gone_allows_nothing(world: World) -> None:
-    await world.enter(2, "custom:never-was")
-    lost = await world.caller(2)
-    assert all(lost.reach(each) == Reach.NONE for each in Permission)
 
 
 async def test_rules_of_the_organisation_hold_at_once_for_who_has_none(world: World) -> None:
