@@ -1,5 +1,6 @@
 """Writes changes of people: the one way in which a user of the directory comes and changes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from shared.domain.directory import Actor, PeopleFilter
@@ -10,6 +11,7 @@ from shared.ports import Clock
 from shared.ports.directory import DirectoryStore
 
 TRIES_MAX = 4  # of a change that meets a rival's count of Super Admins
+NOT_RENAMED: Mapping[str, str | None] = {}
 LAST_SUPER_ADMIN = "The last Super Admin stays: name another one first."
 
 
@@ -24,17 +26,25 @@ class UserChanges:
         document = await self.store.find(tenant_id, user_document_id(object_id))
         return read_user(document) if document else None
 
-    async def check_user_name(self, before: User | None, after: User) -> None:
+    async def check_user_name(
+        self,
+        before: User | None,
+        after: User,
+        renamed: Mapping[str, str | None] = NOT_RENAMED,
+    ) -> None:
         """Raise Conflict if a change makes a sign-in name somebody's that another one has.
 
         A name that stands is let be, whoever else has it: nobody is kept from being shut out.
+        `renamed` are the names, as keyed hashes, that people shall have by then: object id -> name.
         """
         key = after.lookups.get("user_name")
         if key is None or (before is not None and key == before.lookups.get("user_name")):
             return
         having = PeopleFilter(user_name_key=key)
-        found = await self.store.people_from(after.tenant_id, having, 0, 2)
-        if any(read_user(each).object_id != after.object_id for each in found):
+        found = await self.store.people_from(after.tenant_id, having, 0, 2 + len(renamed))
+        holders = {read_user(each).object_id for each in found} - renamed.keys()
+        holders |= {object_id for object_id, name in renamed.items() if name == key}
+        if holders - {after.object_id}:
             fault = FieldFault("/user_name", "somebody has it already")
             raise Conflict("This sign-in name is taken.", code="already_exists", faults=[fault])
 

@@ -18,6 +18,7 @@ from shared.domain.user_views import ImportRowView, ImportView
 from shared.domain.users import NOBODY, Personal, Tier, User
 from shared.errors import PolicyDenied, Rejected
 from shared.services.directory_changes import actor_of
+from shared.services.user_changes import NOT_RENAMED
 from shared.services.users import UserOrder, Users
 
 CSV_BYTES_MAX: Final = 1024 * 1024  # a thousand rows of full cells
@@ -47,12 +48,13 @@ class UserImports:
             raise
         rows = read_import(content)
         ends: Counter[str] = Counter()
+        renamed: dict[str, str | None] | None = {} if dry_run else None
         errors: list[ImportRowView] = []
         for row in rows:
             faults = [(fault.field, fault.message) for fault in row.faults]
             if not faults:
                 try:
-                    ends[await self._imported(caller, row, actor, dry_run=dry_run)] += 1
+                    ends[await self._imported(caller, row, actor, renamed)] += 1
                 except Rejected as refusal:
                     faults = [
                         (each.field.lstrip("/"), each.message) for each in refusal.faults
@@ -71,8 +73,13 @@ class UserImports:
         )
 
     async def _imported(
-        self, caller: Caller, row: ImportRow, actor: Actor, *, dry_run: bool
+        self,
+        caller: Caller,
+        row: ImportRow,
+        actor: Actor,
+        renamed: dict[str, str | None] | None,
     ) -> End:
+        """Carry a row out; with `renamed`, the sign-in names after the rows before, only try it."""
         object_id = row.cells["object_id"]
         stored = await self.users.people.find(caller.tenant_id, object_id)
         standing = stored if stored and stored.is_present else None
@@ -87,11 +94,13 @@ class UserImports:
         after = await self.users.ordered(blank, order)
         if after == standing:
             return "unchanged"
-        notes = None if dry_run else actor
+        notes = actor if renamed is None else None
         await self.users.check_order(caller, standing, object_id, order, notes)
-        await self.users.people.check_user_name(standing, after)
-        if not dry_run:
+        await self.users.people.check_user_name(standing, after, renamed or NOT_RENAMED)
+        if renamed is None:
             await self.users.people.write(stored, after, actor)
+        else:
+            renamed[object_id] = after.lookups.get("user_name")
         return "updated" if standing else "created"
 
     async def _order(self, row: ImportRow, standing: User | None) -> UserOrder:

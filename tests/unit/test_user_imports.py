@@ -115,6 +115,21 @@ async def test_sign_in_name_belongs_to_one_person(world: World, dry_run: bool) -
     assert (await imported(world, file(own), dry_run=dry_run)).updated == 1
 
 
+async def test_dry_run_knows_which_names_the_rows_before_freed_and_took(world: World) -> None:
+    await world.enter(2, personal=Personal("eve@x.example"))
+    await world.enter(3, personal=Personal("ann@x.example"))
+    rows = [
+        f"{object_id(2)},marketing,,,,eva@x.example,,",
+        f"{object_id(4)},marketing,,,,eve@x.example,,",  # free by now
+        f"{object_id(3)},nowhere,,,,anna@x.example,,",  # fails, so that the name stays
+        f"{object_id(5)},marketing,,,,ann@x.example,,",
+    ]
+    tried = await imported(world, file(*rows), dry_run=True)
+    done = await imported(world, file(*rows))
+    assert tried.model_dump() == done.model_dump() | {"dry_run": True}
+    assert (done.updated, done.created, done.failed) == (1, 1, 2)
+
+
 async def test_whoever_may_import_nobody_is_refused_once(world: World) -> None:
     nobody = await world.entered(9)
     with pytest.raises(PolicyDenied):
