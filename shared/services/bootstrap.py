@@ -107,10 +107,8 @@ class Bootstrap:
             if await store.commit(self.tenant_id, operations) is None:
                 return True
             standing = await store.find(self.tenant_id, BOOTSTRAP_ID)
-        same = standing is not None and all(
-            standing[key] == document[key] for key in ("object_id", "department_id")
-        )
-        if not same:
+        # Markers of older versions say less; what one does not say is taken as the same.
+        if standing is None or any(standing.get(k, v) != v for k, v in document.items()):
             raise Conflict(ALREADY, code="already_begun")
         return False
 
@@ -121,6 +119,8 @@ class Bootstrap:
             "type": "bootstrap",
             "object_id": wanted.object_id,
             "department_id": wanted.department_id,
+            "department_name": wanted.department_name,
+            "limit_micros": wanted.limit_micros,
         }
 
     def _file(self, wanted: Beginning) -> dict[str, Any]:

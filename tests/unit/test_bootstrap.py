@@ -48,10 +48,23 @@ async def test_other_request_comes_too_late(world: World) -> None:
     for other in (
         Beginning(object_id(2), "operations", "Operations", 1_000_000),
         Beginning(object_id(1), "design", "Design", 1_000_000),
+        replace(WANTED, department_name="Everything"),
+        replace(WANTED, limit_micros=999_000_000_000),
     ):
         with pytest.raises(Conflict) as refusal:
             await bootstrap(world).begin(other, "c")
         assert refusal.value.problem_code == "already_begun"
+
+
+async def test_marker_of_before_lets_its_request_be_repeated(world: World) -> None:
+    await bootstrap(world).begin(WANTED, "c")
+    marker = await world.store.find(TENANT, "bootstrap")
+    assert marker is not None
+    newer = ("department_name", "limit_micros")
+    world.store.plant({key: value for key, value in marker.items() if key not in newer})
+    assert not await bootstrap(world).begin(WANTED, "c")
+    with pytest.raises(Conflict):
+        await bootstrap(world).begin(replace(WANTED, object_id=object_id(2)), "c")
 
 
 async def test_department_of_another_tenant_binds_nobody_and_gets_no_budget(world: World) -> None:
