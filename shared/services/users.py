@@ -112,9 +112,10 @@ class Users:
         return await self._view(await self._visible(caller, wanted))
 
     async def history(self, caller: Caller, object_id: str, before: int | None) -> ChangeList:
-        """The changes of an account, newest first."""
+        """The changes of an account, newest first; of a deleted one for who sees everybody."""
         wanted = caller.principal.object_id if object_id == "me" else object_id
-        user = await self._visible(caller, wanted)
+        everywhere = caller.reach(Permission.USERS_READ) == Reach.ORGANISATION
+        user = await self._visible(caller, wanted, with_deleted=everywhere)
         return await history_page(self.people.store, caller.tenant_id, user.document_id, before)
 
     async def create(
@@ -326,9 +327,9 @@ class Users:
             fault = FieldFault("/cost_centre", "name one that has a budget in the department")
             raise Invalid("The department has no such cost centre.", faults=[fault])
 
-    async def _visible(self, caller: Caller, object_id: str) -> User:
+    async def _visible(self, caller: Caller, object_id: str, *, with_deleted: bool = False) -> User:
         user = await self.people.find(caller.tenant_id, object_id)
-        if user is None or user.status == "deleted":
+        if user is None or not (user.is_present or with_deleted):
             raise NotFound(NO_SUCH)
         owner = Ownership(user.tenant_id, user.department_id, user.key)
         require(caller, Permission.USERS_READ, owner, "user")

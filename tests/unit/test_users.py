@@ -308,6 +308,20 @@ async def test_history_tells_each_change_and_names_nobody(world: World) -> None:
     assert "rossi" not in json.dumps([each.model_dump() for each in told]).casefold()
 
 
+async def test_history_of_a_deleted_account_is_for_who_sees_everybody(world: World) -> None:
+    admin = await world.entered(1, "OrgAdmin")
+    manager = await world.entered(3, "DeptManager")
+    await world.users.create(admin, object_id(2), order(personal=MIA), "c")
+    await world.users.set_status(admin, object_id(2), "deleted", "left", "c")
+    told = (await world.users.history(admin, object_id(2), None)).items
+    assert [each.action for each in told] == ["user.deleted", "user.created"]
+    for asking, wanted in ((manager, object_id(2)), (admin, object_id(9))):
+        with pytest.raises(NotFound):
+            await world.users.history(asking, wanted, None)
+    with pytest.raises(NotFound):
+        await world.users.get(admin, object_id(2))
+
+
 @pytest.mark.parametrize(("was", "wanted"), [("person", "service"), ("service", "person")])
 async def test_person_never_becomes_a_pipeline_nor_a_pipeline_a_person(
     world: World, was: PrincipalKind, wanted: PrincipalKind
