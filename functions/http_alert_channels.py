@@ -72,7 +72,7 @@ async def delete_alert_channel(req: func.HttpRequest) -> func.HttpResponse:
         )
         return func.HttpResponse(status_code=204)
 
-    return await handle(req, act)
+    return await handle(req, act, route=names.DELETE_ALERT_CHANNEL)
 
 
 @bp.function_name(names.TEST_ALERT_CHANNEL)

@@ -66,7 +66,7 @@ ROUTES: Final = (
     Route(names.LIST_ALERT_CHANNELS, "GET", "alert-channels", query=True),
     Route(names.GET_ALERT_CHANNEL, "GET", "alert-channels/{id}"),
     Route(names.PUT_ALERT_CHANNEL, "PUT", "alert-channels/{id}", steps_up=True),
-    Route(names.DELETE_ALERT_CHANNEL, "DELETE", "alert-channels/{id}"),
+    Route(names.DELETE_ALERT_CHANNEL, "DELETE", "alert-channels/{id}", steps_up=True),
     Route(names.TEST_ALERT_CHANNEL, "POST", "alert-channels/{id}/test"),
     Route(names.GET_ALERT, "GET", "alerts/{id}"),
     Route(names.CREATE_GRANT, "POST", "grants", steps_up=True),

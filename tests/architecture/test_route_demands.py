@@ -68,6 +68,7 @@ MORE_PROOF = {
     names.MOVE_ALLOCATION,
     names.LIFT_FREEZE,
     names.PUT_ALERT_CHANNEL,  # its answer holds a new key that signs notices
+    names.DELETE_ALERT_CHANNEL,  # without it nobody is told of what comes
     names.CREATE_GRANT,
     names.END_GRANT,
     names.CREATE_OVERRIDE,
@@ -109,8 +110,7 @@ SIGNED_IN = {
     names.SIGN_OUT,
     names.REVOKE_SESSION,
     names.REVOKE_SESSIONS,
-    # neither money nor rights: who is told, names and the tree, a check that each night makes too
-    names.DELETE_ALERT_CHANNEL,
+    # neither money nor rights: a ping, names and the tree, a check that each night makes too
     names.TEST_ALERT_CHANNEL,
     names.CREATE_DEPARTMENT,
     names.PUT_DEPARTMENT,
