@@ -28,7 +28,7 @@ class Identity:
     """Who a request comes from; `cookies` go out with whatever the answer is."""
 
     principal: "Principal | None" = None  # proven, also when it is then not let in
-    caller: "Caller | None" = None
+    caller: "Caller | None" = None  # of the directory, also when it is then not let in
     session: "OpenSession | None" = None
     cookies: list[str] = field(default_factory=list)
 
@@ -38,6 +38,7 @@ async def identify(
 ) -> None:
     """Fill `found` in; raises what refuses the caller, after the session's cookie was put there."""
     from shared.domain.access_decisions import Decisions
+    from shared.domain.users import known_caller
     from shared.services.callers import Credentials
 
     cookies = cookies_of(request)
@@ -52,8 +53,10 @@ async def identify(
     found.principal, found.session = who.principal, who.session
     if who.session and who.session.token:
         found.cookies.append(session_cookie(who.session.token.text()))
-    caller = await callers.admit(who, shown, demand, correlation_id)
-    found.caller = replace(caller, decisions=Decisions())
+    user = await callers.recognise(who)
+    known = known_caller(who.principal, user)
+    found.caller = replace(known, decisions=Decisions()) if known else None
+    await callers.admit(who, user, shown, demand, correlation_id)
 
 
 def put_cookies(response: func.HttpResponse, identity: Identity) -> None:

@@ -38,7 +38,8 @@ class Actor:
 
 
 NOBODY: Final = Actor("anonymous", "none", "nobody")
-PROVISIONING: Final = Actor("system:scim", "system", "scim")
+# Counts the rules of `provisioned` and of shared/services/scim.py: up with each change of them.
+PROVISIONING: Final = Actor("system:scim", "system", "scim", policy_version="scim.1")
 
 
 def actor_of(caller: "Caller") -> Actor:
@@ -48,7 +49,7 @@ def actor_of(caller: "Caller") -> Actor:
 
 
 def stranger(principal: "Principal") -> Actor:
-    """Somebody with a good token who was not let in."""
+    """Somebody with a good token whom the directory does not know."""
     return Actor(principal.key, "none", principal.tenant_id)
 
 

@@ -43,12 +43,13 @@ class DirectoryUser:
 
 
 def caller_of(principal: Principal, user: DirectoryUser | None) -> Caller:
-    """Who a verified principal is to us; what the token says of roles plays no part.
+    """Who a verified principal is to us, if we let them in.
 
     Raises PolicyDenied for people we do not know, or no longer let in, and for a pipeline's token
     that names a person or the other way round.
     """
-    if user is None or user.status == "deleted" or user.kind != principal.kind:
+    caller = known_caller(principal, user)
+    if user is None or caller is None:
         raise PolicyDenied(
             "Your account is not in the directory; ask an administrator to add it.",
             code="unknown_user",
@@ -57,6 +58,13 @@ def caller_of(principal: Principal, user: DirectoryUser | None) -> Caller:
         raise PolicyDenied(
             "Your account is disabled; ask an administrator.", code="account_disabled"
         )
+    return caller
+
+
+def known_caller(principal: Principal, user: DirectoryUser | None) -> Caller | None:
+    """Who a verified principal is to us, let in or not; no role that a token claims counts."""
+    if user is None or user.status == "deleted" or user.kind != principal.kind:
+        return None
     return Caller(
         replace(principal, role=user.role),
         user.department_id,

@@ -5,8 +5,8 @@ from typing import Final
 
 from shared.domain.access_tokens import Authentication
 from shared.domain.browsers import BrowserRequest, check_csrf_token, check_origin
-from shared.domain.identity import Caller, Principal
-from shared.domain.users import caller_of
+from shared.domain.identity import Principal
+from shared.domain.users import DirectoryUser, caller_of
 from shared.errors import PolicyDenied, Unauthenticated
 from shared.ports import Directory, TokenVerifier
 from shared.services.sessions import OpenSession, Sessions
@@ -48,8 +48,8 @@ class Authenticated:
 class Callers:
     """Identifies who is calling; role and department come from the directory, on each request.
 
-    First `authenticate`, then `admit`: in between, the browser's new secret is put on its way, so
-    that no refusal can lose it.
+    First `authenticate`, then `recognise`, then `admit`: in between, the browser's new secret is
+    put on its way, so that no refusal can lose it, and the log is told whom a refusal meets.
     """
 
     tokens: TokenVerifier
@@ -79,18 +79,26 @@ class Callers:
         answering: Answering = "challenge" if token.takes_challenges else "refusal"
         return Authenticated(token.principal, token.authentication, answering)
 
+    async def recognise(self, who: Authenticated) -> DirectoryUser | None:
+        """What the directory says of them; it decides nothing yet."""
+        return await self.directory.user(who.principal)
+
     async def admit(
-        self, who: Authenticated, shown: Credentials, demand: Demand, correlation_id: str
-    ) -> Caller:
+        self,
+        who: Authenticated,
+        user: DirectoryUser | None,
+        shown: Credentials,
+        demand: Demand,
+        correlation_id: str,
+    ) -> None:
         """Raise PolicyDenied for whom we do not know or let in here, and for forged requests; and
         the challenge of a route that wants more proof."""
         if who.session:
             check_csrf_token(shown.browser, who.session.session.csrf_token)
         if who.principal.kind == "service" and not demand.lets_apps_in:
             raise PolicyDenied("This is for people; an app cannot do it.", code="users_only")
-        user = await self.directory.user(who.principal)
         try:
-            caller = caller_of(who.principal, user)
+            caller_of(who.principal, user)
         except PolicyDenied as denied:
             if who.session and self.sessions and denied.problem_code in _NOT_LET_IN:
                 key = (who.principal.tenant_id, who.principal.object_id)
@@ -104,4 +112,3 @@ class Callers:
                 who.authentication,
                 who.answering,
             )
-        return caller

@@ -33,6 +33,7 @@ class Crew:
     peer: Person
     manager: Person
     admin: Person
+    admin_id: str
     department: str
     generation: str  # the owner's
 
@@ -49,7 +50,8 @@ async def crew(own_cloud: Cloud) -> Crew:
         await own_cloud.minted(claims={"oid": user["object_id"]}) for user in file["users"]
     ]
     made = (await owner.generate(order("flux-schnell")))["id"]
-    return Crew(owner, peer, manager, admin, department, made)
+    admin_id = file["users"][-1]["object_id"]
+    return Crew(owner, peer, manager, admin, admin_id, department, made)
 
 
 async def test_denial_is_in_the_log_when_it_is_answered(ledger: Cloud, crew: Crew) -> None:
@@ -149,6 +151,19 @@ async def test_session_and_its_uses_are_in_the_log_with_their_person(ledger: Clo
 
     ends = await until(told, lambda found: len(found) == 2)
     assert ends == {"session.started": person, "session.ended": person}
+
+
+async def test_known_person_who_lacks_more_proof_is_in_the_log_by_role(
+    ledger: Cloud, crew: Crew
+) -> None:
+    weak = await ledger.minted(
+        claims={"oid": crew.admin_id, "acrs": None, "xms_cc": None},
+    )
+    answer = await weak.send("DELETE", f"/users/{uuid4()}")
+    answer.problem(403, "step_up_required")
+    (event,) = await of_request(ledger, answer.headers["x-correlation-id"])
+    assert (event["actor_role"], event["reason"]) == ("OrgAdmin", "step_up_required")
+    assert event["details"]["policy_version"].startswith("OrgAdmin.")
 
 
 async def test_stranger_with_a_good_token_is_in_the_log(ledger: Cloud) -> None:

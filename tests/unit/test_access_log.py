@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 
 from shared.domain.access_decisions import Decisions
-from shared.domain.access_events import NOBODY, Target, actor_of, policy_version
+from shared.domain.access_events import (
+    NOBODY,
+    PROVISIONING,
+    Target,
+    actor_of,
+    policy_version,
+    provisioned,
+)
 from shared.domain.audit_entries import AuditRecord, entry_of
 from shared.domain.identity import (
     Caller,
@@ -252,6 +259,14 @@ async def test_nobody_knows_whom_is_counted_only(bench: Bench) -> None:
     await bench.log.flush()
     (event,) = bench.events()
     assert (event["actor"], event["details"]["decisions"]) == ("anonymous", 1_000)
+
+
+async def test_provisioning_names_the_rules_that_it_is_under(bench: Bench) -> None:
+    target = Target("ScimGetUser", "Users", (GENERATION,))
+    decided = provisioned(is_read=True)
+    await bench.log.allowed(PROVISIONING, target, decided, "c", reads=True)
+    await bench.log.denied(PROVISIONING, target, decided, "http_404", "c")
+    assert [each["details"]["policy_version"] for each in bench.events()] == ["scim.1", "scim.1"]
 
 
 async def test_those_who_wait_together_are_written_together(bench: Bench) -> None:

@@ -44,7 +44,10 @@ async def asked(callers: Callers, done: Completed) -> str:
     browser = replace(BROWSER, device_secret="d" * 43)
     shown = Credentials(None, browser, done.token_text)
     who = await callers.authenticate(shown, Demand(), "c")
-    return (await callers.admit(who, shown, Demand(), "c")).department_id
+    user = await callers.recognise(who)
+    await callers.admit(who, user, shown, Demand(), "c")
+    assert user is not None
+    return user.department_id
 
 
 async def test_session_of_before_is_over_though_its_person_is_let_in_again() -> None:
