@@ -85,6 +85,9 @@ def setting_values(ports: Ports) -> dict[str, str]:
         "EIG_TOKEN_ISSUER": token_issuer(ports),
         "EIG_TOKEN_TENANT_ID": home_tenant_id(),
         "EIG_TOKEN_AUDIENCE": str(people()["api"]["client_id"]),
+        "EIG_TOKEN_AUTHORIZED_PARTIES": " ".join(
+            str(each["client_id"]) for each in (*people()["clients"], *people()["pipelines"])
+        ),
         "EIG_STEP_UP_CONTEXT": "c1",
         "EIG_STEP_UP_AGE_MAX_S": "7200",  # more than a token's life: tests keep their tokens
         "EIG_PUBLIC_ORIGIN": ports.url("host"),

@@ -51,8 +51,10 @@ def assert_hardened(answer: Answer) -> None:
 # --- API2 ---------------------------------------------------------------------------------------
 
 
-def credentials(token: str) -> dict[str, Mapping[str, str]]:
+async def credentials(cloud: Cloud, token: str) -> dict[str, Mapping[str, str]]:
     """Ways to show, or not to show, who one is; none of them is a good one."""
+    wrong_client = await cloud.minted(claims={"azp": str(uuid4())})
+    no_client = await cloud.minted(claims={"azp": None})
     head, _, rest = token.partition(".")
     body, _, signature = rest.partition(".")
     return {
@@ -65,6 +67,8 @@ def credentials(token: str) -> dict[str, Mapping[str, str]]:
             "Cookie": f"__Host-eig_session={'A' * 86}",
             "Sec-Fetch-Site": "same-origin",
         },
+        "wrong azp": {"Authorization": f"Bearer {wrong_client.token}"},
+        "no azp": {"Authorization": f"Bearer {no_client.token}"},
         "identity of the platform": {"X-MS-CLIENT-PRINCIPAL-ID": str(uuid4())},
     }
 
@@ -73,7 +77,10 @@ async def test_api2_broken_authentication(cloud: Cloud, ava: Person, nobody: Per
     """Every route but the public ones wants a good token, wherever a bad one is shown."""
     somebody = at_root(cloud, nobody)
     assert ava.token is not None
-    ways = credentials(ava.token)
+    ways = await credentials(cloud, ava.token)
+    for way, headers in ways.items():
+        answer = await somebody.send("GET", f"/{API}models", headers=headers)
+        assert answer.status == 401, way
     for number, route in enumerate(PROTECTED):
         for way in (list(ways)[number % len(ways)], "none"):
             answer = await somebody.send(route.method, filled(route), headers=ways[way], json={})

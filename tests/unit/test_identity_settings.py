@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from devhost.local_settings import setting_values
+from devhost.local_settings import people, setting_values
 from devhost.ports import Ports
 from shared.domain.token_issuers import ISSUERS_MAX, TokenIssuer, read_token_issuers
 from shared.errors import InvariantBroken
@@ -115,6 +115,12 @@ def test_session_policy_is_the_profiles_or_stricter() -> None:
     assert session_policy_of(shorter).idle == 10 * minutes
     longer = settings(**GOVERNMENT, EIG_SESSION_IDLE_S="3600")
     assert session_policy_of(longer).idle == 15 * minutes
+
+
+def test_local_cloud_lets_only_its_own_clients_call() -> None:
+    known = {each["client_id"] for kind in ("clients", "pipelines") for each in people()[kind]}
+    home, *_ = issuers_of(settings())
+    assert known and home.authorized_parties == known
 
 
 @pytest.mark.parametrize(
