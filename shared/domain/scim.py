@@ -6,7 +6,7 @@ providers send more than anybody keeps; a path of a PATCH that names no attribut
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -46,6 +46,13 @@ _EMAILS: Final = re.compile(
 )
 # The one address that is kept: the one at work, which is shown as the primary one.
 _KEPT_ADDRESS: Final = re.compile(r'type\s+eq\s+"work"|primary\s+eq\s+"?true"?')
+# Of several addresses the first of the first kind that there is.
+_ADDRESSES_OF_OURS: Final[tuple[Callable[[Mapping[str, Any]], bool], ...]] = (
+    lambda entry: entry.get("primary") is True,
+    lambda entry: entry.get("type") == "work",
+    lambda entry: not entry.get("type"),
+)
+_READ_ONLY: Final = re.compile(r"(?:id|meta)(?:[.\[].*)?")  # of the attributes that all have
 _FILTER: Final = re.compile(
     rf'\s*(?:{re.escape(CORE)}:)?([a-z]+)\s+eq\s+("(?:[^"\\]|\\.)*")\s*', re.IGNORECASE
 )
@@ -77,7 +84,7 @@ class ScimUser:
 
     def set(self, path: str, value: object) -> "ScimUser":
         """The user with another value at a path of the standard; None removes it."""
-        lowered = path.strip().lower().removeprefix(f"{CORE.lower()}:")
+        lowered = _lowered(path)
         name = _KEPT.get(lowered)
         if name == "active":
             return replace(self, active=None if value is None else _flag(value))
@@ -91,7 +98,7 @@ class ScimUser:
             which = (emails["which"] or 'type eq "work"').strip()
             if emails["part"] not in (None, "value") or not _KEPT_ADDRESS.fullmatch(which):
                 return self  # of another address, or what we do not keep of ours
-            return replace(self, email=None if value is None else _email(value))
+            return replace(self, email=None if value is None else _email(value, self.email))
         if lowered == ENTERPRISE.lower() and value is None:
             return replace(self, department=None)
         if lowered in ("name", ENTERPRISE.lower()) and isinstance(value, Mapping):
@@ -125,7 +132,7 @@ def read_resource(body: Mapping[str, Any]) -> ScimUser:
     return user.set("displayName", names.get("displayname") or _whole_name(names.get("name")))
 
 
-def patched(user: ScimUser, body: Mapping[str, Any]) -> ScimUser:
+def patched(object_id: str, user: ScimUser, body: Mapping[str, Any]) -> ScimUser:
     """The user after the operations of a PATCH, in their order; all of them or none."""
     operations = next((v for k, v in body.items() if k.lower() == "operations"), None)
     if PATCH_OP not in _schemas(body) or not isinstance(operations, list):
@@ -133,11 +140,11 @@ def patched(user: ScimUser, body: Mapping[str, Any]) -> ScimUser:
     if not 1 <= len(operations) <= OPERATIONS_MAX:
         raise ScimRefused("tooMany", f"Send 1 to {OPERATIONS_MAX} operations.")
     for operation in operations:
-        user = _after(user, operation)
+        user = _after(object_id, user, operation)
     return user
 
 
-def _after(user: ScimUser, operation: object) -> ScimUser:
+def _after(object_id: str, user: ScimUser, operation: object) -> ScimUser:
     """What an operation makes of a user; providers may write "Replace", or leave out the path."""
     if not isinstance(operation, Mapping):
         raise ScimRefused("invalidSyntax", "An operation is an object.")
@@ -147,6 +154,7 @@ def _after(user: ScimUser, operation: object) -> ScimUser:
         raise ScimRefused("invalidSyntax", "op is add, replace or remove.")
     if path is not None and not isinstance(path, str):
         raise ScimRefused("invalidPath", "A path is a text.")
+    _check_may_set(object_id, path, value)
     if verb == "remove":
         if not path:
             raise ScimRefused("noTarget", "remove needs a path.")
@@ -158,6 +166,17 @@ def _after(user: ScimUser, operation: object) -> ScimUser:
     if not isinstance(value, Mapping):
         raise ScimRefused("invalidValue", "Without a path, the value is an object.")
     return user.with_members(value)
+
+
+def _check_may_set(object_id: str, path: str | None, value: object) -> None:
+    """Raise ScimRefused for what is ours to set; the id may be repeated beside a change."""
+    if path:
+        is_ours = _READ_ONLY.fullmatch(_lowered(path)) is not None
+    else:
+        members = value if isinstance(value, Mapping) else {}
+        is_ours = any(k.lower() == "id" and v != object_id for k, v in members.items())
+    if is_ours:
+        raise ScimRefused("mutability", "This attribute is ours to set.")
 
 
 def read_filter(text: str) -> tuple[str, str]:
@@ -247,6 +266,11 @@ def error_body(error: EigError, status: int) -> dict[str, Any]:
     return body
 
 
+def _lowered(path: str) -> str:
+    """A path as it is compared, without the schema that all paths of a user may begin with."""
+    return path.strip().lower().removeprefix(f"{CORE.lower()}:")
+
+
 def _schemas(body: Mapping[str, Any]) -> list[Any]:
     schemas = body.get("schemas")
     return schemas if isinstance(schemas, list) else []
@@ -277,14 +301,19 @@ def _text(value: object) -> str:
     return value
 
 
-def _email(value: object) -> str | None:
-    """One address: of a text, or of a list the primary, else that at work, else the first."""
+def _email(value: object, standing: str | None) -> str | None:
+    """The address we keep: of a text, or of a list the primary, else that at work, else one without
+    a type. A list of others only says nothing of it (RFC 7644, 3.5.2.1); an empty one removes it.
+    """
     if isinstance(value, str):
         return _text(value)
     entries = value if isinstance(value, list) else [value]
     addresses = [each for each in entries if isinstance(each, Mapping) and each.get("value")]
-    addresses.sort(key=lambda each: (each.get("primary") is not True, each.get("type") != "work"))
-    return _text(addresses[0]["value"]) if addresses else None
+    ours = (each for fits in _ADDRESSES_OF_OURS for each in addresses if fits(each))
+    kept = next(ours, None)
+    if kept is None:
+        return standing if addresses else None
+    return _text(kept["value"])
 
 
 def _whole_name(name: object) -> str | None:

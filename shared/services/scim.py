@@ -127,7 +127,7 @@ class Provisioning:
                 unsaid = replace(standing.user, active=None)
                 return await self.replace(
                     object_id,
-                    patched(unsaid, body),
+                    patched(object_id, unsaid, body),
                     standing.revision if expected is None else expected,
                     correlation_id,
                 )

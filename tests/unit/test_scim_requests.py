@@ -24,6 +24,7 @@ from shared.errors import ScimRefused
 from tests.people_world import object_id
 
 BARBARA = ScimUser("bjensen", object_id(1), True, "Barbara Jensen", "b@contoso.example", "design")
+OWN_ID = object_id(1)
 
 
 def operations(*steps: dict[str, Any]) -> dict[str, Any]:
@@ -94,14 +95,16 @@ def test_name_as_people_have_them_is_taken_with_the_lock_out_beside_it(name: str
         {"op": "Replace", "path": "displayName", "value": name},
         {"op": "Replace", "path": "active", "value": "False"},
     )
-    after = patched(BARBARA, steps)
+    after = patched(OWN_ID, BARBARA, steps)
     assert (after.display_name, after.active) == (name, False)
 
 
 @pytest.mark.parametrize("name", ["", "x" * 257, "a\tb", "a\x85b", "a\ud800b"])
 def test_text_that_is_no_name_is_refused(name: str) -> None:
     with pytest.raises(ScimRefused) as refusal:
-        patched(BARBARA, operations({"op": "replace", "path": "displayName", "value": name}))
+        patched(
+            OWN_ID, BARBARA, operations({"op": "replace", "path": "displayName", "value": name})
+        )
     assert refusal.value.scim_type == "invalidValue"
 
 
@@ -115,7 +118,7 @@ def test_active_is_understood_as_entra_writes_it(value: object, active: bool) ->
         {"op": "replace", "value": {"active": value}},
         {"op": "Add", "path": "Active", "value": value},
     ):
-        assert patched(BARBARA, operations(step)).active is active
+        assert patched(OWN_ID, BARBARA, operations(step)).active is active
 
 
 @pytest.mark.parametrize(
@@ -156,7 +159,7 @@ def test_active_is_understood_as_entra_writes_it(value: object, active: bool) ->
     ],
 )
 def test_patch_sets_what_its_path_names(step: dict[str, Any], field: str, value: object) -> None:
-    assert getattr(patched(BARBARA, operations(step)), field) == value
+    assert getattr(patched(OWN_ID, BARBARA, operations(step)), field) == value
 
 
 @pytest.mark.parametrize(
@@ -185,16 +188,53 @@ def test_path_into_addresses_means_the_one_that_is_kept_or_is_passed_over(
     known = replace(BARBARA, email="bjensen@x.example")
     for verb in ("add", "replace"):
         step = {"op": verb, "path": path, "value": "n@x.example"}
-        assert patched(known, operations(step)) == replace(known, email=email)
+        assert patched(OWN_ID, known, operations(step)) == replace(known, email=email)
     kept = email if email == known.email else None
-    assert patched(known, operations({"op": "remove", "path": path})).email == kept
+    assert patched(OWN_ID, known, operations({"op": "remove", "path": path})).email == kept
 
 
 def test_address_at_work_goes_before_others_unless_another_is_primary() -> None:
     home, work = {"value": "h@x.example", "type": "home"}, {"value": "w@x.example", "type": "work"}
     assert body(1, emails=[home, work]).email == "w@x.example"
     assert body(1, emails=[work, {**home, "primary": True}]).email == "h@x.example"
-    assert body(1, emails=[home]).email == "h@x.example"
+    plain = {"value": "p@x.example"}
+    assert body(1, emails=[home, plain]).email == "p@x.example"
+    assert body(1, emails=[plain, work]).email == "w@x.example"
+    assert body(1, emails=[home]).email is None
+
+
+@pytest.mark.parametrize("verb", ["add", "replace"])
+@pytest.mark.parametrize("path", ["emails", None])
+def test_private_address_that_is_added_leaves_the_one_at_work(verb: str, path: str | None) -> None:
+    # RFC 7644, section 3.5.2.1, for one
+    added = [{"value": "babs@jensen.org", "type": "home"}]
+    step: dict[str, Any] = {"op": verb, "path": path, "value": added if path else {"emails": added}}
+    assert patched(OWN_ID, BARBARA, operations(step)) == BARBARA
+    added.append({"value": "b@x.example", "type": "work"})
+    assert patched(OWN_ID, BARBARA, operations(step)).email == "b@x.example"
+    emptied = {"op": verb, "path": "emails", "value": []}
+    assert patched(OWN_ID, BARBARA, operations(emptied)).email is None
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        {"op": "replace", "path": "id", "value": object_id(2)},
+        {"op": "add", "path": f"{CORE}:ID", "value": object_id(1)},
+        {"op": "remove", "path": "id"},
+        {"op": "replace", "path": "meta.created", "value": "x"},
+        {"op": "replace", "value": {"id": object_id(2), "displayName": "B"}},
+    ],
+)
+def test_what_is_ours_to_set_is_not_changed(step: dict[str, Any]) -> None:
+    with pytest.raises(ScimRefused) as refusal:
+        patched(OWN_ID, BARBARA, operations(step))
+    assert refusal.value.scim_type == "mutability"
+
+
+def test_own_id_may_stand_beside_a_change() -> None:
+    step = {"op": "replace", "value": {"id": OWN_ID, "displayName": "B"}}
+    assert patched(OWN_ID, BARBARA, operations(step)).display_name == "B"
 
 
 @pytest.mark.parametrize(
@@ -220,7 +260,7 @@ def test_patch_that_is_wrong_is_refused_in_the_words_of_the_protocol(
     wrong: dict[str, Any], scim_type: str
 ) -> None:
     with pytest.raises(ScimRefused) as refusal:
-        patched(BARBARA, wrong)
+        patched(OWN_ID, BARBARA, wrong)
     assert refusal.value.scim_type == scim_type
     shown = error_body(refusal.value, 400)
     assert (shown["status"], shown["scimType"]) == ("400", scim_type)
@@ -255,7 +295,7 @@ JSON = st.recursive(
 @given(step=JSON, more=JSON)
 def test_no_body_does_anything_but_change_or_be_refused(step: object, more: object) -> None:
     for read in (
-        lambda: patched(BARBARA, {"schemas": [PATCH_OP], "Operations": [step]}),
+        lambda: patched(OWN_ID, BARBARA, {"schemas": [PATCH_OP], "Operations": [step]}),
         lambda: read_resource({"schemas": [CORE], "userName": more, "emails": step}),
     ):
         with contextlib.suppress(ScimRefused):
