@@ -1,7 +1,8 @@
 """What happens to a person's sessions: each rule takes what stands and says what stands next.
 
 The rules are pure, so a lost race is simply decided again from what stands then. A token of the
-past that comes back from anywhere but a lost answer has been copied: its family ends.
+past that comes back from anywhere but a lost answer has been copied: its family ends. So it does
+when another browser than the one that signed in would get the next token.
 """
 
 import hmac
@@ -66,14 +67,15 @@ def present(
         return Decision()
     if reason := expired(session, now, policy):
         return ended(person, lambda each: each is session, reason, fresh)
-    standing = _standing(session, token.secret, device, now)
+    age = now - session.rotated_at
+    is_due = age >= policy.rotate_after or (wants_rotation and age >= GRACE)
+    standing = _standing(session, token.secret, device, now, is_due=is_due)
     if standing == "stolen":
         return ended(person, lambda each: each is session, "reuse", fresh)
     if standing == "previous":
         secret = _successor(bytes.fromhex(session.successor_salt), token.secret)
         return Decision(session=session, token=replace(token, secret=secret))
-    age = now - session.rotated_at
-    if age >= policy.rotate_after or (wants_rotation and age >= GRACE):
+    if is_due:
         return _rotated(person, replace(session, device=device), token, now, fresh)
     if now - session.seen_at >= SEEN_STEP:
         seen = replace(session, seen_at=now)
@@ -198,14 +200,17 @@ def _ender(reason: EndReason, actor: tuple[str, str]) -> tuple[str, str]:
     return actor if reason in ("signed_out", "revoked", "replaced") else (SYSTEM, "system")
 
 
-def _standing(session: Session, secret: bytes, device: Device, now: datetime) -> Standing:
+def _standing(
+    session: Session, secret: bytes, device: Device, now: datetime, *, is_due: bool
+) -> Standing:
+    """Whose a secret is; a browser that is not the session's gets none when one is due."""
     shown = sha256_hex(secret)
     is_current = hmac.compare_digest(shown, session.secret_sha256)
     is_previous = hmac.compare_digest(shown, session.previous_sha256 or "")
     is_device = hmac.compare_digest(device.secret_sha256, session.device.secret_sha256)
-    if is_current and is_device:
-        return "current"
     is_agent = hmac.compare_digest(device.agent_sha256, session.device.agent_sha256)
+    if is_current and is_device:
+        return "current" if is_agent or not is_due else "stolen"
     is_soon = abs(now - session.rotated_at) <= GRACE
     return "previous" if is_previous and is_device and is_agent and is_soon else "stolen"
 

@@ -189,6 +189,19 @@ async def test_previous_secret_from_another_device_ends_the_family(
     (await browser.get("/models")).problem(401, "session_ended")
 
 
+async def test_renewal_in_another_browser_ends_the_family(
+    browser: Browser, own_cloud: Cloud
+) -> None:
+    view = await browser.signed_in("ava")
+    thief = browser.copied(SESSION, DEVICE, agent=OTHER_AGENT)
+    assert (await thief.get("/models")).status == 200  # as after an update of the browser
+    await aged(own_cloud, rotated_at=31)
+    (await thief.send("POST", "/auth/refresh")).problem(401, "session_ended")
+    (await browser.get("/models")).problem(401, "session_ended")
+    (*_, end) = await events_of(own_cloud, view["session"]["id"])
+    assert end == ("session.ended", "reuse", "denied")
+
+
 async def test_current_secret_without_its_device_ends_the_family(browser: Browser) -> None:
     await browser.signed_in("ava")
     (await browser.copied(SESSION).get("/models")).problem(401, "session_ended")

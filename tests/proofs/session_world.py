@@ -84,6 +84,12 @@ def device(number: int, agent: str = "agent") -> Device:
     return Device(f"device-{number}", agent, "Browser", "")
 
 
+def copied(own: Device, has_device: bool, has_agent: bool) -> Device:
+    """What a thief shows, with or without the device's cookie and its User-Agent."""
+    secret = own.secret_sha256 if has_device else "thief"
+    return Device(secret, own.agent_sha256 if has_agent else "thief", "Browser", "")
+
+
 class SessionMachine(RuleBasedStateMachine):
     """Rules are what people, thieves, networks and clocks do; invariants are checked after each."""
 
@@ -142,7 +148,7 @@ class SessionMachine(RuleBasedStateMachine):
     @rule(target=jars, jar=consumes(jars), times=st.integers(2, 5))
     def use_side_by_side(self, jar: Jar, times: int) -> Jar:
         family = self.families[jar.family]
-        must = self._must(jar)
+        must = self._must(jar, True)
         before = len(family.tokens)
         found = self._run(_side_by_side([self._open(jar, True) for _ in range(times)]))
         opened = [each for each in found if isinstance(each, OpenSession)]
@@ -182,16 +188,7 @@ class SessionMachine(RuleBasedStateMachine):
         """A token of any age, with or without the device's own cookie, in any browser."""
         tokens = self.families[jar.family].tokens
         own = self.families[jar.family].device
-        return Jar(
-            jar.family,
-            tokens[age % len(tokens)],
-            Device(
-                own.secret_sha256 if has_device else "thief",
-                own.agent_sha256 if has_agent else "thief",
-                "Browser",
-                "",
-            ),
-        )
+        return Jar(jar.family, tokens[age % len(tokens)], copied(own, has_device, has_agent))
 
     @rule(
         target=jars,
@@ -203,15 +200,7 @@ class SessionMachine(RuleBasedStateMachine):
     def race_the_owner(self, person: str, has_device: bool, has_agent: bool, delay_s: int) -> Jar:
         """A copy is taken, the owner's secret is replaced, and the copy is shown soon after."""
         jar = self.sign_in_quietly(person)
-        own = jar.device
-        thief = replace(
-            jar,
-            device=replace(
-                own,
-                secret_sha256=own.secret_sha256 if has_device else "thief",
-                agent_sha256=own.agent_sha256 if has_agent else "thief",
-            ),
-        )
+        thief = replace(jar, device=copied(jar.device, has_device, has_agent))
         self.clock.advance(31)
         kept = self._presented(jar, True)
         self.clock.advance(delay_s)
@@ -310,7 +299,7 @@ class SessionMachine(RuleBasedStateMachine):
         return Jar(len(self.families) - 1, family.tokens[0], at)
 
     def _presented(self, jar: Jar, wants_rotation: bool) -> Jar:
-        family, must = self.families[jar.family], self._must(jar)
+        family, must = self.families[jar.family], self._must(jar, wants_rotation)
         before = len(family.tokens)
         try:
             opened = self._run(self._open(jar, wants_rotation))
@@ -337,28 +326,36 @@ class SessionMachine(RuleBasedStateMachine):
             self._give(opened.token.text())
             family.tokens.append(opened.token.text())
             family.rotated_at = self.clock.now()
-            family.device = jar.device  # which has the family's secret, or it would not be here
+            assert jar.device == family.device, "another browser was given a secret"
 
     def _give(self, text: str) -> None:
         assert text not in self.seen_tokens, "a token was given out twice"
         self.seen_tokens.add(text)
 
-    def _must(self, jar: Jar) -> bool | None:
+    def _must(self, jar: Jar, wants_rotation: bool) -> bool | None:
         """Whether this presentation must open the session; None: it may do either."""
         family = self.families[jar.family]
         if family.is_dead or self._must_be_over(family):
             return False
         if jar.device.secret_sha256 != family.device.secret_sha256:
             return False
-        if jar.token != family.tokens[-1]:
+        is_agent = jar.device.agent_sha256 == family.device.agent_sha256
+        if jar.token == family.tokens[-1]:
+            if not is_agent and self._is_due(family, wants_rotation):
+                return False
+        else:
             is_soon = abs(self.clock.now() - family.rotated_at) <= GRACE
-            is_agent = jar.device.agent_sha256 == family.device.agent_sha256
             if len(family.tokens) < 2 or jar.token != family.tokens[-2]:
                 return False
             if not (is_soon and is_agent):
                 return False
         is_sure = self.clock.now() - family.used_at < POLICY.idle - SEEN_STEP
         return True if is_sure and self.issuer.mood == "confirms" else None
+
+    def _is_due(self, family: Family, wants_rotation: bool) -> bool:
+        """Whether the current secret is replaced when it is shown now."""
+        age = self.clock.now() - family.rotated_at
+        return age >= POLICY.rotate_after or (wants_rotation and age >= GRACE)
 
     def _must_be_over(self, family: Family) -> bool:
         now = self.clock.now()

@@ -44,6 +44,14 @@ MUTANTS = (
         (Change(f"{RULES}:_standing", "if is_current and is_device", "if is_current"),),
     ),
     Mutant(
+        "another browser gets the next secret",
+        (Change(f"{RULES}:_standing", "is_agent or not is_due", "True"),),
+    ),
+    Mutant(
+        "another browser is out at once",
+        (Change(f"{RULES}:_standing", "is_agent or not is_due", "is_agent"),),
+    ),
+    Mutant(
         "grace without end",
         (Change(f"{RULES}:_standing", "abs(now - session.rotated_at) <= GRACE", "True"),),
     ),
@@ -115,6 +123,12 @@ def stories(world: SessionMachine) -> Iterator[None]:
     ava, ben = PEOPLE
     for has_device, has_agent, delay_s in product((True, False), (True, False), (0, 29, 31)):
         world.race_the_owner(ava, has_device, has_agent, delay_s)
+        yield
+    for delay_s, wants_rotation in product((0, 29, 31, 599, 601), (True, False)):
+        jar = world.sign_in(ben)
+        world.let_time_pass(delay_s)
+        world.use(world.copy_cookies(jar, True, False, 0), wants_rotation)
+        world.use(jar, False)
         yield
     jar = world.sign_in(ben)
     for wants_rotation in (True, True, False):

@@ -138,6 +138,26 @@ async def test_refresh_token_of_the_issuer_is_stored_sealed_to_its_place() -> No
     assert world.issuer.renewals == 0
 
 
+@pytest.mark.parametrize("wants_rotation", [False, True])
+async def test_other_browser_reads_until_a_renewal_is_due_and_then_ends_the_family(
+    wants_rotation: bool,
+) -> None:
+    world = World()
+    tab = await signed_in(world)
+    thief = replace(tab.device, agent_sha256="another")
+    world.clock.advance(60)
+    opened = await world.sessions.open(tab.token, thief, "c")
+    assert opened.token is None
+    await tab.use()
+    world.clock.advance(0 if wants_rotation else 540)
+    with pytest.raises(Unauthenticated):
+        await world.sessions.open(tab.token, thief, "c", wants_rotation=wants_rotation)
+    assert world.copied == 1
+    assert await ends_of(world) == ["reuse"]
+    with pytest.raises(Unauthenticated):
+        await tab.use()
+
+
 async def test_copied_token_raises_the_alarm_that_operators_watch_for(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
