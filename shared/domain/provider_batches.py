@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from shared.domain.attempt_markers import AttemptMarker
-from shared.domain.attempts import ImageOrder
+from shared.domain.attempts import ImageOrder, ProviderOutcome
 from shared.domain.audit_events import AuditEvent
 from shared.domain.ids import row_generation_id
 from shared.domain.ledger import partition_for
@@ -45,6 +45,19 @@ class BatchJob:
     output_file_id: str | None = None
     error_file_id: str | None = None
     reason: str | None = None  # of a job that failed as a whole
+    worked_on: int | None = None  # lines, answered or not; None: the provider does not say
+
+
+@dataclass(frozen=True)
+class LineResult:
+    """A line of an ended job's results; `outcome` is None for one that nobody asked about.
+
+    Only a line with the model's answer proves that its request is one of the job's `worked_on`.
+    """
+
+    custom_id: str
+    is_answered: bool
+    outcome: ProviderOutcome | None
 
 
 @dataclass(frozen=True)

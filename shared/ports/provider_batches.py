@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from shared.domain.attempts import NotDelivered, ProviderOutcome, Unknown
+from shared.domain.attempts import NotDelivered, Unknown
 from shared.domain.audit_events import AuditEvent
-from shared.domain.provider_batches import BatchJob, BatchLine, ProviderBatch
+from shared.domain.provider_batches import BatchJob, BatchLine, LineResult, ProviderBatch
 
 
 class BatchProvider(Protocol):
@@ -37,12 +37,10 @@ class BatchProvider(Protocol):
         """Ask to stop; what is done already is kept and paid. Harmless when the job has ended."""
         ...
 
-    def outcomes(
-        self, job: BatchJob, counts: Mapping[str, int]
-    ) -> AsyncIterator[tuple[str, ProviderOutcome]]:
-        """The result of each line of an ended job, one at a time; raises Unavailable.
+    def results(self, job: BatchJob, counts: Mapping[str, int]) -> AsyncIterator[LineResult]:
+        """Each line of an ended job that can be read, one at a time; raises Unavailable.
 
-        `counts` says how many pictures each custom id asked for; lines of others are left out.
+        `counts` says how many pictures each custom id asked for; others have no outcome.
         """
         ...
 

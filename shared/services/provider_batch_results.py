@@ -1,7 +1,7 @@
 """What became of a provider batch and of each of its rows; asks only, never sends."""
 
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -66,6 +66,7 @@ class ProviderBatchResults:
     ) -> AsyncIterator[tuple[int, ProviderOutcome]]:
         """The outcome of each row of an ended batch; `counts` are the pictures each row wanted."""
         missing = dict.fromkeys(counts)
+        answered: set[int] = set()
         job: BatchJob | None = None
         if claim.status == "submitted" and claim.job_id is not None:
             job = await self.provider.job(claim.job_id)
@@ -73,16 +74,21 @@ class ProviderBatchResults:
                 for row in counts:
                     yield row, Unknown("batch_runs", line_reference(job.job_id, row))
                 return
-            rows = {custom_id_of(row): row for row in counts}
-            wanted = {name: counts[row] for name, row in rows.items()}
-            async for name, outcome in self.provider.outcomes(job, wanted):
-                row = rows[name]
-                if row in missing:  # a result that is listed twice counts once
+            rows = {custom_id_of(row): row for row in claim.rows}
+            wanted = {name: counts[row] for name, row in rows.items() if row in counts}
+            async for line in self.provider.results(job, wanted):
+                if line.custom_id not in rows:
+                    continue
+                row = rows[line.custom_id]
+                if line.is_answered:
+                    answered.add(row)
+                if row in missing and line.outcome is not None:  # listed twice, it counts once
                     del missing[row]
-                    said = _at_most(outcome.reason) if isinstance(outcome, Unknown) else outcome
+                    said = line.outcome
+                    said = _at_most(said.reason) if isinstance(said, Unknown) else said
                     yield row, replace(said, job_id=line_reference(job.job_id, row))
         for row in missing:
-            yield row, _without_line(claim, job, row)
+            yield row, _without_line(claim, job, row, answered)
 
     async def last_outcomes(
         self, claim: ProviderBatch, counts: Mapping[int, int]
@@ -128,14 +134,23 @@ class ProviderBatchResults:
         return await self.settled(claim, "lost", reason="never_sent")
 
 
-def _without_line(claim: ProviderBatch, job: BatchJob | None, row: int) -> ProviderOutcome:
-    """A row that the results do not name: only a complete job owes a result for each."""
+def _without_line(
+    claim: ProviderBatch, job: BatchJob | None, row: int, answered: Collection[int]
+) -> ProviderOutcome:
+    """A row of which no line can be read: billed, unless something proves that it was not.
+
+    The proof is a job that worked on no more lines than have an answer. A complete job owes a
+    result for each.
+    """
     if claim.status == "claimed":  # it may be under way: nobody has found it yet
         return Unknown("batch_not_found_yet")
     if job is None:
         return NotDelivered(Failure.TRANSIENT, Billed.NOTHING, f"batch_{claim.status}")
+    if row not in claim.rows:
+        return NotDelivered(Failure.TRANSIENT, Billed.NOTHING, "not_in_the_batch")
     reference = line_reference(job.job_id, row)
-    if job.state == "completed":
+    all_answered = job.worked_on is not None and job.worked_on <= len(answered)
+    if job.state == "completed" or not all_answered:
         return replace(_at_most("no_line_in_the_results"), job_id=reference)
     return NotDelivered(Failure.TRANSIENT, Billed.NOTHING, f"batch_{job.state}", job_id=reference)
 

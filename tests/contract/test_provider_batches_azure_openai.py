@@ -1,7 +1,6 @@
 """Azure OpenAI batches against the simulator: what is sent, and what each end of a line means."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -28,7 +27,7 @@ from shared.domain.attempts import (
 from shared.domain.images import sniff_image
 from shared.domain.provider_batches import BatchJob, BatchLine
 from shared.errors import Unavailable
-from tests.contract.image_orders import b64, bytes_of, order, png
+from tests.contract.image_orders import bytes_of, order
 from tests.contract.scripted_server import Answer, ScriptedServer, scripted_server
 
 SCOPE = "https://cognitiveservices.azure.com/.default"
@@ -65,7 +64,7 @@ class Service:
     async def outcomes(self, job_id: str, count: int = 1) -> dict[str, ProviderOutcome]:
         job = await self.ended(job_id)
         counts = {f"{number:05d}-1": count for number in range(1, 100)}
-        return {name: outcome async for name, outcome in self.batches.outcomes(job, counts)}
+        return await outcomes_of(self.batches, job, counts)
 
     async def only(self, prompt: str, **fields: Any) -> ProviderOutcome:
         (outcome,) = (await self.outcomes(await self.submit(prompt, **fields))).values()
@@ -77,6 +76,16 @@ class Service:
             session.get(f"{self.running.origin}/_control/invoice") as answer,
         ):
             return [(x["kind"], x["usd_micros"]) for x in (await answer.json())["lines"]]
+
+
+async def outcomes_of(
+    batches: AzureOpenAIBatches, job: BatchJob, counts: dict[str, int]
+) -> dict[str, ProviderOutcome]:
+    return {
+        found.custom_id: found.outcome
+        async for found in batches.results(job, counts)
+        if found.outcome is not None
+    }
 
 
 def line(number: int, prompt: str, **fields: Any) -> BatchLine:
@@ -215,6 +224,21 @@ async def test_line_that_the_output_lacks_is_left_out(service: Service) -> None:
     assert list(await service.outcomes(job_id)) == ["00002-1"]
 
 
+async def test_job_says_how_many_lines_were_worked_on(service: Service) -> None:
+    job_id = await service.submit(
+        "[[scenario:batch_no_line]] A quay", "[[scenario:outage]] A pier",
+        "[[scenario:batch_expires seconds=0.2]] A boat",
+    )  # fmt: skip
+    job = await service.ended(job_id)
+    assert (job.state, job.worked_on) == ("expired", 2)
+    # Lines of others are no less an answer.
+    found = [line async for line in service.batches.results(job, {})]
+    assert {(line.custom_id, line.is_answered, line.outcome) for line in found} == {
+        ("00002-1", True, None),
+        ("00003-1", False, None),
+    }
+
+
 async def test_find_knows_a_job_by_our_key_only(service: Service) -> None:
     now = datetime.now(UTC)
     mine = await service.submit("A quay", key="mine")
@@ -299,67 +323,6 @@ async def test_submit_that_never_left_is_not_taken(server: ScriptedServer) -> No
     await batches.aclose()
 
 
-@pytest.mark.parametrize("ending", ["reset", "cut_off", "hang"])
-async def test_results_that_are_cut_off_are_asked_for_again(
-    server: ScriptedServer, ending: Any
-) -> None:
-    whole = {"custom_id": "00001-1", "response": {"status_code": 200, "body": {"data": []}}}
-    path = f"{PATHS}/files/file-2/content"
-    server.answers(path, Answer(body=whole, ending=ending))
-    batches = scripted(server)
-    job = BatchJob("batch_1", "completed", "file-2")
-    with pytest.raises(Unavailable):
-        _ = [found async for found in batches.outcomes(job, {"00001-1": 1})]
-    await batches.aclose()
-
-
-async def test_results_are_read_across_chunk_borders_and_oversized_lines_left_out(
-    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from shared.adapters.providers import azure_openai_batches
-
-    def result(number: int, data: str) -> str:
-        return (
-            f'{{"custom_id":"{number:05d}-1","error":null,"response":{{"status_code":200,'
-            f'"request_id":"r-{number}","body":{{"data":[{{"b64_json":"{data}"}}]}}}}}}\n'
-        )
-
-    monkeypatch.setattr(azure_openai_batches, "READ_BYTES", 64)
-    monkeypatch.setattr(azure_openai_batches, "LINE_BYTES_MAX", 2_000)
-    picture = b64(png())
-    text = result(1, picture) + result(2, "A" * 3_000) + "\n" + result(3, picture)
-    server.answers(f"{PATHS}/files/file-2/content", Answer(body=text.encode()))
-    batches = scripted(server)
-    job = BatchJob("batch_1", "completed", "file-2")
-    counts = {f"{number:05d}-1": 1 for number in (1, 2, 3)}
-    found = {name: outcome async for name, outcome in batches.outcomes(job, counts)}
-    assert list(found) == ["00001-1", "00003-1"]
-    assert all(isinstance(outcome, Delivered) for outcome in found.values())
-    assert [getattr(each, "request_id", None) for each in found.values()] == ["r-1", "r-3"]
-    await batches.aclose()
-
-
-async def test_line_with_odd_types_spoils_no_other_line(server: ScriptedServer) -> None:
-    answered = {"status_code": 200, "body": {"data": [{"b64_json": b64(png())}]}}
-    lines = [
-        {"custom_id": "00001-1", "response": None, "error": {"code": ["batch_expired"]}},
-        {"custom_id": "00002-1", "response": {**answered, "request_id": "\ud800"}},
-        {"custom_id": ["00003-1"], "response": answered},
-        {"custom_id": "00004-1", "response": {"status_code": "200", "body": []}},
-    ]
-    text = "\n".join(json.dumps(each) for each in lines)
-    server.answers(f"{PATHS}/files/file-2/content", Answer(body=text.encode()))
-    batches = scripted(server)
-    job = BatchJob("batch_1", "completed", "file-2")
-    counts = {f"{number:05d}-1": 1 for number in range(1, 5)}
-    found = {name: outcome async for name, outcome in batches.outcomes(job, counts)}
-    assert found["00001-1"] == found["00004-1"] == Unknown("line_without_answer")
-    delivered = found["00002-1"]
-    assert isinstance(delivered, Delivered) and delivered.request_id is None
-    assert len(found) == 3
-    await batches.aclose()
-
-
 async def test_questions_of_a_silent_service_are_unavailable(server: ScriptedServer) -> None:
     batches = scripted(server)
     job = BatchJob("batch_1", "completed", "file-9")
@@ -367,7 +330,7 @@ async def test_questions_of_a_silent_service_are_unavailable(server: ScriptedSer
         batches.job("batch_1"),
         batches.cancel("batch_1"),
         batches.find("key", datetime.now(UTC)),
-        anext(aiter(batches.outcomes(replace(job), {}))),
+        anext(aiter(batches.results(replace(job), {}))),
     ]
     for question in asked:
         with pytest.raises(Unavailable):

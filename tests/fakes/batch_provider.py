@@ -13,7 +13,7 @@ from shared.domain.attempts import (
     ProviderOutcome,
     Unknown,
 )
-from shared.domain.provider_batches import BatchJob, BatchLine, JobState
+from shared.domain.provider_batches import BatchJob, BatchLine, JobState, LineResult
 from shared.errors import Unavailable
 from shared.ports import Clock
 from tests.fakes.faults import NOT_DONE, Fault, Faults, NoFaults
@@ -30,6 +30,7 @@ class Job:
     state: JobState = "running"
     done: set[str] = field(default_factory=set)
     unlisted: set[str] = field(default_factory=set)
+    is_counted: bool = True  # it says how many lines were worked on
 
 
 @dataclass
@@ -102,7 +103,9 @@ class FakeBatchProvider:
 
     async def job(self, job_id: str) -> BatchJob:
         await self._ask("job")
-        return BatchJob(job_id, self.jobs[job_id].state, "output", "errors")
+        job = self.jobs[job_id]
+        worked_on = len(job.done) if job.is_counted else None
+        return BatchJob(job_id, job.state, "output", "errors", worked_on=worked_on)
 
     async def cancel(self, job_id: str) -> None:
         await self._ask("cancel")
@@ -117,19 +120,23 @@ class FakeBatchProvider:
         if fault is not Fault.NONE:
             raise Unavailable("The provider did not answer.")
 
-    async def outcomes(
-        self, job: BatchJob, counts: Mapping[str, int]
-    ) -> AsyncIterator[tuple[str, ProviderOutcome]]:
+    async def results(self, job: BatchJob, counts: Mapping[str, int]) -> AsyncIterator[LineResult]:
         await self._ask("results")
         known = self.jobs[job.job_id]
         for line in known.lines:
-            if line.custom_id not in counts or line.custom_id in known.unlisted:
+            if line.custom_id in known.unlisted:
                 continue
             if line.custom_id in known.done:
-                yield line.custom_id, _fresh(self.script(line))
+                outcome = _fresh(self.script(line))
+                is_answered = not isinstance(outcome, Unknown)
             elif known.state != "failed":
                 reason = f"batch_{known.state}"
-                yield line.custom_id, NotDelivered(Failure.TRANSIENT, Billed.NOTHING, reason)
+                outcome = NotDelivered(Failure.TRANSIENT, Billed.NOTHING, reason)
+                is_answered = False
+            else:
+                continue
+            wanted = outcome if line.custom_id in counts else None
+            yield LineResult(line.custom_id, is_answered, wanted)
 
 
 def _fresh(work: Work) -> ProviderOutcome:

@@ -128,6 +128,26 @@ async def test_lines_end_each_in_its_own_way(finn: Person, ledger: Cloud) -> Non
     assert entries["unlisted"]["estimated"]
 
 
+async def test_row_whose_result_is_missing_from_an_expired_job_is_booked_and_not_paid_again(
+    finn: Person, ledger: Cloud
+) -> None:
+    rows = [waiting("batch_no_line", id="unlisted"), waiting("batch_expires seconds=1", id="late")]
+    batch = await finn.ended_batch((await send(finn, rows))["id"])
+    entries = await entries_of(ledger, batch["id"])
+    (claim,) = await claims_of(ledger, batch["id"])
+    assert (await provider_batch(ledger, claim["job_id"]))["status"] == "expired"
+    assert {name: (e["status"], e["attempt"]) for name, e in entries.items()} == {
+        "unlisted": ("failed", 1),
+        "late": ("succeeded", 2),
+    }
+    assert entries["unlisted"]["estimated"]
+    lines = await ledger.invoice_lines()
+    for name, row in zip(("unlisted", "late"), rows, strict=True):
+        prompt_sha256 = sha256(row["prompt"].encode()).hexdigest()
+        billed = sum(x["usd_micros"] for x in lines if x["prompt_sha256"] == prompt_sha256)
+        assert 0 < billed <= entries[name]["usd_micros"]
+
+
 async def test_batch_that_the_provider_rejects_is_carried_out_at_once(
     finn: Person, ledger: Cloud
 ) -> None:

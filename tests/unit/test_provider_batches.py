@@ -240,6 +240,14 @@ async def test_line_that_a_complete_job_does_not_list_is_booked_at_the_most() ->
     assert record["failure"]["reason"] == "no_line_in_the_results"
 
 
+async def test_row_that_is_not_in_the_file_that_was_sent_costs_nothing() -> None:
+    bench = await Bench(rows=2).open()
+    await bench.submit()
+    bench.provider.jobs["batch-1"].is_counted = False
+    outcome = await bench.results.outcome_of(BATCH_ID, 0, 3, 1)
+    assert outcome == NotDelivered(Failure.TRANSIENT, Billed.NOTHING, "not_in_the_batch")
+
+
 async def test_line_whose_answer_says_nothing_is_booked_at_the_most() -> None:
     silent = Work(Unknown("gateway_error"), 0)
     bench = await Bench(rows=1, script=lambda line: silent).open()

@@ -7,6 +7,7 @@ hundred pictures as base64 do not fit into memory.
 # The SDKs take half a second to import: only a worker that calls them pays.
 
 import json
+import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -28,7 +29,7 @@ from shared.domain.attempts import (
     ProviderOutcome,
     Unknown,
 )
-from shared.domain.provider_batches import BatchJob, BatchLine, JobState
+from shared.domain.provider_batches import BatchJob, BatchLine, JobState, LineResult
 from shared.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ _STATES: Final[Mapping[str, JobState]] = {
     "failed": "failed",
 }
 _NOT_WORKED_ON: Final = frozenset({"batch_expired", "batch_cancelled", "batch_canceled"})
+
+logger = logging.getLogger("eig.provider_batches")
 
 
 class AzureOpenAIBatches:
@@ -148,8 +151,14 @@ class AzureOpenAIBatches:
         state = _STATES.get(found.status)
         if state is None:
             raise Unavailable("The provider gave a batch a status that we do not know.")
-        reason = _reason(found)
-        return BatchJob(job_id, state, found.output_file_id, found.error_file_id, reason)
+        return BatchJob(
+            job_id,
+            state,
+            found.output_file_id,
+            found.error_file_id,
+            _reason(found),
+            _worked_on(found),
+        )
 
     async def cancel(self, job_id: str) -> None:
         import openai
@@ -175,17 +184,20 @@ class AzureOpenAIBatches:
         except (openai.OpenAIError, httpx2.HTTPError, anyio.EndOfStream, OSError) as error:
             raise _unavailable() from error
 
-    async def outcomes(
-        self, job: BatchJob, counts: Mapping[str, int]
-    ) -> AsyncIterator[tuple[str, ProviderOutcome]]:
+    async def results(self, job: BatchJob, counts: Mapping[str, int]) -> AsyncIterator[LineResult]:
         for file_id in (job.output_file_id, job.error_file_id):
             if file_id is None:
                 continue
             async for text in self._lines(file_id):
                 line = load_json(text)
                 custom_id = line.get("custom_id") if isinstance(line, dict) else None
-                if isinstance(line, dict) and isinstance(custom_id, str) and custom_id in counts:
-                    yield custom_id, await _outcome_of_line(line, counts[custom_id])
+                if not isinstance(line, dict) or not isinstance(custom_id, str):
+                    logger.warning("a line of a provider batch's results cannot be read")
+                    continue
+                is_answered = _is_answered(line)
+                count = counts.get(custom_id)
+                outcome = None if count is None else await _outcome_of_line(line, count)
+                yield LineResult(custom_id, is_answered, outcome)
 
     async def _lines(self, file_id: str) -> AsyncIterator[bytes]:
         """The lines of a file; one that is longer than LINE_BYTES_MAX is left out."""
@@ -202,6 +214,8 @@ class AzureOpenAIBatches:
                         yield bytes(line)
                     line, too_long = bytearray(each), False
                 if len(line) > LINE_BYTES_MAX:
+                    if not too_long:
+                        logger.warning("a line of a provider batch's results is too long")
                     line, too_long = bytearray(), True
             if not too_long and line.strip():
                 yield bytes(line)
@@ -215,6 +229,12 @@ def _input_line(line: BatchLine, deployment: str) -> bytes:
         "body": request_body(line.order, deployment),
     }
     return json.dumps(request, separators=(",", ":")).encode() + b"\n"
+
+
+def _is_answered(line: Mapping[str, Any]) -> bool:
+    """Whether a line holds an answer of the model, of whatever kind."""
+    answer = line.get("response")
+    return isinstance(answer, dict) and isinstance(answer.get("status_code"), int)
 
 
 async def _outcome_of_line(line: dict[str, Any], count: int) -> ProviderOutcome:
@@ -256,6 +276,21 @@ def _reason(job: "Batch") -> str | None:
     """Why a job failed as a whole: the service's code of its first fault."""
     faults = job.errors.data if job.errors is not None else None
     return faults[0].code if faults else None
+
+
+def _worked_on(job: "Batch") -> int | None:
+    """How many requests of a job were worked on; None if it does not say.
+
+    A job that fails does so in its validation, before any: what it counts as failed was not begun.
+    """
+    completed, failed = (
+        getattr(job.request_counts, name, None) for name in ("completed", "failed")
+    )
+    if job.status == "failed":
+        completed, failed = completed or 0, 0
+    if isinstance(completed, int) and isinstance(failed, int):
+        return completed + failed
+    return None
 
 
 def _unavailable() -> Unavailable:
