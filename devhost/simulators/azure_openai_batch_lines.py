@@ -31,7 +31,7 @@ from devhost.simulators.scenarios import NORMAL, Scenario
 ENDPOINT = "/v1/images/generations"
 BATCH_DEPLOYMENT = "gpt-image-2-batch"  # a deployment of the type Global Batch, of gpt-image-2
 LINES_MAX = 50_000  # documented
-CUSTOM_ID_CHARS_MAX = 64  # not documented; a client that stays below is safe
+CUSTOM_ID_CHARS_MAX = 72  # not documented: our longest generation id and its attempt
 SHOWN_FAULTS_MAX = 10
 _CUSTOM_ID = re.compile(rf"[ -~]{{1,{CUSTOM_ID_CHARS_MAX}}}")
 
@@ -76,7 +76,7 @@ class BatchLine:
             model=GPT_IMAGE_2,
             prompt_sha256=prompt_sha256(wanted.prompt),
             request_id=self.request_id,
-            client_request_id=None,
+            client_request_id=self.custom_id,
             deployment=BATCH_DEPLOYMENT,
             job_id=f"{job_id}/{self.custom_id}",
         )

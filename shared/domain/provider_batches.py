@@ -111,14 +111,17 @@ def batch_number_of(marker: AttemptMarker) -> int | None:
     return int(marker.job_id.removeprefix(_REFERENCE_PREFIX))
 
 
-def custom_id_of(row: int) -> str:
-    """The name of a row inside its provider batch."""
-    return f"{row:05d}-{BATCHED_ATTEMPT}"
+def custom_id_of(batch_id: str, row: int) -> str:
+    """The name of a row inside its provider batch: that of a request which is sent alone.
+
+    So what is billed for it can be found by its generation, whether its result was read or not.
+    """
+    return f"{row_generation_id(batch_id, row)}:{BATCHED_ATTEMPT}"
 
 
-def line_reference(job_id: str, row: int) -> str:
+def line_reference(claim: ProviderBatch, row: int) -> str:
     """How a result is named in the ledger: the provider's job and our line in it."""
-    return f"{job_id}/{custom_id_of(row)}"
+    return f"{claim.job_id}/{custom_id_of(claim.batch_id, row)}"
 
 
 def claim_document(claim: ProviderBatch) -> dict[str, Any]:

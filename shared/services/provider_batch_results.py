@@ -72,9 +72,9 @@ class ProviderBatchResults:
             job = await self.provider.job(claim.job_id)
             if job.state == "running":
                 for row in counts:
-                    yield row, Unknown("batch_runs", line_reference(job.job_id, row))
+                    yield row, Unknown("batch_runs", line_reference(claim, row))
                 return
-            rows = {custom_id_of(row): row for row in claim.rows}
+            rows = {custom_id_of(claim.batch_id, row): row for row in claim.rows}
             wanted = {name: counts[row] for name, row in rows.items() if row in counts}
             async for line in self.provider.results(job, wanted):
                 if line.custom_id not in rows:
@@ -86,7 +86,7 @@ class ProviderBatchResults:
                     del missing[row]
                     said = line.outcome
                     said = _at_most(said.reason) if isinstance(said, Unknown) else said
-                    yield row, replace(said, job_id=line_reference(job.job_id, row))
+                    yield row, replace(said, job_id=line_reference(claim, row))
         for row in missing:
             yield row, _without_line(claim, job, row, answered)
 
@@ -102,7 +102,7 @@ class ProviderBatchResults:
         except Unavailable:
             logger.warning("results of a provider batch could not be read", exc_info=True)
             for row in missing:
-                reference = claim.job_id and line_reference(claim.job_id, row)
+                reference = line_reference(claim, row) if claim.job_id else None
                 yield row, Unknown(JOB_UNREADABLE, reference)
 
     async def outcome_of(self, batch_id: str, number: int, row: int, count: int) -> ProviderOutcome:
@@ -148,7 +148,7 @@ def _without_line(
         return NotDelivered(Failure.TRANSIENT, Billed.NOTHING, f"batch_{claim.status}")
     if row not in claim.rows:
         return NotDelivered(Failure.TRANSIENT, Billed.NOTHING, "not_in_the_batch")
-    reference = line_reference(job.job_id, row)
+    reference = line_reference(claim, row)
     all_answered = job.worked_on is not None and job.worked_on <= len(answered)
     if job.state == "completed" or not all_answered:
         return replace(_at_most("no_line_in_the_results"), job_id=reference)

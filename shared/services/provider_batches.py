@@ -172,7 +172,7 @@ class ProviderBatches:
             created_at="",  # set when the right to send is taken
             file_id=None,
         )
-        lines = [BatchLine(custom_id_of(row), orders[row]) for row in rows]
+        lines = [BatchLine(custom_id_of(batch_id, row), orders[row]) for row in rows]
         stored = await self.results.provider.upload(claim.key, lines)
         return await self._order(claim, stored)
 

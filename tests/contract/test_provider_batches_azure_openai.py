@@ -12,6 +12,7 @@ import pytest
 
 from devhost.simulators.server import RunningSimulators, start_simulators
 from devhost.simulators.state import SimulatorOptions
+from shared.adapters.azure_cost_export import AzureCostExport
 from shared.adapters.given_secret import GivenSecret
 from shared.adapters.providers.azure_openai_batches import METADATA_KEY, AzureOpenAIBatches
 from shared.adapters.providers.azure_openai_connection import AzureOpenAIConnection
@@ -24,8 +25,9 @@ from shared.domain.attempts import (
     Unknown,
     Usage,
 )
+from shared.domain.ids import Partition, operation_id, row_generation_id
 from shared.domain.images import sniff_image
-from shared.domain.provider_batches import BatchJob, BatchLine
+from shared.domain.provider_batches import BatchJob, BatchLine, custom_id_of
 from shared.errors import Unavailable
 from tests.contract.image_orders import bytes_of, order
 from tests.contract.scripted_server import Answer, ScriptedServer, scripted_server
@@ -237,6 +239,27 @@ async def test_job_says_how_many_lines_were_worked_on(service: Service) -> None:
         ("00002-1", True, None),
         ("00003-1", False, None),
     }
+
+
+async def test_export_names_the_generation_of_a_line_whose_result_nobody_reads(
+    service: Service,
+) -> None:
+    longest_department = Partition("d" * 24, "202611")
+    batch_id = operation_id(longest_department, "test", "batch")
+    lines = [
+        BatchLine(custom_id_of(batch_id, row), order("gpt-image-2", prompt, quality="low"))
+        for row, prompt in [(1, "[[scenario:batch_no_line]] A quay"), (50_000, "A pier")]
+    ]
+    file_id = await service.batches.upload("key-1", lines)
+    assert isinstance(file_id, str)
+    job_id = await service.batches.submit("key-1", file_id)
+    assert isinstance(job_id, str)
+    assert (await service.ended(job_id)).state == "completed"
+    today = datetime.now(UTC).date()
+    export = AzureCostExport(f"{service.running.origin}/azure-cost-export")
+    days = await export.read(today - timedelta(days=1), today)
+    named = {line.generation_id for day in days.values() for line in day}
+    assert named == {row_generation_id(batch_id, 1), row_generation_id(batch_id, 50_000)}
 
 
 async def test_find_knows_a_job_by_our_key_only(service: Service) -> None:

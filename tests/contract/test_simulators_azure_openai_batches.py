@@ -133,7 +133,10 @@ async def test_cancel_goes_over_cancelling_and_cannot_be_repeated_after_the_end(
         (as_file(request(), request()), "duplicate_custom_id"),
         (as_file(request(url="/v1/responses")), "url_mismatch"),
         (as_file(request(body={"model": "gpt-image-2", "prompt": "x"})), "model_not_found"),
-        (as_file(request("x" * 65)), "invalid_request"),
+        (
+            as_file(request("x" * (azure_openai_batch_lines.CUSTOM_ID_CHARS_MAX + 1))),
+            "invalid_request",
+        ),
     ],
 )
 async def test_input_at_fault_fails_the_whole_batch(
@@ -166,6 +169,7 @@ async def test_request_that_the_model_refuses_is_one_error_line_and_free(
     assert bad["response"]["body"]["error"]["param"] == "size"
     billed = service.running.state.invoice.as_json(None)["lines"]
     assert {line["job_id"] for line in billed} == {f"{batch.id}/good"}
+    assert {line["client_request_id"] for line in billed} == {"good"}
 
 
 async def test_input_file_is_kept_and_can_be_deleted(service: Service) -> None:

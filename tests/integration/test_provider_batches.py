@@ -74,7 +74,7 @@ async def test_rows_that_wait_cost_half_and_late_ones_fall_back(
     for full in (late, now, entries["no-batch-price"]):
         assert full["usd_micros"] == full["list_usd_micros"]
     (claim,) = await claims_of(ledger, batch["id"])
-    assert cheap["job_id"] == f"{claim['job_id']}/00001-1"
+    assert cheap["job_id"] == f"{claim['job_id']}/{cheap['generation_id']}:1"
     assert late["job_id"] is None
 
     receipt = await receipt_of(finn, batch["id"])

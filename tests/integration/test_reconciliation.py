@@ -273,6 +273,27 @@ async def test_unknown_outcome_is_settled_by_what_the_export_says(
     assert settled["cost"]["estimated"] is False
 
 
+async def test_batch_line_without_a_result_has_one_case(
+    own_cloud: Cloud, founder: Person, olga: Person
+) -> None:
+    rows = [
+        order(scenario=scenario, deadline="24h", id=scenario or "plain")
+        for scenario in ("batch_no_line", None)
+    ]
+    batch = await founder.run_batch(rows)
+    unlisted, plain = (
+        item["generation"] for item in await founder.listed(f"/batches/{batch['id']}/items")
+    )
+    assert (unlisted["status"], plain["status"]) == ("failed", "succeeded")
+    before = {case["id"] for case in await olga.listed("/cases")}
+    await reconcile(olga, "azure_openai")
+    opened = [case for case in await olga.listed("/cases") if case["id"] not in before]
+    assert [(case["id"], case["kind"]) for case in opened] == [(unlisted["id"], "amount_differs")]
+    closed = await close(olga, unlisted["id"], decision="adjust")
+    billed = opened[0]["billed_usd_micros"]
+    assert 0 < billed == unlisted["cost"]["usd_micros"] + closed["ruling"]["usd_micros"]
+
+
 async def test_only_administrators_reconcile_and_decide(ava: Person, mia: Person) -> None:
     body = {"provider": "replicate", "day": today()}
     for person in (ava, mia):

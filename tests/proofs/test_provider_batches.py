@@ -2,7 +2,8 @@
 
 Invariant (I4): what is billed for a row, in its batch and after it, is booked for it, and a row
 that was billed in the batch is not sent again. Nothing is booked for a batched attempt that is
-proven not to have been worked on; an orchestration then goes on with the row.
+proven not to have been worked on; an orchestration then goes on with the row. What was billed and
+what was booked for a row meet in reconciliation, whether a result was read or not.
 """
 
 import itertools
@@ -15,10 +16,13 @@ import pytest
 from shared.domain.attempts import Unknown
 from shared.domain.ids import row_generation_id
 from shared.domain.provider_batches import BatchLine, JobState
+from shared.domain.reconciliation import BilledLine, BookedEntry, compare
+from tests.fakes.clock import NOON
 from tests.fakes.providers import Work
 from tests.proofs.mutants import Mutant, installed, mutant
 from tests.unit.provider_batches_bench import BATCH_ID, DELIVERED, USD_MICROS, Bench
 
+DAY, PROVIDER, MODEL = NOON.date(), "azure_openai", "gpt-image-2"
 LineEnd = Literal["answered", "silent", "unlisted", "late", "left_out"]
 WORKED_ON = ("answered", "silent", "unlisted")  # these are billed
 NOT_IN_THE_FILES = ("unlisted", "left_out")
@@ -62,12 +66,15 @@ async def told(story: Story) -> list[str]:
     bench.provider.finish(job_id, story.state, done)
     await _read(bench, story.ender)
     proven = story.is_counted and all(end == "answered" for end in story.ends if end in WORKED_ON)
+    billed_usd: dict[str, int] = {}
     faults = []
     entries = bench.documents("x:")
     for entry, (name, end) in zip(entries, names.items(), strict=True):
         batched = bench.provider.invoice.get(f"{job_id}/{name}", 0)
         alone = (row_generation_id(BATCH_ID, entry["row"]), 2) in bench.sync.submitted
         billed = batched + (USD_MICROS if alone else 0)
+        if batched:
+            billed_usd[name] = batched
         if batched and alone:
             faults.append(f"{end}: paid twice")
         if entry["usd_micros"] < billed:
@@ -78,7 +85,7 @@ async def told(story: Story) -> list[str]:
         is_free = entry["usd_micros"] <= billed and goes_on
         if (end == "late" or (end == "left_out" and proven)) and not is_free:
             faults.append(f"{end}: booked, though it is proven not to have been worked on")
-    return faults + _open_money(bench, entries)
+    return faults + _open_money(bench, entries) + _apart(billed_usd, entries)
 
 
 async def _read(bench: Bench, ender: Ender) -> None:
@@ -96,6 +103,28 @@ def _open_money(bench: Bench, entries: list[dict[str, Any]]) -> list[str]:
     spent = sum(entry["amount_micros"] for entry in entries)
     budgets = {(b["reserved_micros"], b["spent_micros"]) for b in bench.documents("budget:")}
     return [] if budgets == {(0, spent)} else [f"I3, I6: {budgets}, entries {spent}"]
+
+
+def _apart(billed_usd: dict[str, int], entries: list[dict[str, Any]]) -> list[str]:
+    """Lines of the export that meet no entry: each would be a second case for one amount."""
+    lines = [
+        BilledLine(
+            provider=PROVIDER,
+            model=MODEL,
+            day=DAY,
+            item="image_output",
+            usd_micros=usd_micros,
+            generation_id=name.rpartition(":")[0] or None,
+            request_id=f"request of {name}",
+        )
+        for name, usd_micros in billed_usd.items()
+    ]
+    booked = [
+        BookedEntry(each["generation_id"], PROVIDER, MODEL, DAY, each["usd_micros"], False)
+        for each in entries
+    ]
+    standings = [item.standing for item in compare(PROVIDER, DAY, lines, booked).items]
+    return ["one amount, two cases"] if "billed_not_booked" in standings else []
 
 
 async def test_every_end_of_a_line_is_booked_at_what_it_may_have_cost() -> None:
@@ -127,6 +156,14 @@ BUGS = (
         (_OUTCOMES, "_at_most(said.reason) if isinstance(said, Unknown) else said",
          "NotDelivered(Failure.TRANSIENT, Billed.NOTHING, said.reason) "
          "if isinstance(said, Unknown) else said"),
+    ),
+    mutant(
+        "a line of a batch is named by its row alone",
+        (
+            "shared.domain.provider_batches:custom_id_of",
+            "{row_generation_id(batch_id, row)}:",
+            "{row:05d}-",
+        ),
     ),
     mutant(
         "a row without a line is always billed",

@@ -7,7 +7,12 @@ import pytest
 from shared.domain.attempt_markers import AttemptMarker
 from shared.domain.attempts import Billed, Failure, NotDelivered, Unknown
 from shared.domain.ids import row_generation_id
-from shared.domain.provider_batches import ProviderBatch, batched_marker, provider_batch_key
+from shared.domain.provider_batches import (
+    ProviderBatch,
+    batched_marker,
+    custom_id_of,
+    provider_batch_key,
+)
 from shared.errors import Unavailable
 from shared.services import provider_batches
 from shared.services.provider_batch_results import SEARCH_TIME
@@ -36,7 +41,7 @@ async def test_rows_are_booked_at_half_the_price_with_what_they_saved() -> None:
     entries = bench.documents("x:")
     for entry in entries:
         assert (entry["usd_micros"], entry["list_usd_micros"]) == (HALF_USD_MICROS, USD_MICROS)
-        assert entry["job_id"] == f"{job_id}/{entry['row']:05d}-1"
+        assert entry["job_id"] == f"{job_id}/{custom_id_of(BATCH_ID, entry['row'])}"
         assert (entry["attempt"], entry["status"], entry["images"]) == (1, "succeeded", 1)
     batch = bench.document(f"batch:{BATCH_ID}")
     rate = entries[0]["aud_per_usd_micros"]
@@ -51,7 +56,10 @@ async def test_submit_sends_only_the_rows_that_may_wait_under_our_key() -> None:
     assert look == Look("running", False, 60.0, WINDOW.total_seconds())
     (job,) = bench.provider.jobs.values()
     assert job.key == provider_batch_key(BATCH_ID, 0)
-    assert [line.custom_id for line in job.lines] == ["00001-1", "00002-1"]
+    assert [line.custom_id for line in job.lines] == [
+        custom_id_of(BATCH_ID, 1),
+        custom_id_of(BATCH_ID, 2),
+    ]
     assert await bench.work.valid_rows(BATCH_ID, 0) == [3, 4, 5]
 
 
@@ -91,7 +99,7 @@ async def test_expired_rows_go_on_in_the_same_reservation_at_the_full_price() ->
     bench = await Bench(instant=False).open()
     await bench.submit()
     (job_id,) = bench.provider.jobs
-    bench.provider.finish(job_id, "expired", ["00002-1"])
+    bench.provider.finish(job_id, "expired", [custom_id_of(BATCH_ID, 2)])
     assert (await bench.look()).stage == "over"
     left = await bench.collect()
     assert left == [(1, 2), (3, 2)]
@@ -107,7 +115,7 @@ async def test_window_that_is_over_cancels_the_job_and_keeps_what_it_did() -> No
     bench = await Bench(instant=False).open()
     await bench.submit()
     (job_id,) = bench.provider.jobs
-    bench.provider.jobs[job_id].done = {"00001-1"}
+    bench.provider.jobs[job_id].done = {custom_id_of(BATCH_ID, 1)}
     assert (await bench.look(stop=True)).stage == "running"
     assert bench.provider.canceled == [job_id]
     assert (await bench.look(stop=True)).stage == "over"
@@ -131,7 +139,7 @@ async def test_cancel_of_ours_cancels_the_job_and_releases_what_was_not_done() -
     bench = await Bench(instant=False).open()
     await bench.submit()
     (job_id,) = bench.provider.jobs
-    bench.provider.jobs[job_id].done = {"00003-1"}
+    bench.provider.jobs[job_id].done = {custom_id_of(BATCH_ID, 3)}
     bench.cancel = True
     assert (await bench.look()).cancel_requested
     await bench.go_on(await bench.collect(), stop=True)
@@ -180,7 +188,7 @@ async def test_line_that_ends_for_good_is_booked_as_the_batch_bills_it(
 
 async def test_line_that_may_be_tried_again_goes_on_synchronously() -> None:
     bench = await Bench(
-        script=lambda line: BUSY if line.custom_id == "00002-1" else DELIVERED
+        script=lambda line: BUSY if line.custom_id == custom_id_of(BATCH_ID, 2) else DELIVERED
     ).open()
     await bench.whole()
     bench.check_books()
@@ -221,7 +229,10 @@ async def test_row_that_somebody_else_took_is_not_sent() -> None:
     taken = AttemptMarker(row_generation_id(BATCH_ID, 2), 1, "sweeper", "s-1", builders.CREATED_AT)
     await bench.ledger.begin_attempt(taken)
     await bench.submit()
-    assert [x.custom_id for x in bench.provider.jobs["batch-1"].lines] == ["00001-1", "00003-1"]
+    assert [x.custom_id for x in bench.provider.jobs["batch-1"].lines] == [
+        custom_id_of(BATCH_ID, 1),
+        custom_id_of(BATCH_ID, 3),
+    ]
     assert await bench.collect() == [(2, 1)]
     await bench.go_on([(2, 1)])
     bench.check_books()
@@ -231,7 +242,7 @@ async def test_row_that_somebody_else_took_is_not_sent() -> None:
 async def test_line_that_a_complete_job_does_not_list_is_booked_at_the_most() -> None:
     bench = await Bench().open()
     await bench.submit()
-    bench.provider.jobs["batch-1"].unlisted = {"00002-1"}
+    bench.provider.jobs["batch-1"].unlisted = {custom_id_of(BATCH_ID, 2)}
     assert await bench.collect() == []
     entry = bench.documents("x:")[1]
     assert (entry["status"], entry["estimated"]) == ("failed", True)
@@ -269,7 +280,7 @@ async def test_submits_at_the_same_time_send_once() -> None:
 
 async def test_sweep_ends_rows_by_the_job_when_the_orchestration_is_gone() -> None:
     bench = await Bench(
-        script=lambda line: BUSY if line.custom_id == "00003-1" else DELIVERED
+        script=lambda line: BUSY if line.custom_id == custom_id_of(BATCH_ID, 3) else DELIVERED
     ).open()
     await bench.submit()
     for row in (1, 2, 3):
@@ -341,7 +352,7 @@ async def test_results_that_cannot_be_read_are_unknown_when_the_batch_is_given_u
     records = bench.documents("g:")
     assert [record["status"] for record in records] == ["indeterminate"] * 3
     assert records[1]["failure"]["reason"] == "job_unreadable"
-    assert records[1]["provider_refs"]["job_id"] == "batch-1/00002-1"
+    assert records[1]["provider_refs"]["job_id"] == f"batch-1/{custom_id_of(BATCH_ID, 2)}"
     await bench.collect()
     bench.check_books()
 

@@ -3,6 +3,7 @@
 import pytest
 
 from shared.domain.ids import row_generation_id
+from shared.domain.provider_batches import custom_id_of
 from tests.fakes.faults import Crashed, Fault
 from tests.unit.provider_batches_bench import BATCH_ID, Bench, Restarts
 
@@ -37,6 +38,6 @@ async def _dies_and_recovers(fault: Fault, at: int) -> bool:
     bench.check_books()
     for row in (1, 2):
         alone = bench.sync.submitted.get((row_generation_id(BATCH_ID, row), 2), 0)
-        in_batch = sum(f"{row:05d}-1" in job.done for job in jobs.values())
+        in_batch = sum(custom_id_of(BATCH_ID, row) in job.done for job in jobs.values())
         assert alone + in_batch == 1, (faults.calls[-1], at)
     return True
