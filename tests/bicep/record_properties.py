@@ -18,6 +18,8 @@ from typing import Any, Final
 RECORD: Final = Path(__file__).parent / "properties.json"
 DEPTH_MAX: Final = 9  # below that nothing of ours is nested
 SOURCES: Final = {  # resource type: package and class of azure.mgmt
+    "Microsoft.Authorization/roleAssignments": "authorization.RoleAssignmentCreateParameters",
+    "Microsoft.Authorization/roleDefinitions": "authorization.RoleDefinition",
     "Microsoft.CognitiveServices/accounts": "cognitiveservices.Account",
     "Microsoft.CognitiveServices/accounts/deployments": "cognitiveservices.Deployment",
     "Microsoft.Communication/communicationServices": "communication.CommunicationServiceResource",
@@ -37,14 +39,23 @@ SOURCES: Final = {  # resource type: package and class of azure.mgmt
     "Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers": (
         "cosmosdb.SqlContainerCreateUpdateParameters"
     ),
+    "Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments": (
+        "cosmosdb.SqlRoleAssignmentCreateUpdateParameters"
+    ),
+    "Microsoft.DocumentDB/databaseAccounts/sqlRoleDefinitions": (
+        "cosmosdb.SqlRoleDefinitionCreateUpdateParameters"
+    ),
     "Microsoft.EventGrid/systemTopics": "eventgrid.SystemTopic",
     "Microsoft.EventGrid/systemTopics/eventSubscriptions": "eventgrid.EventSubscription",
     "Microsoft.Insights/actionGroups": "monitor.ActionGroupResource",
     "Microsoft.Insights/activityLogAlerts": "monitor.ActivityLogAlertResource",
+    "Microsoft.Insights/components": "applicationinsights.ApplicationInsightsComponent",
     "Microsoft.Insights/metricAlerts": "monitor.MetricAlertResource",
     "Microsoft.Insights/scheduledQueryRules": "monitor.ScheduledQueryRuleResource",
+    "Microsoft.Insights/workbooks": "applicationinsights.Workbook",
     "Microsoft.KeyVault/vaults": "keyvault.VaultCreateOrUpdateParameters",
     "Microsoft.KeyVault/vaults/keys": "keyvault.KeyCreateParameters",
+    "Microsoft.ManagedIdentity/userAssignedIdentities": "msi.Identity",
     "Microsoft.Network/FrontDoorWebApplicationFirewallPolicies": (
         "frontdoor.WebApplicationFirewallPolicy"
     ),
@@ -58,6 +69,7 @@ SOURCES: Final = {  # resource type: package and class of azure.mgmt
     "Microsoft.OperationalInsights/workspaces": "loganalytics.Workspace",
     "Microsoft.Security/pricings": "security.Pricing",
     "Microsoft.SecurityInsights/alertRules": "securityinsight.ScheduledAlertRule",
+    "Microsoft.SecurityInsights/onboardingStates": "securityinsight.SentinelOnboardingState",
     "Microsoft.Storage/storageAccounts": "storage.StorageAccountCreateParameters",
     "Microsoft.Storage/storageAccounts/blobServices": "storage.BlobServiceProperties",
     "Microsoft.Storage/storageAccounts/blobServices/containers": "storage.BlobContainer",
@@ -70,6 +82,7 @@ SOURCES: Final = {  # resource type: package and class of azure.mgmt
     "Microsoft.Web/sites/basicPublishingCredentialsPolicies": (
         "web.CsmPublishingCredentialsPoliciesEntity"
     ),
+    "Microsoft.Web/sites/config": "web.StringDictionary",  # the app settings
 }
 
 

@@ -137,6 +137,7 @@ def test_own_roles_allow_exactly_what_their_names_say(stage: str) -> None:
     found = {}
     for each in estate(stage).of_type("Microsoft.Authorization/roleDefinitions"):
         (permission,) = each.properties["permissions"]
+        assert each.properties["type"] == "CustomRole"  # any text, as far as Azure's SDK knows
         assert permission["notActions"] == permission["notDataActions"] == []
         name = each.properties["roleName"].rpartition("-")[0]
         found[name] = {*permission["actions"], *permission["dataActions"]}
