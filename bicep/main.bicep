@@ -67,6 +67,8 @@ param auditLogOrigin string
 @description('The log\'s public key as a C2SP verifier; empty at the first deployment, before the key exists.')
 param auditLogVerifier string
 param auditorsGroupId string
+@description('Who may run shared.seed and shared.rotate_keys, a group; empty: nobody.')
+param operatorsGroupId string = ''
 @description('The witness runs in an app of its own (witness.bicep), best in a subscription of somebody else.')
 param witnessApart bool = false
 @description('Of such a witness: its identity, which may then read the log.')
@@ -410,6 +412,7 @@ module access 'modules/access.bicep' = {
     witnessPrincipalId: witnessApart ? witnessPrincipalId : identities.outputs.witnessPrincipalId
     witnessApart: witnessApart
     auditorsGroupId: auditorsGroupId
+    operatorsGroupId: operatorsGroupId
     topicPrincipalId: uploadTopic.outputs.principalId
     cosmosName: cosmos.outputs.name
     databaseName: databaseName

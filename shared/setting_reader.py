@@ -6,6 +6,8 @@ from types import MappingProxyType
 from shared.domain.content_safety import SafetyThresholds, parse_thresholds
 from shared.domain.token_issuers import TokenIssuer, read_token_issuers
 
+UNRESOLVED = "@Microsoft.KeyVault("  # the platform puts the secret there, or leaves this as it is
+
 
 class Reader:
     """Reads variables and collects what is wrong with them; never puts a value in a message."""
@@ -15,7 +17,10 @@ class Reader:
         self.faults: list[str] = []
 
     def optional(self, name: str) -> str | None:
-        return self._environment.get(name, "").strip() or None
+        value = self._environment.get(name, "").strip()
+        if value.startswith(UNRESOLVED):  # else it would serve as a key that anybody can guess
+            self.faults.append(f"{name} is a reference to Key Vault that nobody has resolved")
+        return value or None
 
     def required(self, name: str) -> str:
         value = self.optional(name)

@@ -18,6 +18,8 @@
 //                 what it saw and shows its public key by this identity
 //   witness apart read the log                                               evidence account
 //   auditors      read events; read the log                                  audit, both log accounts
+//   operators     by our commands: enter departments and people with their   Cosmos DB: ledger, directory,
+//                 budgets and keys; wrap data keys anew                      keys; one key of Key Vault
 //   topic         keep events that could not be delivered                    host account
 //
 // Nobody has a key: local authentication is off everywhere. The roles of Cosmos DB know no denial, so
@@ -31,6 +33,8 @@ param witnessPrincipalId string
 param witnessApart bool
 @description('A group of people who check the log; empty: nobody yet.')
 param auditorsGroupId string
+@description('A group of people who run shared.seed and shared.rotate_keys; empty: nobody may.')
+param operatorsGroupId string
 param topicPrincipalId string
 param cosmosName string
 param databaseName string
@@ -138,6 +142,28 @@ var auditorGrants = empty(auditorsGroupId) ? [] : [
   }
 ]
 
+// What shared.seed and shared.rotate_keys write; their audit events wait there until the app copies them.
+var operatorGrants = empty(operatorsGroupId) ? [] : [
+  {
+    who: 'operators'
+    principal: operatorsGroupId
+    role: 'documents'
+    container: 'ledger'
+  }
+  {
+    who: 'operators'
+    principal: operatorsGroupId
+    role: 'documents'
+    container: 'directory'
+  }
+  {
+    who: 'operators'
+    principal: operatorsGroupId
+    role: 'documents'
+    container: 'keys'
+  }
+]
+
 resource cosmos 'Microsoft.DocumentDB/databaseAccounts@2024-11-15' existing = {
   name: cosmosName
 }
@@ -159,7 +185,7 @@ resource cosmosRole 'Microsoft.DocumentDB/databaseAccounts/sqlRoleDefinitions@20
   }
 }]
 
-resource cosmosGrant 'Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments@2024-11-15' = [for grant in concat(appGrants, auditorGrants): {
+resource cosmosGrant 'Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments@2024-11-15' = [for grant in concat(appGrants, auditorGrants, operatorGrants): {
   parent: cosmos
   name: guid(cosmos.id, grant.who, grant.role, grant.container)
   properties: {
@@ -447,6 +473,16 @@ resource appWrapsPrompts 'Microsoft.Authorization/roleAssignments@2022-04-01' = 
   properties: {
     principalId: appPrincipalId
     principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId(roles, builtIn.wrapUser)
+  }
+}
+
+resource operatorsWrapPrompts 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(operatorsGroupId)) {
+  name: guid(promptKey.id, 'operators', builtIn.wrapUser)
+  scope: promptKey
+  properties: {
+    principalId: operatorsGroupId
+    principalType: 'Group'
     roleDefinitionId: subscriptionResourceId(roles, builtIn.wrapUser)
   }
 }

@@ -22,6 +22,7 @@ param auditLogOrigin = readEnvironmentVariable('EIG_AUDIT_LOG_ORIGIN', 'eig.dev/
 // docs/operations.md says where it comes from; the witness does nothing without it.
 param auditLogVerifier = readEnvironmentVariable('EIG_AUDIT_LOG_VERIFIER', '')
 param auditorsGroupId = readEnvironmentVariable('EIG_AUDITORS_GROUP_ID', '')
+param operatorsGroupId = readEnvironmentVariable('EIG_OPERATORS_GROUP_ID', '')
 param operatorEmails = split(readEnvironmentVariable('EIG_OPERATOR_EMAILS'), ',')
 param extraSettings = json(readEnvironmentVariable('EIG_EXTRA_SETTINGS', '{}'))
 

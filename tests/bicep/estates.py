@@ -31,6 +31,7 @@ VARIABLES: Final = {
     "EIG_SIGN_IN_CLIENT_ID": "9b6f3c58-2d17-4e80-8a4c-7f15d2c0e9a3",
     "EIG_AUDIT_LOG_ORIGIN": "eig.example.org/audit-log",
     "EIG_AUDITORS_GROUP_ID": "11111111-aaaa-4bbb-8ccc-00000000000a",
+    "EIG_OPERATORS_GROUP_ID": "11111111-aaaa-4bbb-8ccc-00000000000b",
     "EIG_OPERATOR_EMAILS": "ops@example.org,finance@example.org",
     "EIG_CLIENT_NETWORKS": "203.0.113.0/24",
     "EIG_BUDGET_START_DATE": "2026-12-01",

@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from tests.bicep.deployments import Resource
-from tests.bicep.estates import BICEP, STAGES, estate, templates
+from tests.bicep.estates import (
+    BICEP,
+    PARAMETER_FILES,
+    STAGES,
+    VARIABLES,
+    estate,
+    templates,
+)
+from tests.bicep.evaluation import evaluate, parameters_of
 
 ROOT = BICEP.parent
 ACCOUNTS = "Microsoft.DocumentDB/databaseAccounts"
@@ -28,6 +36,9 @@ GRANTS = {
     ("auditWriter", "eig-audit-writer", "audit"),
     ("auditReader", "eig-audit-reader", "audit"),
     ("auditors", "eig-audit-reader", "audit"),
+    ("operators", "eig-documents", "ledger"),
+    ("operators", "eig-documents", "directory"),
+    ("operators", "eig-documents", "keys"),
     ("app", "eig-documents", "ledger"),
     ("app", "eig-documents", "directory"),
     ("app", "eig-documents", "keys"),
@@ -43,7 +54,11 @@ SDK_ACTIONS = {  # what a call of the SDK needs
     "query_items": READS,
     "query_items_change_feed": {f"{CONTAINERS}/readChangeFeed"},
 }
-AUDITORS = "11111111-aaaa-4bbb-8ccc-00000000000a"
+PEOPLE = {  # groups that the parameters name; identities are named by who makes them
+    VARIABLES["EIG_AUDITORS_GROUP_ID"]: "auditors",
+    VARIABLES["EIG_OPERATORS_GROUP_ID"]: "operators",
+}
+WRAP_USER = "e147488a-f6f5-4113-8e2d-b22465e65bf6"  # Key Vault Crypto Service Encryption User
 
 
 def roles(stage: str) -> dict[str, Resource]:
@@ -68,10 +83,48 @@ def test_each_role_is_given_on_one_container(stage: str) -> None:
     found = set()
     for each in estate(stage).of_type(f"{ACCOUNTS}/sqlRoleAssignments"):
         principal = str(each.properties["principalId"])
-        who = "auditors" if principal == AUDITORS else principal.strip("<>").split(".")[0]
+        who = PEOPLE.get(principal) or principal.strip("<>").split(".")[0]
         container = each.properties["scope"].rpartition("/colls/")[2]
         found.add((who, named[each.properties["roleDefinitionId"].rpartition("/")[2]], container))
     assert found == GRANTS
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_events_are_created_by_the_writer_alone_and_changed_by_nobody(stage: str) -> None:
+    """Whoever else is let in, one identity alone writes the audit log, and only creates."""
+    on_audit = {(who, frozenset(ROLES[role])) for who, role, where in GRANTS if where == "audit"}
+    writers = {who for who, actions in on_audit if actions - READS - {METADATA, f"{ITEMS}/read"}}
+    assert writers == {"auditWriter"}
+    assert ROLES["eig-audit-writer"] == {METADATA, f"{ITEMS}/create"}
+    wide = [
+        each.properties["scope"]
+        for each in estate(stage).of_type(f"{ACCOUNTS}/sqlRoleAssignments")
+        if "/colls/" not in each.properties["scope"]
+    ]
+    assert wide == []
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_operators_wrap_data_keys_and_can_do_nothing_else_in_azure(stage: str) -> None:
+    (given,) = [
+        each
+        for each in estate(stage).of_type("Microsoft.Authorization/roleAssignments")
+        if PEOPLE.get(each.properties["principalId"]) == "operators"
+    ]
+    assert given.scope.endswith("/keys/prompts")
+    assert given.properties["principalType"] == "Group"
+    assert given.properties["roleDefinitionId"].endswith(WRAP_USER)
+
+
+@pytest.mark.parametrize("stage", PARAMETER_FILES)
+def test_nobody_operates_where_no_group_is_named(stage: str) -> None:
+    given = VARIABLES | {"EIG_OPERATORS_GROUP_ID": ""}
+    template, parameters = parameters_of(BICEP / "params" / f"{stage}.bicepparam", given)
+    found = evaluate(template, parameters, given)
+    kinds = ("Microsoft.Authorization/roleAssignments", f"{ACCOUNTS}/sqlRoleAssignments")
+    principals = [e.properties["principalId"] for kind in kinds for e in found.of_type(kind)]
+    assert all(principals)
+    assert len(found.of_type(kinds[1])) == len([1 for who, _, _ in GRANTS if who != "operators"])
 
 
 def test_local_cloud_enforces_the_same_roles() -> None:
@@ -81,10 +134,11 @@ def test_local_cloud_enforces_the_same_roles() -> None:
     for name in ("audit-writer", "audit-reader"):
         assert set(local[name]["actions"]) == ROLES[f"eig-{name}"]
         assert local[name]["containers"] == ["audit"]
-    reached = {container for who, _, container in GRANTS if who == "app"}
-    assert set(local["app"]["containers"]) == reached
-    assert {role for who, role, _ in GRANTS if who == "app"} == {"eig-documents"}
-    assert set(local["app"]["actions"]) == ROLES["eig-documents"]
+    for name in ("app", "operators"):
+        reached = {container for who, _, container in GRANTS if who == name}
+        assert set(local[name]["containers"]) == reached
+        assert {role for who, role, _ in GRANTS if who == name} == {"eig-documents"}
+        assert set(local[name]["actions"]) == ROLES["eig-documents"]
 
 
 def test_code_asks_for_nothing_that_the_roles_do_not_allow() -> None:

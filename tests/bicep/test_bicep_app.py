@@ -170,6 +170,16 @@ def test_app_accepts_the_settings_it_would_get(stage: str) -> None:
     assert (settings.azure_openai_batch_deployment is None) is (stage == "dev")
 
 
+def test_reference_that_nobody_resolved_is_no_key() -> None:
+    """Outside of Azure, and there while the vault is silent, the text of it stays in its place."""
+    values = {name: str(value).strip("<>") for name, value in settings_of("prod").items()}
+    names = {name for name, value in values.items() if value.startswith("@Microsoft.KeyVault(")}
+    assert names >= {"EIG_PRIVACY_KEY", "EIG_RECEIPT_KEYS", "EIG_END_USER_SALT"}
+    with pytest.raises(InvariantBroken) as refused:
+        load_settings(values)
+    assert all(f"{name} is a reference" in refused.value.detail for name in names)
+
+
 @pytest.mark.parametrize("stage", PARAMETER_FILES)
 def test_settings_that_the_template_leaves_out_survive_a_deployment(stage: str) -> None:
     extra = {
