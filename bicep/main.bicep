@@ -109,6 +109,8 @@ param contentSafetyBlocklists string = ''
 param logRetentionDays int
 param logDailyCapGb int
 param softDeleteDays int
+@description('Pictures grow cold by their last access, not by their age: docs/storage.md.')
+param tiersByAccess bool
 param backupTier string
 param consistency string
 param hostSku string
@@ -263,6 +265,7 @@ module imagesStorage 'modules/storage_images.bicep' = {
     containers: blobContainers
     clientNetworks: clientNetworks
     softDeleteDays: softDeleteDays
+    tiersByAccess: tiersByAccess
     workspaceId: monitoring.outputs.workspaceId
     lock: locks
   }
@@ -556,7 +559,7 @@ var ownSettings = {
   EIG_STORAGE__clientId: identities.outputs.appClientId
   EIG_COSMOS_ENDPOINT: cosmos.outputs.endpoint
   EIG_COSMOS_DATABASE: databaseName
-  EIG_STORAGE_TRACKS_ACCESS: 'false'
+  EIG_STORAGE_TRACKS_ACCESS: tiersByAccess ? 'true' : 'false'
   EIG_AUDIT_WRITER_IDENTITY: identities.outputs.auditWriterClientId
   EIG_AUDIT_READER_IDENTITY: identities.outputs.auditReaderClientId
   EIG_AUDIT_LOG_ORIGIN: auditLogOrigin

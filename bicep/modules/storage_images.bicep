@@ -16,6 +16,8 @@ param clientNetworks array
 @minValue(7)
 @maxValue(365)
 param softDeleteDays int
+@description('Pictures grow cold by their last access, not by their age; the app must be told the same.')
+param tiersByAccess bool
 param workspaceId string
 param lock bool
 
@@ -89,11 +91,19 @@ resource container 'Microsoft.Storage/storageAccounts/blobServices/containers@20
   }
 }]
 
+// Access is tracked in any case, so that a switch finds times to go by.
+var aging = loadJsonContent('../lifecycle.json')
+var rules = [for rule in aging.rules: union(rule, {
+  enabled: rule.name == 'pictures-by-age' ? !tiersByAccess : (rule.name == 'pictures-by-last-access' ? tiersByAccess : rule.enabled)
+})]
+
 resource lifecycle 'Microsoft.Storage/storageAccounts/managementPolicies@2024-01-01' = {
   parent: account
   name: 'default'
   properties: {
-    policy: loadJsonContent('../lifecycle.json')
+    policy: {
+      rules: rules
+    }
   }
   dependsOn: [
     blobs

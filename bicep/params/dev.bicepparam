@@ -41,6 +41,7 @@ param startsPerMinute = 1
 param logRetentionDays = 30
 param logDailyCapGb = 1
 param softDeleteDays = 7
+param tiersByAccess = false
 param backupTier = 'Continuous7Days'
 param consistency = 'Session'
 param hostSku = 'Standard_LRS'

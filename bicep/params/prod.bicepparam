@@ -44,6 +44,7 @@ param startsPerMinute = 5
 param logRetentionDays = 365
 param logDailyCapGb = 20
 param softDeleteDays = 30
+param tiersByAccess = false
 param backupTier = 'Continuous30Days'
 param consistency = 'Strong'
 param hostSku = 'Standard_ZRS'

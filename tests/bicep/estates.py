@@ -18,7 +18,7 @@ MOVED: Final[dict[str, Any]] = {
     "cosmosAccountName": "cosmos-restored",
 }
 CHANGES: Final[dict[str, dict[str, Any]]] = {
-    "full": {"ddosPlan": True, "costExport": True},
+    "full": {"ddosPlan": True, "costExport": True, "tiersByAccess": True},
     "moved": MOVED,
 }
 PLATFORM: Final = "11111111-aaaa-4bbb-8ccc-0000000000aa"  # the app, for a witness elsewhere

@@ -8,7 +8,9 @@ import pytest
 
 from functions.http_openapi import openapi_document
 from functions.http_routes import ROUTES, path_of
+from shared.adapters.lifecycle_file import LIFECYCLE_PATH, load_lifecycle
 from shared.domain.generations import PROMPT_CHARS_MAX
+from shared.domain.storage_tiers import parse_policy
 from tests.bicep.deployments import Resource
 from tests.bicep.estates import BICEP, STAGES, estate, upload_events
 from tests.bicep.test_bicep_access import GRANTS
@@ -87,10 +89,16 @@ def test_what_is_deleted_can_be_brought_back(stage: str) -> None:
 @pytest.mark.parametrize("stage", STAGES)
 def test_pictures_age_by_the_shared_rules_and_can_reach_the_archive(stage: str) -> None:
     policy = one(stage, f"{STORAGE}/managementPolicies")
-    rules = json.loads((BICEP / "lifecycle.json").read_text("utf-8"))
     assert policy.parent is account(stage, "stimg")
-    assert policy.properties["policy"] == rules
-    assert "tierToArchive" in json.dumps(rules)
+    deployed = policy.properties["policy"]
+    assert [each["name"] for each in deployed["rules"]] == [
+        each["name"] for each in json.loads(LIFECYCLE_PATH.read_text("utf-8"))["rules"]
+    ]
+    # What Azure does and what the app tells people are one decision.
+    told = one(stage, "Microsoft.Web/sites/config").properties["EIG_STORAGE_TRACKS_ACCESS"]
+    assert told == ("true" if stage == "full" else "false")
+    assert parse_policy(deployed) == load_lifecycle(tracks_access=told == "true")
+    assert "tierToArchive" in json.dumps(deployed)
     assert account(stage, "stimg").body["sku"]["name"] not in ZONE_REDUNDANT
     (blobs,) = [
         each
