@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
+from devhost.local_settings import setting_values
+from devhost.ports import Ports
 from functions import names
 from shared.errors import InvariantBroken
 from shared.settings import load_settings
@@ -197,6 +199,16 @@ def test_settings_that_the_template_leaves_out_survive_a_deployment(stage: str) 
         "EIG_COSMOS_DATABASE": own["EIG_COSMOS_DATABASE"],
         "EIG_CORS_ORIGINS": "https://app.example",
     }
+
+
+def test_example_of_further_settings_switches_nothing_on_that_is_not_deployed() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    (text,) = re.findall(r"^EIG_EXTRA_SETTINGS=(\{.*?\})$", page, re.MULTILINE | re.DOTALL)
+    example = json.loads(text)
+    assert set(example) <= set(LEFT_OUT)
+    local = setting_values(Ports())
+    by_default = load_settings({k: v for k, v in local.items() if k != "EIG_MODELS_OFF"})
+    assert load_settings(local | example).models_off > by_default.models_off
 
 
 @pytest.mark.parametrize("stage", STAGES)
