@@ -33,10 +33,12 @@ param tags object = {}
 param cosmosAccountName string = ''
 
 // Who is trusted and who is told
+@minLength(1)
 param tokenTenantId string
 @description('The application id of the API that callers ask tokens for.')
+@minLength(1)
 param tokenAudience string
-@description('Application ids of clients that may call; empty: any client of the audience.')
+@description('Application ids of clients that may call; none: no client; empty: any client of the audience.')
 param tokenAuthorizedParties string
 @description('Further issuers as a JSON list, docs/identity.md.')
 param tokenIssuers string = '[]'
@@ -63,6 +65,7 @@ param scimDepartment string = ''
 ])
 param sessionProfile string = 'standard'
 @description('The name that the audit log signs under; it never changes.')
+@minLength(1)
 param auditLogOrigin string
 @description('The log\'s public key as a C2SP verifier; empty at the first deployment, before the key exists.')
 param auditLogVerifier string
@@ -77,6 +80,7 @@ param witnessPrincipalId string = ''
 param witnessVerifier string = ''
 @description('Of such a witness: the account in which it keeps what it saw, readable for the app.')
 param witnessStorageUrl string = ''
+@minLength(1)
 param operatorEmails array
 @description('Further settings of the app, EIG_ names to texts; what the template itself sets wins.')
 param extraSettings object = {}
@@ -124,6 +128,7 @@ param evidencePolicyIsLocked bool
 @description('Private endpoints for everything that only the app opens.')
 param privateNetwork bool
 param addressPrefix string
+@description('Networks from which links to pictures work, in CIDR notation; any: all of them; empty: none.')
 param clientNetworks array
 param frontDoor bool
 param requestsPerMinute int
@@ -143,6 +148,7 @@ param monthlyUsd int
 param monthlyAud int
 param weeklyAud int
 param dailyAud int
+@minLength(1)
 param budgetStartDate string
 @description('A cost export of the Azure OpenAI account exists, its address with its signature in the vault.')
 param costExport bool

@@ -11,7 +11,7 @@ param name string
 ])
 param sku string
 param containers array
-@description('Networks that may use upload and download links, in CIDR notation; empty: any.')
+@description('Networks that may use upload and download links, in CIDR notation; any: all of them; empty: none.')
 param clientNetworks array
 @minValue(7)
 @maxValue(365)
@@ -20,6 +20,8 @@ param softDeleteDays int
 param tiersByAccess bool
 param workspaceId string
 param lock bool
+
+var anyNetwork = contains(clientNetworks, 'any')
 
 resource account 'Microsoft.Storage/storageAccounts@2024-01-01' = {
   name: name
@@ -42,8 +44,8 @@ resource account 'Microsoft.Storage/storageAccounts@2024-01-01' = {
     supportsHttpsTrafficOnly: true
     networkAcls: {
       bypass: 'AzureServices'
-      defaultAction: empty(clientNetworks) ? 'Allow' : 'Deny'
-      ipRules: [for network in clientNetworks: {
+      defaultAction: anyNetwork ? 'Allow' : 'Deny'
+      ipRules: [for network in (anyNetwork ? [] : clientNetworks): {
         value: network
         action: 'Allow'
       }]

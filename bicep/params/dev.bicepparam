@@ -23,7 +23,7 @@ param auditLogOrigin = readEnvironmentVariable('EIG_AUDIT_LOG_ORIGIN', 'eig.dev/
 param auditLogVerifier = readEnvironmentVariable('EIG_AUDIT_LOG_VERIFIER', '')
 param auditorsGroupId = readEnvironmentVariable('EIG_AUDITORS_GROUP_ID', '')
 param operatorsGroupId = readEnvironmentVariable('EIG_OPERATORS_GROUP_ID', '')
-param operatorEmails = split(readEnvironmentVariable('EIG_OPERATOR_EMAILS'), ',')
+param operatorEmails = empty(readEnvironmentVariable('EIG_OPERATOR_EMAILS')) ? [] : split(readEnvironmentVariable('EIG_OPERATOR_EMAILS'), ',')
 param extraSettings = json(readEnvironmentVariable('EIG_EXTRA_SETTINGS', '{}'))
 
 param pythonVersion = '3.12'
@@ -55,7 +55,9 @@ param evidencePolicyIsLocked = false
 // Open to the network, closed to everybody without a role: no private endpoints, no Front Door.
 param privateNetwork = false
 param addressPrefix = '10.21'
-param clientNetworks = []
+param clientNetworks = [
+  'any'
+]
 param frontDoor = false
 param requestsPerMinute = 600
 param ddosPlan = false

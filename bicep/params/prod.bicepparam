@@ -11,8 +11,9 @@ param tags = {
 
 param tokenTenantId = readEnvironmentVariable('EIG_TOKEN_TENANT_ID')
 param tokenAudience = readEnvironmentVariable('EIG_TOKEN_AUDIENCE')
-param tokenAuthorizedParties = readEnvironmentVariable('EIG_TOKEN_AUTHORIZED_PARTIES')
-param stepUpContext = readEnvironmentVariable('EIG_STEP_UP_CONTEXT')
+// A pipeline passes what it does not know as an empty text. Here that never means "any": no client, a context to meet.
+param tokenAuthorizedParties = empty(readEnvironmentVariable('EIG_TOKEN_AUTHORIZED_PARTIES', '')) ? 'none' : readEnvironmentVariable('EIG_TOKEN_AUTHORIZED_PARTIES', '')
+param stepUpContext = empty(readEnvironmentVariable('EIG_STEP_UP_CONTEXT', '')) ? 'c1' : readEnvironmentVariable('EIG_STEP_UP_CONTEXT', '')
 param stepUpAgeMaxSeconds = '3600'
 param publicOrigin = readEnvironmentVariable('EIG_PUBLIC_ORIGIN', '')
 param corsOrigins = readEnvironmentVariable('EIG_CORS_ORIGINS', '')
@@ -23,9 +24,9 @@ param scimDepartment = readEnvironmentVariable('EIG_SCIM_DEPARTMENT', '')
 param auditLogOrigin = readEnvironmentVariable('EIG_AUDIT_LOG_ORIGIN')
 // docs/operations.md says where it comes from; the witness does nothing without it.
 param auditLogVerifier = readEnvironmentVariable('EIG_AUDIT_LOG_VERIFIER', '')
-param auditorsGroupId = readEnvironmentVariable('EIG_AUDITORS_GROUP_ID')
+param auditorsGroupId = readEnvironmentVariable('EIG_AUDITORS_GROUP_ID', '')
 param operatorsGroupId = readEnvironmentVariable('EIG_OPERATORS_GROUP_ID', '')
-param operatorEmails = split(readEnvironmentVariable('EIG_OPERATOR_EMAILS'), ',')
+param operatorEmails = empty(readEnvironmentVariable('EIG_OPERATOR_EMAILS')) ? [] : split(readEnvironmentVariable('EIG_OPERATOR_EMAILS'), ',')
 param extraSettings = json(readEnvironmentVariable('EIG_EXTRA_SETTINGS', '{}'))
 
 param pythonVersion = '3.12'
@@ -57,8 +58,8 @@ param evidencePolicyIsLocked = false
 
 param privateNetwork = true
 param addressPrefix = '10.20'
-// The organisation's own networks: 'none' refuses every link, so this must be set before use.
-param clientNetworks = split(readEnvironmentVariable('EIG_CLIENT_NETWORKS'), ',')
+// The organisation's own networks; empty: none, so links to pictures work nowhere until this is set.
+param clientNetworks = empty(readEnvironmentVariable('EIG_CLIENT_NETWORKS', '')) ? [] : split(readEnvironmentVariable('EIG_CLIENT_NETWORKS', ''), ',')
 param frontDoor = true
 param requestsPerMinute = 600
 param ddosPlan = false

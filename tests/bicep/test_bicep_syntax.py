@@ -86,12 +86,6 @@ def test_resources_have_one_name_each(stage: str) -> None:
     assert sorted(ids) == sorted(set(ids))
 
 
-def test_prod_needs_to_be_told_who_it_trusts() -> None:
-    without = {key: value for key, value in VARIABLES.items() if key != "EIG_TOKEN_TENANT_ID"}
-    with pytest.raises(EvaluationError, match="EIG_TOKEN_TENANT_ID"):
-        parameters_of(BICEP / "params" / "prod.bicepparam", without)
-
-
 @pytest.mark.parametrize("path", sorted(BICEP.rglob("*.json")), ids=lambda path: path.name)
 def test_json_beside_the_templates_is_json(path: Path) -> None:
     assert json.loads(path.read_text("utf-8"))
