@@ -250,6 +250,10 @@ var watchedOperations = [
     operation: 'Microsoft.DocumentDB/databaseAccounts/write'
   }
   {
+    name: 'role-defined'
+    operation: 'Microsoft.Authorization/roleDefinitions/write'
+  }
+  {
     name: 'role-assigned'
     operation: 'Microsoft.Authorization/roleAssignments/write'
   }
@@ -258,8 +262,20 @@ var watchedOperations = [
     operation: 'Microsoft.Authorization/locks/delete'
   }
   {
+    name: 'evidence-policy-changed'
+    operation: 'Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies/write'
+  }
+  {
     name: 'evidence-policy-removed'
     operation: 'Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies/delete'
+  }
+  {
+    name: 'deletion-rules-changed'
+    operation: 'Microsoft.Storage/storageAccounts/managementPolicies/write'
+  }
+  {
+    name: 'logging-stopped'
+    operation: 'Microsoft.Insights/diagnosticSettings/delete'
   }
   {
     name: 'key-vault-changed'

@@ -28,6 +28,18 @@ var rules = [
     query: 'AzureActivity | where OperationNameValue has_any ("SQLROLEASSIGNMENTS", "SQLROLEDEFINITIONS") and ActivityStatusValue == "Success" | project TimeGenerated, Caller, CallerIpAddress, OperationNameValue, _ResourceId'
   }
   {
+    name: 'walls-changed'
+    title: 'A role, a lock, a rule on deletion or a log was changed'
+    severity: 'High'
+    tactics: [
+      'DefenseEvasion'
+      'PrivilegeEscalation'
+    ]
+    frequency: 'PT15M'
+    period: 'PT1H'
+    query: 'AzureActivity | where OperationNameValue in~ ("MICROSOFT.AUTHORIZATION/ROLEDEFINITIONS/WRITE", "MICROSOFT.AUTHORIZATION/ROLEASSIGNMENTS/WRITE", "MICROSOFT.AUTHORIZATION/LOCKS/DELETE", "MICROSOFT.STORAGE/STORAGEACCOUNTS/BLOBSERVICES/CONTAINERS/IMMUTABILITYPOLICIES/WRITE", "MICROSOFT.STORAGE/STORAGEACCOUNTS/BLOBSERVICES/CONTAINERS/IMMUTABILITYPOLICIES/DELETE", "MICROSOFT.STORAGE/STORAGEACCOUNTS/MANAGEMENTPOLICIES/WRITE", "MICROSOFT.INSIGHTS/DIAGNOSTICSETTINGS/DELETE", "MICROSOFT.KEYVAULT/VAULTS/WRITE") and ActivityStatusValue == "Success" | project TimeGenerated, Caller, CallerIpAddress, OperationNameValue, _ResourceId'
+  }
+  {
     name: 'keys-switched-on'
     title: 'An account was changed that must accept no keys'
     severity: 'High'

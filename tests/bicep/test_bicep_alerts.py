@@ -134,6 +134,44 @@ def test_every_account_of_evidence_is_watched() -> None:
         assert container.name.startswith(watched) is holds_evidence, container.name
 
 
+STORAGE = "Microsoft.Storage/storageAccounts"
+IMMUTABILITY = f"{STORAGE}/blobServices/containers/immutabilityPolicies"
+WALLS = {  # what undoes a wall, whoever does it
+    "Microsoft.Authorization/locks/delete",
+    "Microsoft.Authorization/roleAssignments/write",
+    "Microsoft.Authorization/roleDefinitions/write",
+    "Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments/delete",
+    "Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments/write",
+    "Microsoft.DocumentDB/databaseAccounts/sqlRoleDefinitions/write",
+    "Microsoft.DocumentDB/databaseAccounts/write",
+    "Microsoft.Insights/diagnosticSettings/delete",
+    "Microsoft.KeyVault/vaults/write",
+    f"{IMMUTABILITY}/delete",
+    f"{IMMUTABILITY}/write",
+    f"{STORAGE}/managementPolicies/write",
+}
+
+
+def test_every_change_of_a_wall_calls_somebody() -> None:
+    watched = [
+        each.properties["condition"]["allOf"][1]["equals"]
+        for each in estate("prod").of_type("Microsoft.Insights/activityLogAlerts")
+    ]
+    assert sorted(watched) == sorted(WALLS)
+
+
+def test_every_change_of_a_wall_is_an_incident() -> None:
+    """Sentinel sees the whole subscription, an alert of the activity log one group."""
+    rules = [
+        each.properties["query"].upper()
+        for each in estate("prod").of_type("Microsoft.SecurityInsights/alertRules")
+        if each.properties["query"].startswith("AzureActivity")
+    ]
+    named = {text for rule in rules for text in re.findall(r'"([A-Z./]+)"', rule)}
+    for operation in WALLS:
+        assert any(part in named for part in (operation.upper(), *operation.upper().split("/")))
+
+
 def test_alerts_point_into_the_runbook() -> None:
     runbook = (ROOT / "docs" / "operations.md").read_text("utf-8").lower()
     for each in [*estate("prod").of_type(RULES), *witness().of_type(RULES)]:
