@@ -86,11 +86,28 @@ def test_what_is_deleted_can_be_brought_back(stage: str) -> None:
     assert backup["type"] == "Continuous"
 
 
+def aging(stage: str, start: str) -> dict[str, Any]:
+    """The lifecycle policy of an account."""
+    (found,) = [
+        each.properties["policy"]
+        for each in estate(stage).of_type(f"{STORAGE}/managementPolicies")
+        if each.parent is account(stage, start)
+    ]
+    assert isinstance(found, dict)
+    return found
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_events_that_nobody_took_are_deleted_and_nothing_else_of_the_host(stage: str) -> None:
+    (rule,) = parse_policy(aging(stage, "sthost")).rules
+    letters = estate(stage).outputs["EIG_DEAD_LETTERS"]
+    assert (rule.enabled, rule.prefixes) == (True, (f"{letters}/",))
+    assert [(each.target, each.ages) for each in rule.actions] == [("deleted", {"creation": 30})]
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_pictures_age_by_the_shared_rules_and_can_reach_the_archive(stage: str) -> None:
-    policy = one(stage, f"{STORAGE}/managementPolicies")
-    assert policy.parent is account(stage, "stimg")
-    deployed = policy.properties["policy"]
+    deployed = aging(stage, "stimg")
     assert [each["name"] for each in deployed["rules"]] == [
         each["name"] for each in json.loads(LIFECYCLE_PATH.read_text("utf-8"))["rules"]
     ]
