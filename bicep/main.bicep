@@ -84,6 +84,8 @@ param witnessStorageUrl string = ''
 param operatorEmails array
 @description('Further settings of the app, EIG_ names to texts; what the template itself sets wins.')
 param extraSettings object = {}
+@description('Development only: extraSettings may name other issuers and providers, which are simulated. Without effect where the network is private.')
+param trustsSimulators bool = false
 
 // How much
 @allowed([
@@ -580,9 +582,22 @@ var ownSettings = {
   EIG_WITNESS_VERIFIER: witnessApart ? witnessVerifier : ''
   EIG_FIELD_KEY_URL: '${keysUrl}/${vault.outputs.promptKeyName}'
   EIG_PRIVACY_KEY: '@Microsoft.KeyVault(SecretUri=${secretsUrl}/privacy-key)'
+  EIG_CONTENT_SAFETY_REFUSED_FROM: contentSafetyRefusedFrom
+  EIG_TOKEN_ISSUERS: tokenIssuers
+  EIG_PUBLIC_ORIGIN: publicOrigin
+  EIG_CORS_ORIGINS: corsOrigins
+  EIG_SESSION_PROFILE: sessionProfile
+  EIG_RECEIPT_KEYS: '@Microsoft.KeyVault(SecretUri=${secretsUrl}/receipt-keys)'
+  EIG_END_USER_SALT: '@Microsoft.KeyVault(SecretUri=${secretsUrl}/end-user-salt)'
+  EIG_MAIL_CONNECTION: 'endpoint=${mail.outputs.endpoint}'
+  EIG_MAIL_SENDER: mail.outputs.sender
+  EIG_TELEMETRY_CONNECTION: monitoring.outputs.connectionString
+}
+// Whom the app believes and who works for it: the only ones of these that simulators may stand in for,
+// and never behind private endpoints.
+var outsideSettings = {
   EIG_LANGUAGE_ENDPOINT: language.outputs.endpoint
   EIG_CONTENT_SAFETY_ENDPOINT: contentSafety.outputs.endpoint
-  EIG_CONTENT_SAFETY_REFUSED_FROM: contentSafetyRefusedFrom
   EIG_CONTENT_SAFETY_BLOCKLISTS: contentSafetyBlocklists
   EIG_AZURE_FOUNDRY_ENDPOINT: foundryEndpoint
   EIG_AZURE_ML_SCORING_URL: scoringUrl
@@ -590,14 +605,10 @@ var ownSettings = {
   EIG_TOKEN_TENANT_ID: tokenTenantId
   EIG_TOKEN_AUDIENCE: tokenAudience
   EIG_TOKEN_AUTHORIZED_PARTIES: tokenAuthorizedParties
-  EIG_TOKEN_ISSUERS: tokenIssuers
   EIG_STEP_UP_CONTEXT: stepUpContext
   EIG_STEP_UP_AGE_MAX_S: stepUpAgeMaxSeconds
-  EIG_PUBLIC_ORIGIN: publicOrigin
-  EIG_CORS_ORIGINS: corsOrigins
   EIG_SIGN_IN_CLIENT_ID: signInClientId
   EIG_SIGN_IN_CLIENT_SECRET: empty(signInClientId) ? '' : '${secretsUrl}/sign-in-client-secret'
-  EIG_SESSION_PROFILE: sessionProfile
   EIG_BOOTSTRAP_SECRET_HASH: bootstrapHash
   EIG_SCIM_TOKEN_HASHES: scimTokenHashes
   EIG_SCIM_DEPARTMENT: scimDepartment
@@ -605,11 +616,6 @@ var ownSettings = {
   EIG_AZURE_OPENAI_BATCH_DEPLOYMENT: openAi.outputs.batchDeploymentName
   EIG_AZURE_OPENAI_STARTS_PER_MINUTE: string(startsPerMinute)
   EIG_REPLICATE_TOKEN: '${secretsUrl}/replicate-token'
-  EIG_RECEIPT_KEYS: '@Microsoft.KeyVault(SecretUri=${secretsUrl}/receipt-keys)'
-  EIG_END_USER_SALT: '@Microsoft.KeyVault(SecretUri=${secretsUrl}/end-user-salt)'
-  EIG_MAIL_CONNECTION: 'endpoint=${mail.outputs.endpoint}'
-  EIG_MAIL_SENDER: mail.outputs.sender
-  EIG_TELEMETRY_CONNECTION: monitoring.outputs.connectionString
 }
 var witnessSettings = witnessApart ? {
   'AzureWebJobs.AuditWitness.Disabled': 'true'
@@ -642,7 +648,7 @@ module app 'modules/function_app.bicep' = {
     zoneRedundant: zoneRedundant
     subnetId: privateNetwork ? network.outputs.appSubnetId : ''
     frontDoorId: frontDoor ? frontDoorProfile.outputs.frontDoorId : ''
-    settings: union(extraSettings, hostSettings, ownSettings, exportSettings, witnessSettings)
+    settings: union(trustsSimulators && !privateNetwork ? union(outsideSettings, extraSettings) : union(extraSettings, outsideSettings), hostSettings, ownSettings, exportSettings, witnessSettings)
     workspaceId: monitoring.outputs.workspaceId
   }
   dependsOn: [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 import sys
 from collections.abc import Awaitable, Callable
@@ -13,7 +14,7 @@ from pathlib import Path
 from devhost.addresses import addresses
 from devhost.azurite import azurite_part
 from devhost.event_grid import forward_blob_events
-from devhost.local_settings import settings_json
+from devhost.local_settings import settings_json, simulated_settings
 from devhost.ports import (
     OFFSET_VARIABLE,
     PortProblem,
@@ -87,6 +88,12 @@ def _parser() -> argparse.ArgumentParser:
         if name == "tiering":
             entry.add_argument(
                 "--days", type=_days, required=True, metavar="N", help="how many days pass"
+            )
+        if name == "settings":
+            entry.add_argument(
+                "--simulators",
+                metavar="URL",
+                help="print instead EIG_EXTRA_SETTINGS for a deployed app that trusts these",
             )
         if name == "demo":
             entry.add_argument(
@@ -190,8 +197,11 @@ def _days(text: str) -> int:
     return int(text)
 
 
-async def _settings(options: StackOptions, _: argparse.Namespace) -> int:
-    print(settings_json(options.ports), end="")
+async def _settings(options: StackOptions, parsed: argparse.Namespace) -> int:
+    if parsed.simulators:
+        print(json.dumps(simulated_settings(parsed.simulators.rstrip("/"))))
+    else:
+        print(settings_json(options.ports), end="")
     return 0
 
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -31,6 +33,11 @@ ANY_CREDENTIAL = "local-demo"  # the simulators ask for one and accept any
 FIELD_KEY_SETTING = "EIG_FIELD_KEY_FILE"  # the stack makes the file that it names
 LOCAL_SCIM_TOKENS = ("local-scim-token", "local-scim-token-2")
 LOCAL_BOOTSTRAP_SECRET = "local-bootstrap-secret"  # noqa: S105 - opens an emulator alone
+# Stores, keys and addresses of the app itself, and what the host reads.
+_OF_THE_PLACE = re.compile(
+    r"(?!EIG_)|EIG_(STORAGE|COSMOS|AUDIT|WITNESS|FIELD_KEY|PRIVACY_KEY|END_USER|RECEIPT|MAIL|CORS"
+    r"|PUBLIC_ORIGIN|REPLICATE_WEBHOOK)"
+)
 PEOPLE_FILE = Path(__file__).parent / "simulators" / "users.json"
 
 
@@ -159,6 +166,22 @@ def _provider_values(ports: Ports) -> dict[str, str]:
         "EIG_REPLICATE_STARTS_PER_MINUTE": "60000",
         "EIG_REPLICATE_POLL_INTERVAL_MS": "100",
     }
+
+
+def simulated_settings(origin: str) -> dict[str, str]:
+    """What a deployed app is given to trust simulators at `origin` in the place of Entra ID and the
+    providers; its stores and keys stay its own.
+    """
+    ports = Ports()
+    values = {n: v for n, v in setting_values(ports).items() if not _OF_THE_PLACE.match(n)}
+    host = urlsplit(origin).netloc
+    for local in (LOOPBACK, OTHER_LOOPBACK):
+        spoken = f"{local}:{ports.simulators}"
+        values = {
+            name: value.replace(f"http://{spoken}", origin).replace(spoken, host)
+            for name, value in values.items()
+        }
+    return values
 
 
 def settings_json(ports: Ports) -> str:

@@ -25,6 +25,8 @@ param auditorsGroupId = readEnvironmentVariable('EIG_AUDITORS_GROUP_ID', '')
 param operatorsGroupId = readEnvironmentVariable('EIG_OPERATORS_GROUP_ID', '')
 param operatorEmails = empty(readEnvironmentVariable('EIG_OPERATOR_EMAILS')) ? [] : split(readEnvironmentVariable('EIG_OPERATOR_EMAILS'), ',')
 param extraSettings = json(readEnvironmentVariable('EIG_EXTRA_SETTINGS', '{}'))
+// Where the simulators are that the integration suite uses after a deployment; empty: Entra ID and Azure are trusted.
+param trustsSimulators = !empty(readEnvironmentVariable('EIG_TARGET_SIMULATORS', ''))
 
 param pythonVersion = '3.12'
 param instancesMax = 40

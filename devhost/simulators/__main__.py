@@ -19,6 +19,7 @@ EXIT_CANNOT_START = 2
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="devhost.simulators", description=__doc__)
     parser.add_argument("--port", type=int, default=8400)
+    parser.add_argument("--origin", help="https://host of a proxy in front, docs/operations.md")
     parser.add_argument("--data-dir", type=Path, default=Path(".devhost/simulators"))
     parser.add_argument("--azure-delay-s", type=float, default=AZURE_DELAY_S)
     parser.add_argument("--replicate-delay-s", type=float, default=REPLICATE_DELAY_S)
@@ -33,6 +34,7 @@ async def _serve(arguments: argparse.Namespace) -> int:
         azure_delay_s=arguments.azure_delay_s,
         replicate_delay_s=arguments.replicate_delay_s,
         tiny_pictures=arguments.tiny_pictures,
+        public_origin=arguments.origin,
     )
     try:
         running = await start_simulators(options)

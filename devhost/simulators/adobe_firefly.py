@@ -17,6 +17,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from email.utils import formatdate
 from typing import Any
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -223,7 +224,7 @@ async def _cancel(state: SimulatorState, request: web.Request) -> web.StreamResp
 
 def _found(state: SimulatorState, request: web.Request) -> FireflyJob | None:
     """The job, if it is asked for on the host where it runs."""
-    if request.host != shard_origin(state.options.origin).removeprefix("http://"):
+    if request.host != urlsplit(shard_origin(state.options.origin)).netloc:
         return None
     return find_job(state, request.match_info["job"])
 

@@ -19,7 +19,10 @@ WRONG_CREDENTIALS = frozenset({"", "wrong", "wrong-key", "wrong-token", "wrong-s
 
 @dataclass(frozen=True)
 class SimulatorOptions:
-    """How the simulators behave; `port` is the one they answer on."""
+    """How the simulators behave; `port` is the one they answer on.
+
+    `public_origin` is how others reach them through a proxy: what they say of themselves begins so.
+    """
 
     data_dir: Path
     port: int
@@ -27,10 +30,11 @@ class SimulatorOptions:
     replicate_delay_s: float = REPLICATE_DELAY_S
     tiny_pictures: bool = False
     firefly_delay_s: float = FIREFLY_DELAY_S
+    public_origin: str | None = None
 
     @property
     def origin(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return self.public_origin or f"http://127.0.0.1:{self.port}"
 
 
 @dataclass

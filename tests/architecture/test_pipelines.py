@@ -81,6 +81,19 @@ def test_deployment_passes_tests_what_if_and_smoke_in_this_order() -> None:
     assert found["smoke"]["needs"] == "deploy"
 
 
+def test_suite_runs_by_url_after_a_deployment_that_trusts_its_simulators() -> None:
+    """The variable that makes the suite run is the one that makes the app trust them."""
+    workflow = read(ROOT / ".github" / "workflows" / "deploy.yml")
+    ready, suite = workflow["jobs"]["smoke"]["steps"][-2:]
+    assert "if" not in ready and "health/ready" in ready["run"]
+    assert suite["if"] == "inputs.stage == 'dev' && env.EIG_TARGET_SIMULATORS != ''"
+    assert suite["run"].endswith("pytest tests/integration")
+    devops = DEVOPS.read_text("utf-8")
+    assert '[ "${{ parameters.stage }}" = dev ] && [ -n "${EIG_TARGET_SIMULATORS:-}" ]' in devops
+    assert "EIG_TARGET_SIMULATORS" in parameters("dev")
+    assert "EIG_TARGET_SIMULATORS" not in parameters("prod")
+
+
 def test_deployment_gives_every_variable_that_the_parameters_read() -> None:
     given = read(ROOT / ".github" / "workflows" / "deploy.yml")["env"]
     assert set(parameters("prod")) | set(parameters("dev")) <= set(given)

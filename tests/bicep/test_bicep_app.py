@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from devhost.local_settings import setting_values
+from devhost.local_settings import setting_values, simulated_settings
 from devhost.ports import Ports
 from functions import names
 from shared.errors import InvariantBroken
@@ -199,6 +199,46 @@ def test_settings_that_the_template_leaves_out_survive_a_deployment(stage: str) 
         "EIG_COSMOS_DATABASE": own["EIG_COSMOS_DATABASE"],
         "EIG_CORS_ORIGINS": "https://app.example",
     }
+
+
+SIMULATORS = "https://simulators.example"
+
+
+def settings_with(stage: str, extra: dict[str, str], **changes: bool) -> dict[str, str]:
+    """What a stage's app gets if these further settings are given, and its parameters changed."""
+    given = VARIABLES | {"EIG_EXTRA_SETTINGS": json.dumps(extra)}
+    template, parameters = parameters_of(BICEP / "params" / f"{stage}.bicepparam", given)
+    deployed = evaluate(template, parameters | changes, given)
+    (found,) = deployed.of_type("Microsoft.Web/sites/config")
+    return found.properties
+
+
+def test_development_trusts_simulators_once_it_is_told_where_they_are() -> None:
+    given = VARIABLES | {"EIG_TARGET_SIMULATORS": SIMULATORS}
+    assert parameters_of(BICEP / "params" / "dev.bicepparam", VARIABLES)[1] == (
+        parameters_of(BICEP / "params" / "dev.bicepparam", given)[1] | {"trustsSimulators": False}
+    )
+    extra = simulated_settings(SIMULATORS)
+    assert "127.0.0.1" not in str(extra) and "localhost" not in str(extra)
+    own = settings_of("dev")
+    found = settings_with("dev", extra | {"EIG_COSMOS_DATABASE": "another"}, trustsSimulators=True)
+    assert found == own | extra  # its stores and keys stay its own
+    values = {
+        name: 40 * "x" if str(value).startswith("@Microsoft.KeyVault") else str(value).strip("<>")
+        for name, value in found.items()
+    }
+    settings = load_settings(values | {"EIG_FIELD_KEY_URL": "https://vault.example/keys/prompts"})
+    assert settings.token_issuer.startswith(f"{SIMULATORS}/")
+    assert settings.cosmos_key is None and settings.storage_connection is None
+
+
+@pytest.mark.parametrize("changes", [{}, {"trustsSimulators": True}])
+def test_production_trusts_no_simulator_whatever_it_is_told(changes: dict[str, bool]) -> None:
+    own = settings_of("prod")
+    found = settings_with("prod", simulated_settings(SIMULATORS), **changes)
+    assert {name: found[name] for name in own} == own
+    text = (BICEP / "params" / "prod.bicepparam").read_text("utf-8")
+    assert "trustsSimulators" not in text and "SIMULATORS" not in text
 
 
 def test_example_of_further_settings_switches_nothing_on_that_is_not_deployed() -> None:
