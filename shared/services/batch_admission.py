@@ -1,6 +1,5 @@
 """The one decision about the money of a batch: all of it, as much as fits, or ask somebody."""
 
-import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -19,7 +18,6 @@ from shared.domain.identity import CLAIM_BY_ROLE, Caller, Ownership
 from shared.domain.ids import chunks_of
 from shared.domain.ledger import Document, Hold, Reservation
 from shared.domain.price_catalogues import PriceCatalogues
-from shared.domain.prices import PriceCatalogue
 from shared.errors import BudgetExceeded, Invalid, Unavailable
 from shared.ports import Clock, Orchestrations, Records
 from shared.services.admission import Admission
@@ -27,7 +25,7 @@ from shared.services.batch_planning import BatchPlanning
 from shared.services.overage import Overage, Wanted
 from shared.services.routing import Routing
 
-PLAN_HEX_DIGITS = 16  # tells apart the few bodies that one key may have been used for
+PLAN_HEX_DIGITS = 16  # tells apart the few attempts that one key may stand for
 # Each try is shorter than the one before: one for each charged budget, and some for others who
 # spend at the same moment.
 PREFIX_TRIES_MAX = 8
@@ -115,7 +113,11 @@ class BatchAdmission:
     overage: Overage | None = None  # nobody to ask in proofs of money alone
 
     async def admit(self, order: BatchOrder, orchestrations: Orchestrations) -> Document:
-        """The batch's record as it was reserved, or as it waits; raises BudgetExceeded."""
+        """The batch's record as it was reserved, or as it waits; raises BudgetExceeded.
+
+        Two attempts at one batch may be screened, routed and priced differently, so each writes a
+        plan of its own: the record names the one whose reservation was committed.
+        """
         now = self.clock.now()
         catalogue = self.catalogues.at(now)
         header = self.planning.header(
@@ -123,7 +125,7 @@ class BatchAdmission:
             order.charge,
             catalogue,
             batch_id=order.batch_id,
-            plan=_plan_of(order, catalogue, self.clock.new_id() if self.planning.privacy else ""),
+            plan=self.clock.new_id()[:PLAN_HEX_DIGITS],
             created_at=now.isoformat(),
             correlation_id=order.correlation_id,
         )
@@ -264,19 +266,3 @@ def rejected_record(order: BatchOrder, totals: BatchTotals, created_at: str) -> 
         plan="",
         acceptance=order.acceptance,
     )
-
-
-def _plan_of(order: BatchOrder, catalogue: PriceCatalogue, attempt: str) -> str:
-    """Where the plan of these very rows at the prices of this very day is kept.
-
-    Two attempts at one batch may be screened differently, so each has a plan of its own: the record
-    names the one whose reservation was committed.
-    """
-    seed = (
-        attempt,
-        order.content_hash,
-        catalogue.version,
-        catalogue.exchange_rate.version,
-        str(catalogue.day),
-    )
-    return hashlib.sha256("|".join(seed).encode()).hexdigest()[:PLAN_HEX_DIGITS]

@@ -197,7 +197,7 @@ class LimitChecker:
         if self._container.before_last_change(partition_key, marker["id"]) is not None:
             return
         record = self._container.peek(partition_key, f"g:{marker['generation_id']}")
-        models = targets_of_models([record["model"]]) if record else ()
+        models = targets_of_models([_model_asked(record, marker)]) if record else ()
         department = Target("department", partition_key.partition("|")[0])
         self._check_frozen(marker["id"], [department, *models], marker["created_at"])
 
@@ -219,6 +219,12 @@ class LimitChecker:
     def _freeze(self, target: Target) -> Freeze | None:
         found = self._container.peek(freeze_partition(TENANT).key, target.document_id)
         return read_freeze(found) if found else None
+
+
+def _model_asked(record: Item, marker: Item) -> str:
+    """Whose turn an attempt is: after a fallback it is no more the first choice's."""
+    route = record["route"]
+    return str(route["candidates"][marker["candidate"]]["model"] if route else record["model"])
 
 
 def _raises_of(document: Item, partition: Mapping[str, Item]) -> list[tuple[Item, int]]:

@@ -11,11 +11,12 @@ from shared.domain.batch_files import BatchRow
 from shared.domain.batch_plans import BatchSource
 from shared.domain.budget_policies import BudgetPolicy
 from shared.domain.generations import GenerationRequest, request_hash
+from shared.domain.identity import Role
 from shared.domain.ids import operation_id, row_generation_id
 from shared.errors import IdempotencyKeyReused, Unavailable
 from shared.ports import DirectoryUser
 from shared.services.batch_admission import BatchOrder
-from tests.builders import PARTITION, caller, catalogue, marker, report, request
+from tests.builders import PARTITION, caller, catalogue, marker, report, request, routed
 from tests.fakes.directory import FakeDirectory
 from tests.fakes.orchestrations import FakeOrchestrations
 from tests.fakes.providers import Work
@@ -203,3 +204,18 @@ def test_work_whose_adapter_always_raises_is_booked_at_the_horizon(model: str) -
         assert ended is not None and ended["amount_micros"] == item.quote.amount_micros
 
     play(scenario, chokes)
+
+
+def test_repeat_that_would_go_another_way_leaves_the_plan_of_the_hold_alone() -> None:
+    async def scenario(world: World) -> None:
+        wanted = order(routed("auto", strategy="cheapest"))
+        await world.batches.submit(wanted, FakeOrchestrations())
+        first = await world.work.find(FIRST_ROW)
+        admin = caller(99, role=Role.ORG_ADMIN)
+        await world.freezes.set(admin, f"model:{first.request.model}", "audit", None, "c")
+        await asyncio.sleep(TIMES.grace.total_seconds())  # whatever the repeat knew by then
+        # A replica that lags behind does not show the batch yet.
+        await world.batches.admission.admit(wanted, FakeOrchestrations())
+        assert await world.work.find(FIRST_ROW) == first
+
+    play(scenario)
