@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Final
 
 from shared.domain.identifiers import Synonyms
-from shared.domain.identifiers_words import context_words, words_pattern
+from shared.domain.identifiers_words import context_words, word_search
 
 BEFORE_CHARS: Final = 48  # how far a word may stand before the number that it names
 AFTER_CHARS: Final = 24
@@ -96,8 +96,7 @@ class Surroundings:
     def _of(self, category: str) -> list[tuple[int, int]]:
         if category not in self._places:
             words = context_words(category, self._synonyms)
-            found = words_pattern(words, spread=True).finditer(self.text)
-            self._places[category] = [each.span() for each in found]
+            self._places[category] = sorted(word_search(words, spread=True).spans(self.text))
         return self._places[category]
 
     def is_in_hex(self, start: int, end: int) -> bool:

@@ -1,5 +1,6 @@
 """Privacy policies: what holds now, and who may change it."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -88,7 +89,7 @@ class PrivacyPolicies:
         await check_owner_within_reach(
             self.directory, caller, owner, Permission.PRIVACY_WRITE, NO_SUCH
         )
-        check_rules(wanted.rules)
+        await asyncio.to_thread(check_rules, wanted.rules, wanted.synonyms)
         before = await self.store.policy(caller.tenant_id, owner)
         _check_expected(before, expected)
         policy = replace(

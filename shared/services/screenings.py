@@ -1,5 +1,6 @@
 """Dry runs of the privacy screen: what would happen to a text, without making anything of it."""
 
+import asyncio
 from dataclasses import dataclass
 
 from shared.domain.identity import Caller, Permission, Reach
@@ -23,12 +24,12 @@ class Screenings:
     ) -> ScreeningView:
         """What would happen to a text, under the policy that holds or a draft of it."""
         policy = await self.screen.watch.effective(caller.tenant_id, caller.department_id)
-        if draft is not None:
-            if caller.reach(Permission.PRIVACY_READ) < Reach.DEPARTMENT:
-                raise PolicyDenied("Only managers and administrators try drafts.")
-            check_rules(draft.rules)
-            policy = EffectivePolicy(draft, policy.organisation)
+        if draft is not None and caller.reach(Permission.PRIVACY_READ) < Reach.DEPARTMENT:
+            raise PolicyDenied("Only managers and administrators try drafts.")
         await self.limits.take_screening(caller, correlation_id)
+        if draft is not None:
+            await asyncio.to_thread(check_rules, draft.rules, draft.synonyms)
+            policy = EffectivePolicy(draft, policy.organisation)
         who = Requester.of(caller, "preview", correlation_id)
         verdict = (await self.screen.verdicts(who, policy, [{"text": text}]))[0]
         if isinstance(verdict, str):

@@ -1,15 +1,21 @@
 """The rules of the privacy screen: policies, decisions, and the rules of the house."""
 
 import json
+import random
+import re
 import time
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from shared.domain.alert_channels import ORGANISATION_WIDE
 from shared.domain.identifiers import DATA_CLASSES, IDENTIFIERS, Finding
+from shared.domain.identifiers_text import plain_texts
+from shared.domain.identifiers_words import word_search
 from shared.domain.models import MODELS
 from shared.domain.privacy import FINDINGS_PER_EVENT_MAX, Judge, audit_texts
 from shared.domain.privacy_overrides import PrivacyOverride
@@ -20,7 +26,14 @@ from shared.domain.privacy_policies import (
     PrivacyPolicy,
     Residency,
 )
-from shared.domain.privacy_rules import PrivacyRule, check_rules, find_by_rules
+from shared.domain.privacy_rules import (
+    OWNER_TERM_CHARS_MAX,
+    OWNER_TERMS_MAX,
+    PrivacyRule,
+    check_rules,
+    compiled_rules,
+    find_by_rules,
+)
 from shared.errors import (
     Invalid,
 )
@@ -37,6 +50,10 @@ def policy(
     return EffectivePolicy(
         department or PrivacyPolicy("marketing"), organisation or PrivacyPolicy(ORGANISATION_WIDE)
     )
+
+
+def ruled(text: str, *rules: PrivacyRule) -> list[Finding]:
+    return find_by_rules(text, compiled_rules(rules), lambda: None)
 
 
 def override(**changes: Any) -> PrivacyOverride:
@@ -200,7 +217,9 @@ def test_audit_events_of_many_findings_stay_small() -> None:
 # --- rules of the house ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("pattern", ["(a", r"(a)\1", "(?=a)b", "(?<!a)b", "a*", "", "x{1001}"])
+@pytest.mark.parametrize(
+    "pattern", ["(a", r"(a)\1", "(?=a)b", "(?<!a)b", "a*", "", "x{1001}", ".{0,900}b"]
+)
 def test_a_pattern_that_cannot_be_run_is_refused(pattern: str) -> None:
     with pytest.raises(Invalid) as refused:
         check_rules([PrivacyRule("a", "pattern", pattern=pattern)])
@@ -214,7 +233,7 @@ def test_a_pattern_that_cannot_be_run_is_refused(pattern: str) -> None:
 def test_no_pattern_runs_away(pattern: str) -> None:
     rule = PrivacyRule("a", "pattern", pattern=pattern)
     started = time.process_time()
-    find_by_rules("a" * 32_000 + "!", [rule])
+    ruled("a" * 32_000 + "!", rule)
     assert time.process_time() - started < 2.0
 
 
@@ -226,6 +245,94 @@ def test_terms_are_found_whole_in_any_spelling() -> None:
         "ｐroject nightingale",
         "C++",
     ):
-        (found,) = find_by_rules(text, [rule])
+        (found,) = ruled(text, rule)
         assert (found.start, found.end) == (0, len(text))
-    assert find_by_rules("projects nightingales", [rule]) == []
+    assert ruled("projects nightingales", rule) == []
+
+
+@pytest.mark.parametrize(
+    ("terms", "text", "expected"),
+    [
+        (("nightingale",), "nightingale nightingale", ["nightingale"] * 2),
+        (("art new", "new york"), "smart new york", ["new york"]),
+        (("new", "new york"), "new york, new", ["new york", "new"]),
+        (("++x", "c++"), "++x c++ c++x", ["++x", "c++"]),
+        (("東京", "бай"), "в東京に бай бая", ["東京", "бай"]),
+        (("STRASSE",), "(straße)—Straße", ["straße", "Straße"]),
+    ],
+)
+def test_each_term_is_found_where_no_letter_touches_it(
+    terms: tuple[str, ...], text: str, expected: list[str]
+) -> None:
+    found = ruled(text, PrivacyRule("a", "terms", terms=terms))
+    assert [text[each.start : each.end] for each in found] == expected
+
+
+@given(
+    terms=st.lists(st.text("ab +ß東", min_size=1, max_size=5), min_size=1, max_size=6),
+    text=st.text("ab +B東1", max_size=24),
+)
+@settings(max_examples=300, deadline=None)
+def test_terms_are_what_a_plain_search_of_each_finds(terms: list[str], text: str) -> None:
+    search = word_search(tuple(terms))
+    places = set()
+    for term in terms:
+        parts = [re.escape(part) for part in plain_texts(term)[0].text.split()]
+        if parts:
+            before = "" if parts[0][0] == "東" else r"(?<![^\W\d_])"
+            after = "" if parts[-1][-1] == "東" else r"(?![^\W\d_])"
+            pattern = before + "(?=(" + r"\s+".join(parts) + ")" + after + ")"
+            places |= {found.span(1) for found in re.finditer(pattern, text, re.IGNORECASE)}
+    found = list(search.spans(text))
+    assert set(found) <= places
+    assert all(any(a < end and start < b for a, b in found) for start, end in places)
+
+
+HOSTILE_TERMS = {
+    "one beginning, a word at a time": (" ".join(["a"] * 80) + " {}", "a " * 16_000),
+    "one beginning, one word": ("a" * 150 + "{}", ("a" * 149 + " ") * 213),
+    "each a beginning of the next": ("a" * 190, "a" * 32_000),
+    "blanks": ("a " + "b" * 90 + "{}", "a" + " " * 31_998 + "b"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_TERMS)
+@pytest.mark.parametrize("spread", [False, True])
+def test_no_terms_run_away(name: str, spread: bool) -> None:
+    form, text = HOSTILE_TERMS[name]
+    rnd = random.Random(1)
+    words = tuple(
+        form.format("".join(rnd.choice("bcdefgh") for _ in range(8))) if "{" in form else form[:n]
+        for n in range(1, 191)
+    )
+    started = time.process_time()
+    found = list(word_search(words, spread=spread).spans(text))
+    took_s = time.process_time() - started
+    print(f"\n{name}: {took_s * 1_000:.0f} ms")
+    assert not found and took_s < 1.0
+
+
+def test_the_terms_of_all_rules_together_are_bounded() -> None:
+    def rules(number: int, term: str) -> list[PrivacyRule]:
+        return [PrivacyRule(f"r{n}", "terms", terms=(term,) * 500) for n in range(number)]
+
+    check_rules(rules(OWNER_TERMS_MAX // 500, "bay"))
+    for too_many in (rules(OWNER_TERMS_MAX // 500 + 1, "bay"), rules(2, "b" * 100)):
+        with pytest.raises(Invalid) as refused:
+            check_rules(too_many)
+        assert refused.value.problem_code == "invalid_rule"
+        assert [each.field for each in refused.value.faults] == [
+            f"/rules/{len(too_many) - 1}/terms"
+        ]
+    assert OWNER_TERM_CHARS_MAX < 2 * 500 * 100
+
+
+def test_what_is_too_large_to_be_searched_for_is_refused_with_its_field() -> None:
+    long = tuple(f"{'a ' * 90}{n}" for n in range(500))
+    with pytest.raises(Invalid) as refused:
+        check_rules([PrivacyRule("a", "terms", terms=("\ufdfa" * 200,))], {"au_tfn": long[:5]})
+    assert [each.field for each in refused.value.faults] == ["/rules/0/terms"]
+    distinct = tuple(f"{n} {'a ' * 90}" for n in range(500))
+    with pytest.raises(Invalid) as refused:
+        check_rules([], {"au_tfn": distinct})
+    assert [each.field for each in refused.value.faults] == ["/synonyms/au_tfn"]
