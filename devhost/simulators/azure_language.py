@@ -4,7 +4,7 @@
 its errors for a whole call and for one document inside a 200, offsets in code points, redacted
 text. What it recognises is a short list of forms. A tag in a document makes it misbehave:
 `[[language:document_error]]`, `missing`, `wrong_offset`, `invalid_json`, `empty`, `throttled`,
-`outage` or `slow`; `/_control/faults` can do the rest.
+`outage`, `slow` or one of `azure_language_oddities.py`; `/_control/faults` can do the rest.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
+
+from devhost.simulators.azure_language_oddities import ODDITIES
 
 ROUTE = "/azure-language/language/:analyze-text"
 API_VERSIONS = ("2022-05-01", "2023-04-01")
@@ -87,7 +89,13 @@ class LanguageService:
             return _error(400, "InvalidDocumentBatch", "The batch has too many documents.")
         self.calls[parameters.get("domain") or "none"] += 1
         wanted = {tag[1] for text in texts for tag in TAG.finditer(text)}
-        return await _misbehaviour(wanted) or web.json_response(_results(documents, parameters))
+        spoilt = await _misbehaviour(wanted)
+        if spoilt is not None:
+            return spoilt
+        answer = _results(documents, parameters)
+        for tag in wanted & set(ODDITIES):
+            ODDITIES[tag](answer)
+        return web.json_response(answer)
 
     async def show(self, _: web.Request) -> web.Response:
         return web.json_response({"calls": dict(self.calls)})

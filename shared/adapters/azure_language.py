@@ -1,16 +1,21 @@
 """The second layer of the privacy screen: personal and health information, by Azure AI Language.
 
-An answer counts only if it is whole: a document without a result, a document's own error inside a
-200, an offset that does not lie in the text, or anything else unforeseen is a failure. The service
-keeps nothing: its logs are switched off in every call.
+An answer counts only if it is whole (`azure_language_answers.py`); anything else is a failure. The
+service keeps nothing: its logs are switched off in every call.
 """
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from shared.adapters.azure_language_answers import (
+    CATEGORIES,
+    LanguageAnswer,
+    LanguageEntity,
+    read_answers,
+)
 from shared.adapters.retry_after import parse_retry_after_s
 from shared.domain.identifiers import IDENTIFIERS, DataClass, Finding, Layer, merged
 from shared.domain.identifiers_words import speaks_of_health
@@ -30,38 +35,6 @@ PAUSE_S: Final = 1.0  # before the second try, then twice that, unless the servi
 PAUSE_S_MAX: Final = 30.0
 RETRY_AFTER_S: Final = 5  # what callers are told
 HEALTH_DOMAIN: Final = "phi"
-_CATEGORIES: Final[Mapping[str, str]] = {
-    "Person": "person",
-    "Email": "email",
-    "PhoneNumber": "phone",
-    "Address": "address",
-    "IPAddress": "ip_address",
-    "CreditCardNumber": "card",
-    "EUDebitCardNumber": "card",
-    "InternationalBankingAccountNumber": "iban",
-    "AUBankAccountNumber": "au_bank_account",
-    "NZBankAccountNumber": "bank_account",
-    "USBankAccountNumber": "bank_account",
-    "AUTaxFileNumber": "au_tfn",
-    "AUBusinessNumber": "au_abn",
-    "AUCompanyNumber": "au_acn",
-    "AUPassportNumber": "passport",
-    "USUKPassportNumber": "passport",
-    "EUPassportNumber": "passport",
-    "AUDriversLicenseNumber": "au_drivers_licence",
-    "NZDriversLicenseNumber": "national_id",
-    "NZInlandRevenueNumber": "national_id",
-    "USSocialSecurityNumber": "national_id",
-    "UKNationalInsuranceNumber": "national_id",
-    "AUMedicalAccountNumber": "au_medicare",
-    "NZMinistryOfHealthNumber": "health_id",
-    "UKNationalHealthNumber": "health_id",
-    "AzureStorageAccountKey": "secret",
-    "AzureSAS": "secret",
-    "AzureServiceBusString": "secret",
-    "AzureDocumentDBAuthKey": "secret",
-    "SQLServerConnectionString": "secret",
-}
 # Who a text on somebody's health is about: beside such a text these are health information.
 _IDENTITIES: Final[frozenset[DataClass]] = frozenset(
     {"person", "contact", "location", "government"}
@@ -136,8 +109,8 @@ class AzureLanguage:
                     await self._pace.take(None if terms.patient else self._terms.timeout_s)
                     answers = await self._ask(chunks, domain, terms)
                 return [
-                    (chunk, _detection(chunk, answers[str(n)], domain, terms))
-                    for n, chunk in enumerate(chunks)
+                    (chunk, _detection(chunk, answer, domain, terms))
+                    for chunk, answer in zip(chunks, answers, strict=True)
                 ]
             except Exception as error:  # whatever it is, nothing is known about these texts
                 cause, retry_after_s = _cause_of(error)
@@ -151,24 +124,26 @@ class AzureLanguage:
 
     async def _ask(
         self, chunks: Sequence[_Chunk], domain: str | None, terms: DetectionTerms
-    ) -> dict[str, Any]:
-        """The answer for each document, by its number; raises if one is missing."""
+    ) -> list[LanguageAnswer]:
+        """The answer for each document, in their order; raises unless there is one for each.
+
+        It is read as it came: the SDK's own reading passes over what it does not expect, and its
+        `raw_response_hook` confuses calls that run at the same time.
+        """
         language = terms.policy.language
         async with asyncio.timeout(self._terms.timeout_s):
-            answers = await self._opened().recognize_pii_entities(
+            body: Any = await self._opened().recognize_pii_entities(
                 [
                     {"id": str(n), "language": language, "text": chunk.text}
                     for n, chunk in enumerate(chunks)
                 ],
-                categories_filter=list(_CATEGORIES),
+                categories_filter=list(CATEGORIES),
                 domain_filter=domain,
                 disable_service_logs=True,
                 string_index_type="UnicodeCodePoint",
+                cls=_body,
             )
-        found: dict[str, Any] = {str(answer.id): answer for answer in answers}
-        if len(answers) != len(chunks) or set(found) != {str(n) for n in range(len(chunks))}:
-            raise _Malformed
-        return found
+        return read_answers(body, [chunk.text for chunk in chunks])
 
     def _opened(self) -> "TextAnalyticsClient":
         """The SDK's client, made on first use: it binds to the running event loop."""
@@ -203,10 +178,6 @@ class AzureLanguage:
         self._client = self._credential = None
 
 
-class _Malformed(Exception):
-    """An answer that is no answer."""
-
-
 class _TooMany(Exception):
     """More calls than this worker may make, and nobody who would wait."""
 
@@ -235,6 +206,13 @@ class _Pace:
             await asyncio.sleep(wait_s)
 
 
+def _body(answer: Any, *_: Any) -> Any:
+    """The JSON of an answer of the service; what the SDK makes of it is left alone."""
+    from azure.core.pipeline.policies import ContentDecodePolicy
+
+    return ContentDecodePolicy.deserialize_from_http_generics(answer.http_response)
+
+
 async def _all_or_none(reads: Sequence[Coroutine[Any, Any, Read]]) -> list[Read]:
     """The answers of all calls; the first failure ends the others."""
     try:
@@ -260,43 +238,29 @@ def _calls(chunks: Sequence[_Chunk]) -> list[Sequence[_Chunk]]:
     ]
 
 
-def _detection(chunk: _Chunk, answer: Any, domain: str | None, terms: DetectionTerms) -> Detection:
+def _detection(
+    chunk: _Chunk, answer: LanguageAnswer, domain: str | None, terms: DetectionTerms
+) -> Detection:
     """What a document's answer says; its own error is a failure of its text alone."""
-    if answer.is_error:
-        return Detection(failure="document_error")
     findings = []
     for entity in answer.entities:
-        _check_entity(chunk, entity)
         finding = _finding(chunk, entity, terms.policy.confidence_percent)
         if finding is not None and domain == HEALTH_DOMAIN:
             finding = _about_health(finding)
         if finding is not None:
             findings.append(finding)
-    return Detection(tuple(findings))
+    return Detection(tuple(findings), answer.failure)
 
 
-def _check_entity(chunk: _Chunk, entity: Any) -> None:
-    """Raise unless an entity lies where it says, in the text that was sent."""
-    offset, length = entity.offset, entity.length
-    if not (isinstance(offset, int) and isinstance(length, int) and offset >= 0 and length > 0):
-        raise _Malformed
-    if not entity.category or chunk.text[offset : offset + length] != entity.text:
-        raise _Malformed
-    if not 0 <= float(entity.confidence_score) <= 1:
-        raise _Malformed
-
-
-def _finding(chunk: _Chunk, entity: Any, confidence_percent_min: int) -> Finding | None:
-    category = _CATEGORIES.get(str(getattr(entity.category, "value", entity.category)))
-    confidence_percent = round(float(entity.confidence_score) * 100)
-    if category is None or confidence_percent < confidence_percent_min:
+def _finding(chunk: _Chunk, entity: LanguageEntity, confidence_percent_min: int) -> Finding | None:
+    confidence_percent = round(entity.confidence * 100)
+    if confidence_percent < confidence_percent_min:
         return None
-    start = chunk.start + entity.offset
     return Finding(
-        category=category,
-        data_class=IDENTIFIERS[category].data_class,
-        start=start,
-        end=start + entity.length,
+        category=entity.category,
+        data_class=IDENTIFIERS[entity.category].data_class,
+        start=chunk.start + entity.start,
+        end=chunk.start + entity.end,
         layer="language",
         confidence_percent=confidence_percent,
     )

@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from devhost.simulators.azure_language_oddities import ODDITIES
 from devhost.simulators.server import RunningSimulators, start_simulators
 from devhost.simulators.state import SimulatorOptions
 from shared.adapters import azure_language
@@ -20,6 +21,7 @@ from shared.adapters.azure_language import (
     AzureLanguage,
     LanguageTerms,
 )
+from shared.adapters.azure_language_answers import KIND, read_answers
 from shared.adapters.local_identifiers import LocalIdentifiers
 from shared.adapters.system_clock import SystemClock
 from shared.domain.alert_channels import ORGANISATION_WIDE
@@ -223,6 +225,49 @@ async def test_a_failure_is_never_an_empty_answer(
     assert failed.value.extra == {"layer": "language", "cause": FAILURES[tag]}
     assert failed.value.__cause__ is None
     assert "CANARY" not in caplog.text and "Citizen" not in caplog.text
+
+
+WARNED = {"truncated", "long_words"}  # that one document was not read as it is
+
+
+@pytest.mark.parametrize("tag", ODDITIES)
+async def test_an_odd_answer_is_no_answer(language: AzureLanguage, tag: str) -> None:
+    text = f"Jane Citizen [[language:{tag}]]"
+    if tag in WARNED:
+        (answer,) = await language.detect([text], terms())
+        assert answer == Detection(failure="document_warning")
+        return
+    with pytest.raises(PrivacyScreenUnavailable) as failed:
+        await language.detect([text], terms())
+    assert failed.value.extra == {"layer": "language", "cause": "malformed"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a bay",
+        "**** met Jane Citizen, ** and John Citizen *",
+        "👩🏽‍🚀 Jane Cıtizen",
+        "Jane Citizen, 12 Wattle Street, jane@example.com, 0412 345 678",
+    ],
+)
+@pytest.mark.parametrize("health", [None, "block"])
+async def test_a_whole_answer_is_never_taken_for_an_odd_one(
+    language: AzureLanguage, text: str, health: str | None
+) -> None:
+    (answer,) = await language.detect([text], terms(actions={"health": health} if health else {}))
+    assert answer.failure is None
+
+
+def test_stars_of_either_unit_cover_a_name_outside_the_basic_plane() -> None:
+    text = "met 𝒥𝒶ne"
+    entity = {"text": text[4:], "category": "Person", "offset": 4, "length": 4}
+    for stars in (4, 6):
+        document: dict[str, Any] = {"id": "0", "warnings": [], "redactedText": f"met {'*' * stars}"}
+        document["entities"] = [entity | {"confidenceScore": 1}]
+        body = {"kind": KIND, "results": {"documents": [document], "errors": []}}
+        (answer,) = read_answers(body, [text])
+        assert [(each.start, each.end) for each in answer.entities] == [(4, 8)]
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 408, 413, 429, 500, 502, 503, 504])
