@@ -52,6 +52,8 @@ _SHAPES: Final = re.compile(
     r"|[0-9]+\.[0-9]+"  # one number with a fraction
     r"|,\s"  # a list
 )
+# What says how much a part of a prompt counts: (123456782:1.2), 123456782::2, [123456782:0.5].
+_WEIGHT: Final = re.compile(r"::?-?(?:[0-9]{1,2}(?:\.[0-9]{1,4})?|\.[0-9]{1,4})(?!\.?[0-9]|:)")
 _BSB_PARTS: Final = r"[0-9]{3}[^0-9A-Za-z]{0,2}[0-9]{3}"
 _ACCOUNT_PARTS: Final = r"[0-9](?:[^0-9A-Za-z]{0,2}[0-9]){4,9}"
 _BANK_ACCOUNTS: Final = tuple(
@@ -201,10 +203,12 @@ def _goes_on(run: DigitRun, first: int, last: int) -> bool:
 
 def _is_one_number(text: str, run: DigitRun, first: int, last: int, *, in_form: bool) -> bool:
     """Whether digits without a word are one number, and of nothing that is counted or measured."""
-    outside = [*run.gaps[max(0, first - 1) : first], *run.gaps[last : last + 1]]
+    start, end = run.groups[first][0], run.groups[last][1]
+    outside = list(run.gaps[max(0, first - 1) : first])
+    if not (in_form and _WEIGHT.match(text, end)):
+        outside += run.gaps[last : last + 1]
     if not all(gap.is_apart for gap in outside):
         return False
-    start, end = run.groups[first][0], run.groups[last][1]
     if not in_form:
         has_blank = any(gap.has_blank for gap in run.gaps[first:last])
         if has_blank and not all(gap.has_letter for gap in outside):

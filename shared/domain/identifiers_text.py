@@ -29,6 +29,7 @@ _ESCAPE: Final = re.compile(
     r"&#[0-9]{1,7};?|&#[xX][0-9A-Fa-f]{1,6};?|&[A-Za-z]{2,8};|(?:%[0-9A-Fa-f]{2}){1,4}"
     r"|\\u[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2}"
 )
+_TAG: Final = re.compile(r"</?[A-Za-z!][^<>]{0,200}>")
 _WORDS: Final = (
     "zero one two three four five six seven eight nine",
     "null eins zwei drei vier funf sechs sieben acht neun",
@@ -77,6 +78,8 @@ def plain_texts(text: str) -> list[PlainText]:
     first = views[0]
     if _ESCAPE.search(first.text):
         views.append(_read_otherwise(first, _ESCAPE, _unescaped))
+    if _TAG.search(first.text):
+        views.append(_read_otherwise(first, _TAG, lambda _: ""))
     if _DIGITS_IN_WORDS.search(first.text):
         views.append(_read_otherwise(first, _DIGITS_IN_WORDS, _digits_of_words))
     return views

@@ -108,6 +108,18 @@ def test_numbers_of_other_things_are_left_alone() -> None:
         ("TFN eins zwei drei vier fünf sechs sieben acht zwei", None),
         ("tax-file-number: 123456782", ("au_tfn", "123456782")),
         ("+123456782", ("au_tfn", "123456782")),
+        # a weight is not a part of the number
+        ("(123456782:1.2), portrait", ("au_tfn", "123456782")),
+        ("(123 456 782:1.2)", ("au_tfn", "123 456 782")),
+        ("123456782::2 portrait", ("au_tfn", "123456782")),
+        ("123456782::-.5 portrait", ("au_tfn", "123456782")),
+        ("[123456782:0.5]", ("au_tfn", "123456782")),
+        ("(51 824 753 556:1.3)", ("au_abn", "51 824 753 556")),
+        ("(004085616:1.1)", ("au_acn", "004085616")),
+        ("(2123 45670 1:1.1)", ("au_medicare", "2123 45670 1")),
+        # tags between the digits
+        ("TFN <b>123</b><i>456</i><br/>782", ("au_tfn", "123</b><i>456</i><br/>782")),
+        ("<b>1</b><b>2</b><b>3</b>456<!-- x -->782", None),
         # ways to reach somebody
         ("isbn 0412345678", ("phone", "0412345678")),
         ("jane[dot]doe[at]example[dot]com", ("email", "jane[dot]doe[at]example[dot]com")),
@@ -151,6 +163,7 @@ def test_what_is_hidden_in_characters_that_are_not_drawn_is_read() -> None:
         "rgb(123, 456, 782)",
         "at -37.81367, 144.96331",
         "2026-11-22 10:45:30",
+        "123456782:30:15",
     ],
 )
 def test_numbers_of_things_are_no_identifiers(text: str) -> None:
@@ -196,6 +209,9 @@ HOSTILE = {
     "cards": "4111 1111 1111 1111 ",
     "accounts": "bsb 062-000 12345678 ",
     "medicare": "medicare 2123456701 ",
+    "tags around digits": "<b>1</b>",
+    "tags without an end": "<b",
+    "weights": "123456782:1.2 ",
     "ibans": "GB82 WEST 1234 5698 7654 32 ",
 }
 
