@@ -103,28 +103,44 @@ class Span:
 # Kinds that digits alone may claim; and those that say nothing about the digits inside them.
 CHECKED: Final = frozenset({"au_ihi", "card", "au_medicare", "au_tfn", "phone", "au_abn", "au_acn"})
 READ_AS_TEXT: Final = frozenset({"secret", "email"})
+# Kinds whose numbers hold others by their make: the last nine digits of a business number may be a
+# company's, and those of a telephone number abroad stand behind a country code.
+HOLDING: Final = frozenset({"au_abn", "phone"})
 NAMED: Final = 2  # the strength from which on a word beside it says what it is
+
+
+_FOR_ALL: Final = "all"
 
 
 def without_overlaps(spans: Sequence[Span]) -> list[Span]:
     """The claims that stand, in order of place; several may stand on the same characters.
 
     A claim that only checksum and form make is given up for one that explains the same digits and
-    is stronger, or as strong and longer. All others stand: what the policy says of each counts,
-    so that no lax class hides a strict one.
+    is stronger, or as strong and longer; and that has a word beside it, is of the same class of
+    data, or of a kind that holds other numbers. All others stand: what the policy says of each
+    counts, so that no lax class hides a strict one by chance.
     """
     kept: list[Span] = []
     extents: dict[tuple[int, int], int] = {}
-    explained = bytearray(max((span.end for span in spans), default=0))
+    length = max((span.end for span in spans), default=0)
+    explained: dict[str, bytearray] = {}  # by class of data, or for all
     for span in sorted(spans, key=lambda s: (-s.strength, s.start - s.end, RANK[s.category])):
+        data_class = IDENTIFIERS[span.category].data_class
         is_weak = span.strength < NAMED and span.category in CHECKED
         as_strong = extents.get((span.start, span.end)) == span.strength
-        if is_weak and not as_strong and all(explained[span.start : span.end]):
+        if is_weak and not as_strong and any(
+            all(explained[name][span.start : span.end])
+            for name in (data_class, _FOR_ALL)
+            if name in explained
+        ):
             continue
         kept.append(span)
         extents.setdefault((span.start, span.end), span.strength)
         if span.category not in READ_AS_TEXT:
-            explained[span.start : span.end] = b"\1" * (span.end - span.start)
+            for_all = span.strength >= NAMED or span.category in HOLDING
+            name = _FOR_ALL if for_all else data_class
+            marks = explained.setdefault(name, bytearray(length))
+            marks[span.start : span.end] = b"\1" * (span.end - span.start)
     return sorted(kept, key=lambda span: (span.start, RANK[span.category]))
 
 

@@ -179,6 +179,8 @@ def _judged(around: Surroundings, run: DigitRun, kind: Kind, first: int, last: i
     sizes = run.sizes[first : last + 1]
     one_by_one = len(sizes) == sum(sizes)
     in_form = is_tight and (one_by_one or sizes in kind.forms)
+    if _takes_from_a_list(around.text, run, first, last):
+        return None
     if strength == BARE:
         if one_by_one and (_LIST.search(around.text, start, end) or _goes_on(run, first, last)):
             return None
@@ -192,6 +194,14 @@ def _judged(around: Surroundings, run: DigitRun, kind: Kind, first: int, last: i
         if not counts:
             return None
     return Span(kind.category, start, end, strength + (IN_FORM if in_form else 0))
+
+
+def _takes_from_a_list(text: str, run: DigitRun, first: int, last: int) -> bool:
+    """Whether the last digits belong to the next item of a list, as in "438233230, 4k"."""
+    if first == last:
+        return False
+    (_, before), (after, end) = run.groups[last - 1], run.groups[last]
+    return text[end : end + 1].isalpha() and _LIST.search(text, before, after) is not None
 
 
 def _goes_on(run: DigitRun, first: int, last: int) -> bool:

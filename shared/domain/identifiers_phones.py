@@ -21,6 +21,7 @@ _AUSTRALIAN: Final = re.compile(
 _INTERNATIONAL: Final = re.compile(
     r"(?<![0-9])\+[^0-9A-Za-z]{0,2}[0-9](?:[^0-9A-Za-z+]{0,3}[0-9]){6,17}"
 )
+_WITH_WEIGHT: Final = re.compile(r"[^:]{9,}::?[0-9]{1,2}")  # nine digits and 1.2 in (n:1.2)
 _DIGIT: Final = re.compile(r"[0-9]")
 _NATIONAL_DIGITS: Final = 9
 _AUSTRALIA: Final = "61"
@@ -34,7 +35,9 @@ def find_phones(text: str) -> Iterator[tuple[int, int]]:
         start = found.start()
         named = _ISBN.search(text, max(0, start - _ISBN_CHARS), start)
         is_book = named is not None and _is_isbn(named[0], found[0])
-        if _plan(_AUSTRALIA).fullmatch(national) and not is_book:
+        if is_book or _WITH_WEIGHT.fullmatch(found[0]):
+            continue
+        if _plan(_AUSTRALIA).fullmatch(national):
             yield found.span()
     if "+" in text:
         for found in _INTERNATIONAL.finditer(text):

@@ -116,6 +116,7 @@ def test_numbers_of_other_things_are_left_alone() -> None:
         ("[123456782:0.5]", ("au_tfn", "123456782")),
         ("(51 824 753 556:1.3)", ("au_abn", "51 824 753 556")),
         ("(004085616:1.1)", ("au_acn", "004085616")),
+        ("(039547629:1.2)", ("au_acn", "039547629")),
         ("(2123 45670 1:1.1)", ("au_medicare", "2123 45670 1")),
         # tags between the digits
         ("TFN <b>123</b><i>456</i><br/>782", ("au_tfn", "123</b><i>456</i><br/>782")),
@@ -177,6 +178,23 @@ def test_the_strictest_of_two_claims_counts() -> None:
         "card": "4111111111111111",
         "email": "4111111111111111@example.com",
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # a Medicare number would take the 4 of 4k
+        ("a mug with 438233230, 4k", {"au_tfn": "438233230"}),
+        ("Medicare poster, 438233230, 4k", {"au_tfn": "438233230"}),
+        # nobody says which it is, so it is both
+        ("a mug with 438233230 4", {"au_tfn": "438233230", "au_medicare": "438233230 4"}),
+        ("438233230::4", {"au_tfn": "438233230", "au_medicare": "438233230::4"}),
+        # a word says which it is
+        ("Medicare 438233230 4", {"au_medicare": "438233230 4"}),
+    ],
+)
+def test_a_claim_by_chance_hides_no_stricter_one(text: str, expected: dict[str, str]) -> None:
+    assert dict(found_in(text)) == expected
 
 
 def test_each_view_of_a_text_keeps_its_places() -> None:
