@@ -213,6 +213,16 @@ _THINGS: Final[tuple[Callable[[random.Random], str], ...]] = (
     lambda r: f"call 13 {r.randint(10, 99)} {r.randint(10, 99)} or 1300 {_random(r, 3)} 555",
     lambda r: f"{r.random() * 1e9:.0f} particles",
     lambda r: f"pi {31415926535 + 0}, e 2.718281828",
+    lambda r: f"a flag bearer {r.choice(('sun-drenched', 'wide-eyed', 'mid-stride'))}",
+    lambda r: f"secret key {r.choice(('half-buried', 'moss-covered'))} in {r.randint(10, 99)} bits",
+    lambda r: f"stamp 0{r.randint(1, 9)}/0{r.randint(1, 9)}/2024 {r.randint(10, 23)}:45",
+    lambda r: f"VHS 0{r.randint(1, 9)}.{r.randint(10, 12)}.1998 {r.randint(10, 23)}:15",
+    lambda r: f"2023/0{r.randint(1, 9)}/0{r.randint(1, 9)} {r.randint(10, 23)}:30:15",
+    lambda r: f"an account of {r.randint(100, 999)} 000 soldiers, 1914-19{r.randint(15, 99)}",
+    lambda r: f"account: {r.randint(100, 999)},{_random(r, 3)} people, 20{r.randint(10, 29)}-2030",
+    lambda r: f"look at {r.choice(('live.tv', 'live dot net', 'me dot in'))}",
+    lambda r: f"meet me @ {r.choice(('noon.today', 'museum.exhibit'))}",
+    lambda r: f"Unreal Engine 5.{r.randint(0, 9)}.{r.randint(0, 9)}.{r.randint(0, 9)}",
     lambda r: f"order no. {_random(r, r.randint(5, 8), '123456789')}",
 )  # fmt: skip
 _OF: Final = ("a tram", "an old map", "a tax office", "a card table", "two foxes", "a server")

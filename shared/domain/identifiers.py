@@ -128,10 +128,14 @@ def without_overlaps(spans: Sequence[Span]) -> list[Span]:
         data_class = IDENTIFIERS[span.category].data_class
         is_weak = span.strength < NAMED and span.category in CHECKED
         as_strong = extents.get((span.start, span.end)) == span.strength
-        if is_weak and not as_strong and any(
-            all(explained[name][span.start : span.end])
-            for name in (data_class, _FOR_ALL)
-            if name in explained
+        if (
+            is_weak
+            and not as_strong
+            and any(
+                all(explained[name][span.start : span.end])
+                for name in (data_class, _FOR_ALL)
+                if name in explained
+            )
         ):
             continue
         kept.append(span)

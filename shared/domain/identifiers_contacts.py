@@ -10,19 +10,27 @@ from shared.domain.identifiers_ibans import find_ibans
 from shared.domain.identifiers_phones import find_phones
 from shared.domain.identifiers_surroundings import BARE, IN_FORM, NAMED_BEFORE, Surroundings
 
-_AT: Final = r"(?:@|[ ]@[ ]|[ ]?[\[({<][ ]?(?:at|@)[ ]?[\])}>][ ]?)"
+_AT: Final = r"(?:@|[ ]?[\[({<][ ]?(?:at|@)[ ]?[\])}>][ ]?)"
 _DOT: Final = r"(?:\.|[ ]\.[ ]|[ ]dot[ ]|[ ]?[\[({<][ ]?(?:dot|\.)[ ]?[\])}>][ ]?)"
 _LOCAL: Final = r"[\w][\w.%+'-]{0,63}(?:[\[({<][ ]?dot[ ]?[\])}>][\w.%+'-]{1,63}){0,3}"
-_EMAIL: Final = re.compile(
-    rf"(?<![\w.%+-]){_LOCAL}{_AT}[\w-]{{1,63}}(?:{_DOT}[\w-]{{1,63}}){{0,8}}"
-    rf"{_DOT}[^\W\d_]{{2,24}}(?![\w-])",
-    re.IGNORECASE,
+_ANY_TOP: Final = r"[^\W\d_]{2,24}"
+# Behind a blank and an @ the last word may be any word ("meet me @ noon.today"): only these count.
+_USUAL_TOP: Final = r"(?:[a-z]{2}|com|net|org|edu|gov|mil|int|info|biz|name|asn|email|mail)"
+_EMAILS: Final = tuple(
+    re.compile(
+        rf"(?<![\w.%+-]){_LOCAL}{at}[\w-]{{1,63}}(?:{_DOT}[\w-]{{1,63}}){{0,8}}"
+        rf"{_DOT}{top}(?![\w-])",
+        re.IGNORECASE,
+    )
+    for at, top in ((_AT, _ANY_TOP), ("[ ]@[ ]", _USUAL_TOP))
 )
-# In words alone: shouted, or where the host is one that everybody has a mailbox with.
+# In words alone: shouted, or where the host is one that everybody has a mailbox with. Some of
+# these are words, too, and have mailboxes under .com only: "look at live.tv", "at me dot in".
 _EMAIL_IN_WORDS: Final = re.compile(
     r"(?<!\w)[\w.%+'-]{1,64} (?:AT [\w-]{1,63}(?: DOT [\w-]{1,63}){1,4}"
-    r"|(?i:at (?:gmail|googlemail|outlook|hotmail|live|yahoo|icloud|me|proton|protonmail|bigpond"
-    r"|optusnet|tpg|iinet|gmx|qq|163)(?: dot |\.)[a-z]{2,3}(?:(?: dot |\.)[a-z]{2})?))(?!\w)"
+    r"|(?i:at (?:(?:gmail|googlemail|outlook|hotmail|yahoo|icloud|proton|protonmail|bigpond"
+    r"|optusnet|tpg|iinet|gmx|qq|163)(?: dot |\.)[a-z]{2,3}|(?:live|me)(?: dot |\.)com)"
+    r"(?:(?: dot |\.)[a-z]{2})?))(?!\w)"
 )
 _PASSPORT: Final = re.compile(
     r"(?<![A-Za-z0-9])[A-Za-z]{1,2}[^0-9A-Za-z]{0,2}[0-9](?:[^0-9A-Za-z]{0,2}[0-9]){6}(?![0-9])"
@@ -31,7 +39,10 @@ _IPV4: Final = re.compile(r"(?<![0-9.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![0-9]|\.[
 _BYTE_MAX: Final = 255
 _IPV6: Final = re.compile(r"(?<![0-9A-Za-z:.])[0-9A-Fa-f:]{6,39}(?![0-9A-Za-z:])")
 _IPV6_COLONS_MIN: Final = 3
-_VERSION: Final = re.compile(r"(?:\bv|\bver|\bversion|\brelease|\bsection)\.?\s?\Z", re.IGNORECASE)
+_VERSION: Final = re.compile(
+    r"\b(?:v|ver|version|release|section|engine|build|firmware|driver|patch|update|sdk)\.?\s?\Z",
+    re.IGNORECASE,
+)
 _VERSION_CHARS: Final = 10
 SURE: Final = NAMED_BEFORE + IN_FORM
 _OF_DIGITS: Final = (("iban", find_ibans, SURE), ("phone", find_phones, BARE + IN_FORM))
@@ -41,7 +52,7 @@ def find_contacts(around: Surroundings) -> Iterator[Span]:
     """Every address by which somebody is reached, and documents named after a person."""
     text = around.text
     if "@" in text or "at" in text.casefold():
-        for pattern in (_EMAIL, _EMAIL_IN_WORDS):
+        for pattern in (*_EMAILS, _EMAIL_IN_WORDS):
             for found in pattern.finditer(text):
                 yield Span("email", *found.span(), SURE)
     if not around.digit_runs:

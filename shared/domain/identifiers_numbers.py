@@ -54,7 +54,8 @@ _SHAPES: Final = re.compile(
 )
 # What says how much a part of a prompt counts: (123456782:1.2), 123456782::2, [123456782:0.5].
 _WEIGHT: Final = re.compile(r"::?-?(?:[0-9]{1,2}(?:\.[0-9]{1,4})?|\.[0-9]{1,4})(?!\.?[0-9]|:)")
-_BSB_PARTS: Final = r"[0-9]{3}[^0-9A-Za-z]{0,2}[0-9]{3}"
+_BSB_PARTS: Final = r"(?P<bsb>[0-9]{3}[^0-9A-Za-z]{0,2}[0-9]{3})"
+_THOUSANDS: Final = re.compile(r"[1-9][0-9]{2}[ ,.'][0-9]{3}")  # 250 000 of whatever is told
 _ACCOUNT_PARTS: Final = r"[0-9](?:[^0-9A-Za-z]{0,2}[0-9]){4,9}"
 _BANK_ACCOUNTS: Final = tuple(
     re.compile(rf"(?<![0-9]){first}(?![0-9])[^0-9]{{1,32}}{last}(?![0-9])")
@@ -147,8 +148,16 @@ def find_bank_accounts(around: Surroundings) -> Iterator[Span]:
     for pattern in _BANK_ACCOUNTS:
         for found in pattern.finditer(around.text):
             strength = around.strength("au_bank_account", *found.span())
-            if strength != BARE:
+            if strength != BARE and not _is_told(around, found):
                 yield Span("au_bank_account", *found.span(), strength + IN_FORM)
+
+
+def _is_told(around: Surroundings, found: re.Match[str]) -> bool:
+    """Whether it may as well be an account of 250 000 soldiers, 1914-1918: no BSB is named."""
+    if _THOUSANDS.fullmatch(found["bsb"]) is None:
+        return False
+    words = around.words_near("au_bank_account", *found.span())
+    return len(words) < 2 and "bsb" not in words
 
 
 def _valid(run: DigitRun, kinds: Sequence[Kind]) -> Iterator[tuple[Kind, int, int]]:

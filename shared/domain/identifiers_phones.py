@@ -5,7 +5,9 @@ to nobody in particular.
 """
 
 import re
-from collections.abc import Iterator
+import sys
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Final
 
@@ -22,6 +24,10 @@ _INTERNATIONAL: Final = re.compile(
     r"(?<![0-9])\+[^0-9A-Za-z]{0,2}[0-9](?:[^0-9A-Za-z+]{0,3}[0-9]){6,17}"
 )
 _WITH_WEIGHT: Final = re.compile(r"[^:]{9,}::?[0-9]{1,2}")  # nine digits and 1.2 in (n:1.2)
+_MOMENT: Final = re.compile(
+    r"(?<![0-9])(?:[0-9]{1,2}([-/.])[0-9]{1,2}\1(?:19|20)[0-9]{2}|(?:19|20)[0-9]{2}([-/.])[0-9]{1,2}\2[0-9]{1,2})"
+    r"(?:[ ,T]|, )[0-2]?[0-9]:[0-5][0-9](?::[0-5][0-9])?(?![0-9])"
+)
 _DIGIT: Final = re.compile(r"[0-9]")
 _NATIONAL_DIGITS: Final = 9
 _AUSTRALIA: Final = "61"
@@ -30,12 +36,13 @@ DIGITS_MIN, DIGITS_MAX, COUNTRY_CODE_DIGITS_MAX = 8, 15, 3  # of an internationa
 
 def find_phones(text: str) -> Iterator[tuple[int, int]]:
     """Where numbers stand that may be in service."""
+    moments = [found.span() for found in _MOMENT.finditer(text)]
     for found in _AUSTRALIAN.finditer(text):
         national = "".join(_DIGIT.findall(found[0]))[-_NATIONAL_DIGITS:]
         start = found.start()
         named = _ISBN.search(text, max(0, start - _ISBN_CHARS), start)
         is_book = named is not None and _is_isbn(named[0], found[0])
-        if is_book or _WITH_WEIGHT.fullmatch(found[0]):
+        if is_book or _WITH_WEIGHT.fullmatch(found[0]) or _is_within(moments, found.span()):
             continue
         if _plan(_AUSTRALIA).fullmatch(national):
             yield found.span()
@@ -44,6 +51,12 @@ def find_phones(text: str) -> Iterator[tuple[int, int]]:
             end = _end(found)
             if end is not None:
                 yield found.start(), end
+
+
+def _is_within(places: Sequence[tuple[int, int]], span: tuple[int, int]) -> bool:
+    """Whether one of some places, in order, holds all of a span."""
+    at = bisect_right(places, (span[0], sys.maxsize)) - 1
+    return at >= 0 and span[1] <= places[at][1]
 
 
 def _is_isbn(before: str, number: str) -> bool:

@@ -93,6 +93,15 @@ class Surroundings:
             return NAMED_AFTER
         return BARE
 
+    def words_near(self, category: str, start: int, end: int) -> set[str]:
+        """The words around it, and between its parts, that name identifiers of this kind."""
+        places = self._of(category)
+        near = slice(
+            bisect_left(places, (start - BEFORE_CHARS, 0)),
+            bisect_left(places, (end + AFTER_CHARS + 1, 0)),
+        )
+        return {self.text[first:last].casefold() for first, last in places[near]}
+
     def _of(self, category: str) -> list[tuple[int, int]]:
         if category not in self._places:
             words = context_words(category, self._synonyms)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 HEALTH: Final = "health_information"
 ACRONYM_CHARS: Final = 3  # such words are also written with signs between their letters: T.F.N.
-PATTERNS_KEPT: Final = 512  # of the built-in kinds and of the synonyms of some departments
+PATTERNS_KEPT: Final = 256  # of the built-in kinds and of the synonyms of some departments
 ATOMS_MAX: Final = 400  # of one word; folded, some letters become several
 WORDS_BYTES_MAX: Final = 16 << 20  # of one list, compiled; what is larger is refused
 _NO_LETTER: Final = r"[^\pL\p{Nl}\p{No}]"
