@@ -21,6 +21,7 @@ from tests.fakes.directory import FakeDirectory
 from tests.fakes.orchestrations import FakeOrchestrations
 from tests.fakes.providers import Work
 from tests.proofs.chaos import PROCESS, Chaos, Process
+from tests.proofs.histories import settle_down
 from tests.proofs.provider_scripts import Script, steady_script
 from tests.proofs.virtual_loop import VirtualLoop
 from tests.proofs.world import TIMES, World
@@ -219,3 +220,34 @@ def test_repeat_that_would_go_another_way_leaves_the_plan_of_the_hold_alone() ->
         assert await world.work.find(FIRST_ROW) == first
 
     play(scenario)
+
+
+@pytest.mark.parametrize("seed", range(8))  # of some, the rows outlast the last sweep
+def test_start_that_comes_late_has_ended_when_the_end_is_checked(seed: int) -> None:
+    async def scenario(world: World) -> None:
+        await world.batches.submit(order(CHEAP, CHEAP), world.orchestrations)
+        await settle_down(world)
+        world.orchestrations.launch(BATCH_ID, batch=True)
+        await settle_down(world)
+        assert not world.orchestrations.are_running()
+
+    play(scenario, seed=seed)
+
+
+def test_what_a_history_leaves_running_is_cancelled_and_may_still_clean_up() -> None:
+    ended = []
+
+    async def goes_on() -> None:
+        try:
+            await asyncio.sleep(LIMIT_MICROS)
+        finally:
+            await asyncio.sleep(1)
+            ended.append("cleaned up")
+
+    async def main() -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(goes_on())
+        await asyncio.sleep(1)
+        return task
+
+    task = VirtualLoop().run(main())  # type: ignore[abstract]  # as above
+    assert task.cancelled() and ended == ["cleaned up"]

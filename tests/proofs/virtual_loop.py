@@ -48,26 +48,43 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._ready: deque[asyncio.Handle] = deque()
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._timers_made = 0
+        self._tasks: list[asyncio.Task[Any]] = []
         self.problems: list[dict[str, Any]] = []
 
     def run(self, main: Coroutine[Any, Any, T]) -> T:
-        """Run until `main` has ended; raises Stuck if it never can."""
+        """Run until `main` has ended; raises Stuck if it never can. What it left is cancelled."""
         global _running  # noqa: PLW0603  # as asyncio has one for each thread
         outer, _running = _running, self
         events._set_running_loop(self)
         try:
             task = self.create_task(main)
-            ready, next_timer = self._ready, self._next_timer
-            for _ in range(TURNS_MAX):
-                if task.done():
-                    return task.result()
-                handle = ready.popleft() if ready else next_timer()
-                if not handle._cancelled:
-                    handle._run()
-            raise Stuck(f"more than {TURNS_MAX} turns")
+            try:
+                self._turn_until(task)
+                return task.result()
+            finally:
+                self._cancel_the_rest()
         finally:
             events._set_running_loop(None)
             _running = outer
+
+    def _turn_until(self, ending: asyncio.Future[Any]) -> None:
+        ready, next_timer = self._ready, self._next_timer
+        for _ in range(TURNS_MAX):
+            if ending.done():
+                return
+            handle = ready.popleft() if ready else next_timer()
+            if not handle._cancelled:
+                handle._run()
+        raise Stuck(f"more than {TURNS_MAX} turns")
+
+    def _cancel_the_rest(self) -> None:
+        """A coroutine that were dropped half-way could not await anything as it cleans up."""
+        left = [task for task in self._tasks if not task.done()]
+        self._tasks.clear()
+        for task in left:
+            task.cancel()
+        if left:
+            self._turn_until(asyncio.gather(*left, return_exceptions=True))
 
     def _next_timer(self) -> asyncio.Handle:
         while self._timers:
@@ -106,7 +123,9 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def create_task(  # type: ignore[override]
         self, coro: Coroutine[Any, Any, T], *, name: str | None = None, context: Any = None
     ) -> asyncio.Task[T]:
-        return asyncio.Task(coro, loop=self, name=name or "task", context=context)
+        task = asyncio.Task(coro, loop=self, name=name or "task", context=context)
+        self._tasks.append(task)
+        return task
 
     def run_in_executor(  # type: ignore[override]
         self, executor: None, func: Callable[..., T], *args: Any
