@@ -1,5 +1,6 @@
 """An image provider that works, refuses, loses answers and bills as its script says."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 
@@ -31,6 +32,7 @@ class Work:
     usd_micros: int
     pictures: tuple[bytes, ...] = ()
     unreadable: bool = False  # the adapter meets an error at the answer, every time
+    found: Callable[[], ProviderOutcome] | None = None  # by who resumes the job; None: the outcome
 
 
 @dataclass
@@ -46,6 +48,7 @@ class FakeProvider:
     billed: dict[tuple[str, int], int] = field(default_factory=dict)  # and by attempt
     before_work: Callable[[ImageOrder], None] = lambda order: None
     after_billing: Callable[[ImageOrder], None] = lambda order: None
+    resumed: Counter[str] = field(default_factory=Counter)  # what jobs were found as
     _done: dict[str, Work] = field(default_factory=dict)
 
     async def generate(self, order: ImageOrder, record_job: JobRecorder) -> ProviderOutcome:
@@ -62,19 +65,26 @@ class FakeProvider:
         if fault is Fault.CRASH_AFTER:
             raise self.faults.crash("generate")
         if not self.jobs:
-            return _fresh(work, None)
+            return _fresh(work, work.outcome, None)
         job_id = job_id_of(order)
         await record_job(job_id)
-        return await self.resume(order, job_id)
+        polled = await self._polled(job_id)
+        return _fresh(polled, polled.outcome, job_id) if polled else Unknown("poll_lost", job_id)
 
     async def resume(self, order: ImageOrder, job_id: str) -> ProviderOutcome:
-        """How the job ended; a lost answer leaves it unknown."""
+        """How a job that somebody has recorded stands by now; a lost answer leaves it unknown."""
+        polled = await self._polled(job_id)
+        if polled is None:
+            return Unknown("poll_lost", job_id)
+        outcome = polled.found() if polled.found else polled.outcome
+        self.resumed[type(outcome).__name__] += 1
+        return _fresh(polled, outcome, job_id)
+
+    async def _polled(self, job_id: str) -> Work | None:
         fault = await self.faults.next("resume")
         if fault is Fault.CRASH_AFTER:
             raise self.faults.crash("resume")
-        if fault is not Fault.NONE or job_id not in self._done:
-            return Unknown("poll_lost", job_id)
-        return _fresh(self._done[job_id], job_id)
+        return self._done.get(job_id) if fault is Fault.NONE else None
 
     def _work(self, order: ImageOrder) -> Work:
         self.before_work(order)
@@ -97,11 +107,11 @@ async def _once(data: bytes) -> AsyncIterator[bytes]:
     yield data
 
 
-def _fresh(work: Work, job_id: str | None) -> ProviderOutcome:
+def _fresh(work: Work, outcome: ProviderOutcome, job_id: str | None) -> ProviderOutcome:
     """The outcome, with streams that nobody has read yet."""
     if work.unreadable:
         raise RuntimeError("what the provider said")
-    if not isinstance(work.outcome, Delivered):
-        return work.outcome
+    if not isinstance(outcome, Delivered):
+        return outcome
     images = tuple(ProviderImage(_once(data)) for data in work.pictures)
-    return replace(work.outcome, images=images, job_id=job_id)
+    return replace(outcome, images=images, job_id=job_id)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from shared.domain.settlements import OUTCOME_UNKNOWN
 from tests.fakes.cosmos_container import Item
 from tests.proofs.histories import Verdict
 
@@ -13,10 +14,27 @@ EXPECTED = frozenset(
         "fallback: delivered",
         "fallback: the hold was raised",
         "fallback: unknown at the end",
+        "end: fewer pictures than ordered",
         "end: succeeded",
         "end: refused",
         "end: failed",
         "end: canceled",
+        "failure: auth_or_config",
+        "failure: canceled, billed",
+        "failure: content_rejected, billed",
+        "failure: custody, billed",
+        "failure: invalid_request",
+        "failure: malformed, billed",
+        "failure: provider_blocked",
+        "failure: quota_exhausted",
+        "failure: rate_limited",
+        "failure: timeout",
+        "failure: timeout, billed",
+        "failure: transient",
+        "failure: transient, billed",
+        "job resumed: Delivered",
+        "job resumed: NotDelivered",
+        "job resumed: Unknown",
         "case: outcome_unknown",
         "marker: second attempt of a worker",
         "marker: of a sweeper",
@@ -57,6 +75,8 @@ def kinds_of(verdict: Verdict) -> set[str]:
     """Every kind of event that this history contains."""
     world = verdict.world
     kinds = set(world.chaos.seen)
+    for provider in world.providers.values():
+        kinds.update(f"job resumed: {outcome}" for outcome in provider.resumed)
     for jump in world.clock.jumps:
         kinds.add("clock: jumps forward" if jump.by_s > 0 else "clock: jumps back")
     partitions = [p for p in world.container.partitions.values() if p]
@@ -80,10 +100,25 @@ def _kinds_of_lines(entry: Item) -> Iterator[str]:
         yield "fallback: the hold was raised"
     if last["candidate"] and last["status"] == "succeeded":
         yield "fallback: delivered"
-    if last["candidate"] and last["failure"] == "timeout":
-        yield "fallback: unknown at the end"
     if last["candidate"] and any(line["amount_micros"] for line in earlier):
         yield "fallback: after a billed failure"
+
+
+def _kinds_of_record(record: Item) -> Iterator[str]:
+    """What providers answered, and how the last of them left it."""
+    reason = (record["failure"] or {}).get("reason")
+    known = record["lines"]
+    if reason == OUTCOME_UNKNOWN:
+        *known, last = known
+        if last["candidate"]:
+            yield "fallback: unknown at the end"
+    if reason == "fallback_not_affordable":
+        yield "fallback: could not be paid"
+    for line in known:
+        if line["failure"]:
+            yield f"failure: {line['failure']}" + (", billed" if line["usd_micros"] else "")
+    if 0 < len(record["images"]) < record["request"]["count"]:
+        yield "end: fewer pictures than ordered"
 
 
 def _kinds_of_document(document: Item) -> Iterator[str]:
@@ -92,8 +127,7 @@ def _kinds_of_document(document: Item) -> Iterator[str]:
         yield f"end: {document['status']}"
         yield from _kinds_of_lines(document)
     elif kind == "generation":
-        if (document["failure"] or {}).get("reason") == "fallback_not_affordable":
-            yield "fallback: could not be paid"
+        yield from _kinds_of_record(document)
     elif kind == "case":
         yield f"case: {document['kind']}"
     elif kind == "batch":

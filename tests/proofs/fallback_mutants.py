@@ -106,6 +106,14 @@ FALLING = (
         ),
     ),
     mutant(
+        "a provider that has shut out the whole account is asked for another model",
+        (
+            f"{_FALLBACKS}:_following",
+            "provider if failure in _ACCOUNT_WIDE else None",
+            "None",
+        ),
+    ),
+    mutant(
         "what could not be paid is forgotten instead of decided",
         (
             f"{_ATTEMPTS}._not_affordable",

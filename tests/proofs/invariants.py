@@ -8,6 +8,7 @@ from shared.domain.attempts import ImageOrder
 from shared.domain.budgets import CEILING_OF_WARN
 from shared.domain.ids import operation_of
 from shared.domain.ledger import partition_for
+from shared.domain.models import MODELS
 from shared.domain.money import MICROS_MAX
 from tests.fakes.cosmos_container import FakeContainer, Item
 from tests.fakes.providers import FakeProvider
@@ -140,6 +141,14 @@ class Checker:
             self.content_fallback or not refused,
             lambda: f"{marker['id']} shops around after a refusal for content",
         )
+        last = known.get(order.attempt - 1)
+        self.expect(
+            "fallback",
+            last is None
+            or last["failure"] not in _OF_THE_ACCOUNT
+            or last["provider"] != MODELS[order.model].provider,
+            lambda: f"{marker['id']} asks a provider again that has shut out the whole account",
+        )
 
     def _check_hold(self, partition_key: str, order: ImageOrder) -> None:
         """What is billed for the open rows of a hold is covered by that very hold."""
@@ -207,6 +216,7 @@ class Checker:
         )
 
 
+_OF_THE_ACCOUNT = ("auth_or_config", "quota_exhausted", "provider_blocked")
 _PAYERS = {
     "department_id": "department",
     "user_key": "user",

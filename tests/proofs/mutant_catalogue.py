@@ -2,6 +2,7 @@
 
 from tests.proofs.fallback_mutants import FALLING
 from tests.proofs.mutants import mutant
+from tests.proofs.provider_mutants import ANSWERING
 
 _LEDGER = "shared.domain.ledger"
 _ADAPTER = "shared.adapters.cosmos_ledger"
@@ -395,4 +396,4 @@ OF_ALERTS = (
         ),
     ),
 )
-MUTANTS = (*RESERVING, *CALLING, *FALLING, *SETTLING, *CHANGING)
+MUTANTS = (*RESERVING, *CALLING, *ANSWERING, *FALLING, *SETTLING, *CHANGING)

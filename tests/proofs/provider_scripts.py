@@ -1,7 +1,8 @@
 """What the providers of a history do: every outcome, billed within the documented bounds."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from decimal import Decimal
 
 from shared.domain.attempts import (
@@ -10,15 +11,27 @@ from shared.domain.attempts import (
     Failure,
     ImageOrder,
     NotDelivered,
+    ProviderOutcome,
     Unknown,
     Usage,
 )
 from shared.domain.generations import GenerationRequest
 from shared.domain.prices import PriceCatalogue
 from tests.fakes.providers import NOT_A_PICTURE, PNG, Work
+from tests.proofs.virtual_loop import now_s
 
 Script = Callable[[ImageOrder], Work]
 OUTPUT_TOKEN_USD_MICROS = 30  # the catalogue's price of one output token of gpt-image-2
+JOB_RUNS_S = 30.0  # longer than whoever submitted it waits
+JOB_KEPT_S = 120.0  # an hour in truth: no activity that has begun to fetch a picture lasts so long
+FREE = (  # what nobody bills, as often as each other
+    Failure.TRANSIENT,
+    Failure.INVALID_REQUEST,
+    Failure.AUTH_OR_CONFIG,
+    Failure.QUOTA_EXHAUSTED,
+    Failure.PROVIDER_BLOCKED,
+    Failure.TIMEOUT,
+)
 
 
 def random_script(chance: random.Random, catalogue: PriceCatalogue) -> Script:
@@ -26,26 +39,31 @@ def random_script(chance: random.Random, catalogue: PriceCatalogue) -> Script:
 
     def script(order: ImageOrder) -> Work:
         request = _request_of(order)
-        maximum = catalogue.quote(request).usd_micros
         usage = _usage(order, chance, catalogue, request)
-        metered = catalogue.billed_usd_micros(request, Billed.USAGE, usage)
-        output = catalogue.billed_usd_micros(request, Billed.OUTPUT, None)
-        somewhat = chance.randint(0, maximum)
+        somewhat = chance.randint(0, catalogue.quote(request).usd_micros)
         picked = chance.random()
         pictures = (PNG,) * order.count
+        fewer = replace(usage, images=min(usage.images, max(1, order.count - 1)))
+        metered, metered_fewer = (
+            catalogue.billed_usd_micros(request, Billed.USAGE, each) for each in (usage, fewer)
+        )
+        output = catalogue.billed_usd_micros(request, Billed.OUTPUT, None)
         for share, work in (
-            (0.45, Work(Delivered((), usage), metered, pictures)),
+            (0.30, Work(Delivered((), usage), metered, pictures)),
+            (0.05, Work(Delivered((), fewer), metered_fewer, pictures[: max(1, order.count - 1)])),
             (0.02, Work(Delivered((), usage), metered, pictures, unreadable=True)),
             (0.05, Work(Delivered((), None), somewhat, pictures)),
             (0.03, Work(Delivered((), usage), metered, (NOT_A_PICTURE,))),
-            (0.12, _free(Failure.RATE_LIMITED)),
-            (0.05, _free(Failure.TRANSIENT)),
-            (0.05, _free(Failure.INVALID_REQUEST)),
+            (0.09, _free(Failure.RATE_LIMITED)),
+            *((0.02, _free(failure)) for failure in FREE),
             (0.05, _billed(Failure.CONTENT_REJECTED, Billed.OUTPUT, output)),
             (0.05, _billed(Failure.CONTENT_REJECTED, Billed.USAGE, metered, usage)),
-            (0.03, _billed(Failure.TRANSIENT, Billed.OUTPUT, output)),
+            (0.02, _billed(Failure.TRANSIENT, Billed.OUTPUT, output)),
+            (0.03, _billed(Failure.TIMEOUT, Billed.OUTPUT, output)),
             (0.04, _billed(Failure.MALFORMED, Billed.MAXIMUM, somewhat)),
-            (0.03, Work(Unknown("connection_lost"), somewhat)),
+            (0.02, _billed(Failure.CANCELED, Billed.USAGE, metered, usage)),
+            *((0.02, work) for work in _jobs(usage, metered, pictures)),
+            (0.02, Work(Unknown("connection_lost"), somewhat)),
         ):
             picked -= share
             if picked < 0:
@@ -53,6 +71,27 @@ def random_script(chance: random.Random, catalogue: PriceCatalogue) -> Script:
         return Work(Unknown("connection_lost"), 0)
 
     return script
+
+
+def _jobs(usage: Usage, metered: int, pictures: tuple[bytes, ...]) -> Iterator[Work]:
+    """Jobs that whoever resumes them finds otherwise than whoever submitted them: at their end
+    after all, or gone. Where there are no jobs, the first answer is all that anybody learns."""
+    delivered, unfinished = Delivered((), usage), Unknown("not_finished_in_time")
+    canceled = NotDelivered(Failure.CANCELED, Billed.USAGE, "canceled", usage=usage)
+    expired = NotDelivered(Failure.MALFORMED, Billed.USAGE, "output_expired", usage=usage)
+    for first, then, after_s in (
+        (unfinished, delivered, JOB_RUNS_S),
+        (unfinished, canceled, JOB_RUNS_S),
+        (delivered, expired, JOB_KEPT_S),
+        (delivered, Unknown("poll_http_404"), JOB_KEPT_S),
+    ):
+        yield Work(first, metered, pictures, found=_changing(first, then, now_s() + after_s))
+
+
+def _changing(
+    first: ProviderOutcome, then: ProviderOutcome, at_s: float
+) -> Callable[[], ProviderOutcome]:
+    return lambda: then if now_s() >= at_s else first
 
 
 def failing_script(catalogue: PriceCatalogue, failure: Failure, *, billed: bool) -> Script:

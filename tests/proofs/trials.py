@@ -13,7 +13,7 @@ from tests.proofs.mutant_catalogue import MUTANTS, OF_ALERTS
 from tests.proofs.mutants import Mutant, installed
 from tests.proofs.waiting_histories import run_history as run_waiting_history
 
-HISTORIES_MAX = 4_000  # a bug that needs more than these to show itself counts as missed
+HISTORIES_MAX = 6_000  # a bug that needs more than these to show itself counts as missed
 BEFORE_RACES = 400  # histories of allocations before every two steps race at every offset
 ALERT_RATE = 0.1
 
