@@ -1,7 +1,8 @@
 """Carries out one attempt in a process of its own, which kills itself as `kill -9` does.
 
-A line of JSON on standard input is one run: `origin` of the simulators, `trial`, `prompt`, `folder`
-of what survives, `point` at which to die. A line of JSON on standard output is how it ended. Each
+A line of JSON on standard input is one run: `origin` of the simulators, `trial`, `attempt` (the
+second one is at the second candidate of a route), `prompt`, `folder` of what survives, `point` at
+which to die. A line of JSON on standard output is how it ended. Each
 run is a fork of this process, so that nothing is imported twice; no event loop runs before it.
 """
 
@@ -21,7 +22,17 @@ from typing import Any, Never
 import aiohttp
 
 from shared.domain.attempt_markers import AttemptMarker, marker_document, read_marker
-from shared.domain.attempts import AttemptReport, ImageOrder, ProviderImage, ProviderOutcome
+from shared.domain.attempt_reports import NO_COURSE
+from shared.domain.attempts import (
+    AttemptReport,
+    Course,
+    Failure,
+    ImageOrder,
+    ProviderImage,
+    ProviderOutcome,
+)
+from shared.domain.fallbacks import lines_of
+from shared.domain.routes import Route, pinned_route
 from shared.domain.work import WorkItem
 from shared.ports import ImageProvider, JobRecorder, Seal
 from shared.services.attempts import Attempts
@@ -31,7 +42,15 @@ from tests.contract.provider_bench import TRIALS, ServerAddress
 from tests.fakes.clock import FakeClock
 from tests.fakes.image_store import FakeImageStore
 
-POINTS = ("before_send", "after_send", "after_answer", "before_record")
+POINTS = (
+    "before_send",
+    "after_send",
+    "before_job",  # the submission is answered, the job's id not recorded
+    "after_answer",
+    "before_record",
+    "after_seal",  # the pictures are in custody, the outcome is recorded nowhere else
+)
+FAILED_FIRST = "gpt-image-2"  # at no cost, where the second candidate is on trial
 LOOK_S = 0.005
 PRICED_AT = datetime(2026, 12, 1, tzinfo=UTC)  # every model on trial has a price by then
 
@@ -83,7 +102,7 @@ class FileLedger:
 
 
 class FileImages(FakeImageStore):
-    """Custody whose seal survives; dies before it if it is told to."""
+    """Custody whose seal survives; dies before or after it if it is told to."""
 
     def __init__(self, folder: Path, point: str | None) -> None:
         super().__init__()
@@ -97,6 +116,8 @@ class FileImages(FakeImageStore):
             die()
         report = await super().keep(generation_id, images, seal)
         self._sealed.write_text(report.model_dump_json())
+        if self._point == "after_seal":
+            die()
         return report
 
     async def sealed(self, generation_id: str) -> AttemptReport | None:
@@ -120,7 +141,9 @@ class DyingProvider:
         watching = None
         if self.point == "after_send":
             watching = asyncio.create_task(self._die_when_sent(order.prompt))
-        outcome = await self.inner.generate(order, record_job)
+        outcome = await self.inner.generate(
+            order, _never if self.point == "before_job" else record_job
+        )
         if self.point == "after_answer":
             die()
         if watching is not None:
@@ -141,31 +164,50 @@ class DyingProvider:
                 await asyncio.sleep(LOOK_S)
 
 
-def work_of(model: str, prompt: str) -> WorkItem:
-    wanted = builders.request(model, prompt=prompt)
-    quote = builders.catalogues().at(PRICED_AT).quote(wanted)
-    return replace(builders.item(wanted=wanted, quote=quote))
+async def _never(job_id: str) -> None:
+    """Records no job."""
+    die()
+
+
+def work_of(prompt: str, *models: str) -> WorkItem:
+    """Work that these models may carry out, in this order."""
+    wanted = [builders.request(model, prompt=prompt) for model in models]
+    quotes = [builders.catalogues().at(PRICED_AT).quote(each) for each in wanted]
+    pinned = map(pinned_route, wanted, quotes)
+    route = Route("pinned", tuple(each.candidates[0] for each in pinned))
+    return replace(builders.item(wanted=wanted[0], quote=quotes[0]), planned_route=route)
+
+
+def on_trial(trial: str, attempt: int, prompt: str) -> tuple[WorkItem, Course]:
+    """The work, and how far it has come before the attempt that is on trial."""
+    model = trial.partition(" ")[0]
+    if attempt == 1:
+        return work_of(prompt, model), NO_COURSE
+    work = work_of(prompt, FAILED_FIRST, model)
+    failed = builders.report(work, "ended", failure=Failure.TRANSIENT)
+    return work, Course(candidate=1, lines=lines_of(work, failed))
 
 
 async def carry_out(task: Mapping[str, Any]) -> AttemptReport:
-    """One delivery of the first attempt."""
+    """One delivery of the attempt."""
     ServerAddress.origin = task["origin"]
     folder, point = Path(task["folder"]), task["point"]
-    work = work_of(task["trial"].partition(" ")[0], task["prompt"])
+    work, course = on_trial(task["trial"], task["attempt"], task["prompt"])
     clock = OwnClock()
     inner = TRIALS[task["trial"]].provider_at(task["origin"])
-    provider = DyingProvider(inner, work.provider, task["origin"], point)
+    name = work.candidate(course.candidate).provider
+    provider = DyingProvider(inner, name, task["origin"], point)
     attempts = Attempts(
         ledger=FileLedger(folder),  # type: ignore[arg-type]  # attempts use no more of it
         images=FileImages(folder, point),
-        providers={work.provider: provider},
+        providers={name: provider},
         catalogues=builders.catalogues(),
-        gate=ProviderGate({work.provider: GateLimit(2, 60)}, clock),
+        gate=ProviderGate({name: GateLimit(2, 60)}, clock),
         clock=clock,
         end_user_salt="salt",
     )
     try:
-        return await attempts.run(work, 1)
+        return await attempts.run(work, task["attempt"], course)
     finally:
         await inner.aclose()
 

@@ -23,8 +23,25 @@ from tests.contract.provider_bench import TRIALS, Bench, server
 
 __all__ = ["server"]  # the fixture
 
-# One of each provider: Azure OpenAI, Replicate, Firefly, Foundry, Azure Machine Learning.
-ON_TRIAL = ("gpt-image-2", "sdxl", "firefly-image3", "foundry-flux-2-pro", "sdxl-sovereign")
+# Azure OpenAI; Replicate by version, by official model, with a held submission and as the second
+# candidate of a route; both generations of Firefly; Foundry; Azure Machine Learning.
+ON_TRIAL = (
+    ("gpt-image-2", 1),
+    ("sdxl", 1),
+    ("flux-schnell", 1),
+    ("flux-2-pro held", 1),
+    ("sdxl", 2),
+    ("firefly-image3", 1),
+    ("firefly-image4-ultra", 1),
+    ("foundry-flux-2-pro", 1),
+    ("sdxl-sovereign", 1),
+)
+DEATHS = [
+    (trial, attempt, point)
+    for trial, attempt in ON_TRIAL
+    for point in POINTS
+    if TRIALS[trial].has_jobs or point != "before_job"
+]
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +57,9 @@ async def child() -> AsyncIterator[Process]:
 class Deaths:
     """Runs of one attempt, each in a process; the folder is what they leave to each other."""
 
-    def __init__(self, child: Process, server: RunningSimulators, trial: str, folder: Path) -> None:
+    def __init__(
+        self, child: Process, server: RunningSimulators, trial: str, attempt: int, folder: Path
+    ) -> None:
         self._child = child
         self._server = server
         self.bench = Bench(trial, server, None, None, Recorder())  # type: ignore[arg-type]
@@ -48,10 +67,11 @@ class Deaths:
         self._task = {
             "origin": server.origin,
             "trial": trial,
+            "attempt": attempt,
             "prompt": self.prompt,
             "folder": str(folder),
         }
-        self._folder = folder
+        self._marker = folder / f"marker-{attempt}.json"
 
     async def run(self, point: str | None) -> tuple[int, AttemptReport | None]:
         assert self._child.stdin is not None and self._child.stdout is not None
@@ -62,19 +82,18 @@ class Deaths:
 
     @property
     def recorded_job(self) -> str | None:
-        job_id: str | None = json.loads((self._folder / "marker-1.json").read_bytes())["job_id"]
+        job_id: str | None = json.loads(self._marker.read_bytes())["job_id"]
         return job_id
 
     async def submissions(self) -> int:
         return await self.bench.submissions(self.prompt)
 
 
-@pytest.mark.parametrize("trial", ON_TRIAL)
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize(("trial", "attempt", "point"), DEATHS)
 async def test_a_provider_is_paid_once_at_most_wherever_the_process_is_killed(
-    child: Process, server: RunningSimulators, tmp_path: Path, trial: str, point: str
+    child: Process, server: RunningSimulators, tmp_path: Path, trial: str, attempt: int, point: str
 ) -> None:
-    deaths = Deaths(child, server, trial, tmp_path)
+    deaths = Deaths(child, server, trial, attempt, tmp_path)
     killed, nothing = await deaths.run(point)
     assert (killed, nothing) == (signal.SIGKILL, None)
     sent = 0 if point == "before_send" else 1
@@ -84,9 +103,9 @@ async def test_a_provider_is_paid_once_at_most_wherever_the_process_is_killed(
     assert report is not None
     assert await deaths.submissions() == sent
     job_id = deaths.recorded_job
-    if TRIALS[trial].has_jobs and point in ("after_answer", "before_record"):
-        assert job_id is not None
-    if job_id is not None:
+    if point not in ("before_send", "after_send"):  # whether it was recorded, there is no doubt
+        assert (job_id is not None) == (TRIALS[trial].has_jobs and point != "before_job")
+    if job_id is not None or point == "after_seal":
         assert (report.ending, report.job_id) == ("delivered", job_id)
         assert report.images and report.usd_micros > 0
     else:
@@ -97,11 +116,11 @@ async def test_a_provider_is_paid_once_at_most_wherever_the_process_is_killed(
     assert await deaths.submissions() == sent
 
 
-@pytest.mark.parametrize("trial", ON_TRIAL)
+@pytest.mark.parametrize(("trial", "attempt"), ON_TRIAL)
 async def test_a_repeat_after_the_end_says_the_same_and_sends_nothing(
-    child: Process, server: RunningSimulators, tmp_path: Path, trial: str
+    child: Process, server: RunningSimulators, tmp_path: Path, trial: str, attempt: int
 ) -> None:
-    deaths = Deaths(child, server, trial, tmp_path)
+    deaths = Deaths(child, server, trial, attempt, tmp_path)
     _, report = await deaths.run(None)
     assert report is not None and report.ending == "delivered"
     assert (await deaths.run("before_send"))[1] == report  # nobody comes as far as to die
