@@ -48,7 +48,7 @@ class PromptCommitmentView(View):
 
     algorithm: Literal["hmac-sha256"] = "hmac-sha256"
     commitment: str
-    salt: str
+    salt: str | None = Field(description="none once it was erased with the prompt")
 
 
 class ApproverView(View):

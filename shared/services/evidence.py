@@ -100,10 +100,10 @@ def _approval_ids(closed: Mapping[str, Any]) -> list[str]:
 
 
 def _prompt(record: Mapping[str, Any], closed: Mapping[str, Any]) -> PromptCommitmentView | None:
-    salt, commitment = record.get("prompt_salt"), closed["details"].get("prompt_commitment")
-    if salt is None or commitment is None:
+    commitment = closed["details"].get("prompt_commitment")
+    if commitment is None:
         return None
-    return PromptCommitmentView(commitment=commitment, salt=salt)
+    return PromptCommitmentView(commitment=commitment, salt=record.get("prompt_salt"))
 
 
 def _approvers(events: Sequence[Mapping[str, Any]]) -> tuple[ApproverView, ...]:

@@ -199,6 +199,24 @@ async def test_events_that_share_an_id_need_their_partition() -> None:
     assert json.loads(found.entry)["partition"] == "marketing|202611"
 
 
+async def test_a_receipt_holds_after_its_prompt_and_salt_were_erased() -> None:
+    stores, seen, _ = await world()
+    record, end = closed()
+    erased = service(stores, seen, {**record, "prompt_salt": None})
+    document = json.loads((await erased.receipt(OWNER, WORK.generation_id)).model_dump_json())
+    commitment = end.event["details"]["prompt_commitment"]
+    assert document["prompt"] == {
+        "algorithm": "hmac-sha256",
+        "commitment": commitment,
+        "salt": None,
+    }
+    for prompt in (None, {"prompt": WORK.request.prompt}):
+        assert "prompt: its salt was erased" in check(document, prompt=prompt).unverified
+    document["prompt"]["commitment"] = "ab" * 32
+    with pytest.raises(Fault, match="the log says something else"):
+        check(document)
+
+
 def test_work_of_older_versions_binds_no_prompt() -> None:
     resolution = resolution_for(WORK, builders.report(WORK), builders.CLOSED_AT)
     assert resolution.record["prompt_salt"] is None

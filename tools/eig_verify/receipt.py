@@ -235,6 +235,8 @@ def _require_prompt(receipt: Json, closed: Json, prompt: Json | None) -> list[st
     if field(bound, "algorithm", "receipt, prompt") != COMMITTED_BY:
         raise Fault("receipt, prompt", "its algorithm is another")
     unverified = only(bound, {"algorithm", "commitment", "salt"}, "receipt, prompt")
+    if field(bound, "salt", "receipt, prompt") is None:
+        return [*unverified, "prompt: its salt was erased"]
     salt = text(bound, "salt", "receipt, prompt")
     if _SALT.fullmatch(salt) is None:  # HMAC takes keys of other lengths for the same
         raise Fault("receipt, prompt", "its salt is malformed")
