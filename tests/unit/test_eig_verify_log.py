@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -321,3 +324,25 @@ def test_evidence_cannot_write_the_output_of_the_program(
     (folder / "checkpoint").mkdir()
     assert main(given) == 1
     assert "it is no file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_a_log_with_letters_that_the_terminal_lacks_holds(folder: Path, encoding: str) -> None:
+    event = json.loads(forged_logs.entries()[299]) | {"at": "\u65e5\u672c"}
+    entry = json.dumps(event, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
+    forge(folder, [*forged_logs.entries()[:299], entry], DEPTHS[-1])
+    command = [sys.executable, "-m", "tools.eig_verify", "log", str(folder), "--log-key"]
+    for name, code, said in (
+        (forged_logs.keys()[0], 0, b"the last entry is of \\u65e5\\u672c."),
+        ("\u65e5+00000000+AAAA", 1, b"FAULT at"),
+    ):
+        ran = subprocess.run(
+            [*command, name],
+            env={**os.environ, "PYTHONIOENCODING": encoding},
+            capture_output=True,
+            check=False,
+            timeout=30,
+        )
+        assert ran.returncode == code, ran.stderr
+        assert said in ran.stdout + ran.stderr
+        assert b"Traceback" not in ran.stderr

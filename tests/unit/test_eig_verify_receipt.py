@@ -289,6 +289,24 @@ async def test_a_picture_of_another_size_or_type_is_refused(tmp_path: Path) -> N
             check(await shown.receipt(), images=[path])
 
 
+@pytest.mark.parametrize("content_type", [[], {}, ["image/png"], None, 1])
+async def test_a_type_that_is_no_text_is_a_fault_where_the_log_binds_none(
+    tmp_path: Path, content_type: Any
+) -> None:
+    _, end = closed()
+    event = json.loads(json.dumps(end.event))
+    del event["details"]["images_form"]  # a version that bound neither sizes nor types
+    shown = Shown([], replace(end, event=event))
+    await shown.ready()
+    document = await shown.receipt()
+    path = tmp_path / "picture"
+    path.write_bytes(PICTURES[0])
+    check(document, images=[path])
+    document["images"][0]["content_type"] = content_type
+    with pytest.raises(Fault, match="its content_type is no text"):
+        check(document, images=[path])
+
+
 async def test_one_key_for_log_and_witness_is_refused() -> None:
     document = await receipt()
     log = read_key(LOG_KEY.key.text)

@@ -15,6 +15,7 @@ that begins with UNVERIFIED.
 import argparse
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from pathlib import Path
 
 from .documents import read_document
@@ -33,6 +34,9 @@ NO_EARLIER = (
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):  # a terminal's encoding may lack letters of evidence
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     parsed = _parser().parse_args(arguments)
     try:
         log = _key(parsed.log_key)

@@ -44,7 +44,7 @@ def _read(path: Path) -> tuple[str, int, bytes]:
     return digest.hexdigest(), size, start
 
 
-def _require_type(place: str, content_type: Any, start: bytes) -> None:
+def _require_type(place: str, content_type: str, start: bytes) -> None:
     at, magic = _STARTS.get(content_type, (0, None))
     if magic is None:
         raise Fault(place, f"this program does not know the type {content_type!r}")

@@ -204,6 +204,7 @@ def _require_images(receipt: Json, closed: Json) -> list[str]:
         unverified += only(image, fields, place)
         if _HASH.fullmatch(text(image, "sha256", place)) is None:
             raise Fault(place, "its hash is no SHA-256")
+        text(image, "content_type", place)
     if ",".join(image["sha256"] for image in images) != details.get("images_sha256"):
         raise Fault("receipt, images", "the log says something else")
     if not same(len(images), details.get("images")):
