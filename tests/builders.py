@@ -227,4 +227,6 @@ def resolution(work: WorkItem, ending: str = "delivered", **fields: Any) -> Reso
 def marker(
     work: WorkItem, attempt: int = 1, owner: MarkerOwner = "worker", holder: str = "w-1"
 ) -> AttemptMarker:
-    return AttemptMarker(work.generation_id, attempt, owner, holder, CREATED_AT)
+    return AttemptMarker(
+        work.generation_id, attempt, owner, holder, CREATED_AT, correlation_id=work.correlation_id
+    )

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
+from shared.domain.audit_events import AuditEvent, outbox_document
 from shared.domain.budgets import Scope
 from shared.domain.ids import operation_of
 from shared.domain.ledger import (
@@ -20,6 +21,7 @@ from shared.domain.money import checked_micros
 from shared.domain.predicates import at_least
 from shared.errors import InvariantBroken
 
+RAISED_BY: Final = "system:attempts"
 MarkerOwner = Literal["worker", "canceller", "sweeper"]
 
 
@@ -38,6 +40,7 @@ class AttemptMarker:
     raised_micros: int = 0  # committed with this marker, so that the hold covers the call
     held_micros: int | None = None  # for the generation from now on; None: what was reserved
     lines: tuple[Mapping[str, Any], ...] = ()  # of the attempts before this one
+    correlation_id: str = ""  # of the request; the event of a raise names it
 
     @property
     def document_id(self) -> str:
@@ -60,6 +63,7 @@ def marker_document(marker: AttemptMarker) -> Document:
         "raised_micros": checked_micros(marker.raised_micros, "raised_micros"),
         "held_micros": marker.held_micros,
         "lines": [dict(line) for line in marker.lines],
+        "correlation_id": marker.correlation_id,
     }
 
 
@@ -76,18 +80,21 @@ def read_marker(document: Mapping[str, Any]) -> AttemptMarker:
         raised_micros=document.get("raised_micros", 0),
         held_micros=document.get("held_micros"),
         lines=tuple(document.get("lines", ())),
+        correlation_id=document.get("correlation_id", ""),
     )
 
 
 def raise_operations(marker: AttemptMarker, scopes: Sequence[Scope]) -> list[Operation]:
     """The transaction that begins an attempt for which more must be held: all of it or nothing.
 
-    Operation 0 is the marker, 1 the hold, then one per scope under the predicate of a reservation.
+    Operation 0 is the marker, 1 the hold, then one per scope under the predicate of a reservation,
+    then the event.
     """
     amount = checked_micros(marker.raised_micros, "raised_micros")
     if amount == 0:
         raise InvariantBroken("A raise must raise something.")
     more = increments({"amount_micros": amount, "remaining_micros": amount})
+    partition = partition_for(marker.generation_id)
     return [
         Create(marker_document(marker)),
         Patch(
@@ -96,4 +103,23 @@ def raise_operations(marker: AttemptMarker, scopes: Sequence[Scope]) -> list[Ope
             at_least({"remaining_micros": 0, "open_rows": 1}),
         ),
         *reserving(amount, scopes),
+        Create(outbox_document(partition, _raised_event(marker))),
     ]
+
+
+def _raised_event(marker: AttemptMarker) -> AuditEvent:
+    return AuditEvent(
+        action=f"generation.raised.{marker.attempt}",
+        object_id=marker.generation_id,
+        actor=RAISED_BY,
+        actor_role="system",
+        outcome="success",
+        occurred_at=marker.created_at,
+        correlation_id=marker.correlation_id,
+        details={
+            "attempt": marker.attempt,
+            "candidate": marker.candidate,
+            "raised_micros": marker.raised_micros,
+            "held_micros": marker.held_micros,
+        },
+    )

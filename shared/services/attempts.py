@@ -342,6 +342,7 @@ class Attempts:
             raised_micros=raised_micros,
             held_micros=held_micros(item, course) + raised_micros,
             lines=tuple(line.model_dump(mode="json") for line in course.lines),
+            correlation_id=item.correlation_id,
         )
 
     def order(self, item: WorkItem, attempt: int, candidate: int = 0) -> ImageOrder:

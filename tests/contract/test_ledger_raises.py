@@ -35,6 +35,14 @@ async def test_a_raise_is_committed_with_its_marker(bench: Bench) -> None:
     held = PRICE_MICROS + RAISED
     assert (hold["amount_micros"], hold["remaining_micros"], hold["open_rows"]) == (held, held, 1)
     assert await bench.counters() == [(held, 0), (held, 0)]
+    event = (await bench.must_read(f"e:{work.generation_id}:generation.raised.2"))["event"]
+    assert event["correlation_id"] == work.correlation_id
+    assert event["details"] == {
+        "attempt": 2,
+        "candidate": 1,
+        "raised_micros": RAISED,
+        "held_micros": held,
+    }
 
 
 async def test_a_raise_beyond_a_budget_changes_nothing(bench: Bench) -> None:
@@ -46,6 +54,7 @@ async def test_a_raise_beyond_a_budget_changes_nothing(bench: Bench) -> None:
     assert refusal.value.extra["scope"].startswith("user:")
     assert refusal.value.extra["needed_micros"] == RAISED
     assert await bench.read(raising(work).document_id) is None
+    assert await bench.read(f"e:{work.generation_id}:generation.raised.2") is None
     hold = await bench.must_read(f"h:{work.operation_id}")
     assert hold["remaining_micros"] == PRICE_MICROS
     assert await bench.counters() == [(PRICE_MICROS, 0), (PRICE_MICROS, 0)]

@@ -60,6 +60,7 @@ ALSO_ALLOWED = (
     "transfer.",
     "generation.cancel_requested",
     "generation.indeterminate",
+    "generation.raised.",
 )
 TYPES = ("budget", "hold", "resolution", "adjustment", "generation", "batch", "policy")
 PAYER_FIELDS = {

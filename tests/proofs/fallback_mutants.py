@@ -42,6 +42,14 @@ FALLING = (
         ),
     ),
     mutant(
+        "a fallback raises the hold and no event tells of it",
+        (
+            "shared.domain.attempt_markers:raise_operations",
+            "Create(outbox_document(partition, _raised_event(marker))),",
+            "",
+        ),
+    ),
+    mutant(
         "a fallback does not raise the hold at all",
         (
             f"{_FALLBACKS}:raise_micros",

@@ -49,7 +49,8 @@ class Checker:
         self.expect(invariant, False, lambda: detail)
 
     def after_commit(self, partition_key: str, changed: Mapping[str, Item | None]) -> None:
-        """I1, I2 and I4, at every commit."""
+        """I1, I2 and I4, and that an event tells of it, at every commit."""
+        self._check_told(partition_key, changed)
         for item_id, document in changed.items():
             if document is not None and item_id.startswith("j:"):
                 for budget_id in charged_budgets(document):
@@ -177,6 +178,27 @@ class Checker:
                 lambda n=name, v=value: f"{document['id']} has a {n} of {v!r}",
             )
 
+    def _check_told(self, partition_key: str, changed: Mapping[str, Item | None]) -> None:
+        """Whatever changes money or a status has an event in the same transaction."""
+        told = any(item_id.startswith("e:") and item for item_id, item in changed.items())
+        told = told or self._is_landing(changed)
+        for item_id, document in changed.items():
+            if document is None or document["type"] not in _TOLD:
+                continue
+            before = self._container.before_last_change(partition_key, item_id)
+            names = _TOLD[document["type"]]
+            same = before is not None and all(before.get(n) == document.get(n) for n in names)
+            self.expect("told", told or same, lambda i=item_id: f"no event tells of {i}")
+
+    def _is_landing(self, changed: Mapping[str, Item | None]) -> bool:
+        """The second half of a move, whose event stands with the first one (audit_log.md)."""
+        place = next((d for d in changed.values() if d and d["type"] == "parked_hold"), None)
+        return place is not None and any(
+            document["type"] == "moved_hold" and document["moved_to"] == place["operation_id"]
+            for partition in self._container.partitions.values()
+            for document in partition.values()
+        )
+
     def _check_step(self, partition_key: str, budget: Item) -> None:
         """No commit raises what is committed above the ceiling, nor lowers the highest one."""
         before = self._container.before_last_change(partition_key, budget["id"])
@@ -217,6 +239,18 @@ class Checker:
 
 
 _OF_THE_ACCOUNT = ("auth_or_config", "quota_exhausted", "provider_blocked")
+# What is money or a status, by the type of a document; an event has to tell of its changes.
+_STATUS = ("status",)
+_TOLD: Mapping[str, tuple[str, ...]] = {
+    "budget": (
+        *("limit_micros", "ceiling_micros", "granted_micros", "allocated_micros", "mode"),
+        *("overage", "reserved_micros", "spent_micros", "sealed"),
+    ),
+    "hold": ("amount_micros", "remaining_micros", "open_rows"),
+    **dict.fromkeys(("generation", "batch", "approval", "parked_hold", "grant", "case"), _STATUS),
+    "moved_hold": ("moved_to",),
+    "policy": ("revision",),
+}
 _PAYERS = {
     "department_id": "department",
     "user_key": "user",
