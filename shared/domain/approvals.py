@@ -170,7 +170,9 @@ def approval_marks(approval: Approval, votes: Sequence[Vote]) -> tuple[str, ...]
     return tuple(marks) if len(marks) == len(found) else None
 
 
-def admitted_event(approval: Approval, work: Parked, admitted_at: str) -> AuditEvent:
+def admitted_event(
+    approval: Approval, work: Parked, admitted_at: str, policy_version: str | None
+) -> AuditEvent:
     """What the audit log says when approved work is reserved."""
     return AuditEvent(
         action=f"{approval.kind}.admitted",
@@ -185,6 +187,7 @@ def admitted_event(approval: Approval, work: Parked, admitted_at: str) -> AuditE
             "approved_micros": approval.hold.amount_micros,
             "approvals": approval.approvals,
             "raised": " ".join(scope.name for scope in approval.raised),
+            "policy_version": policy_version,
         },
     )
 

@@ -36,6 +36,7 @@ class BatchPrices:
     rows: int
     faulty: Sequence[BatchRow]
     priced: Sequence[PricedRow]
+    privacy_version: str = ""  # the revisions by which the rows were screened
 
     @cached_property
     def _sums(self) -> list[int]:

@@ -16,6 +16,7 @@ from shared.domain.identifiers import DataClass
 from shared.domain.ids import Partition
 from shared.domain.ledger import Create, Operation, Patch
 from shared.domain.organisation_policies import organisation_policies
+from shared.domain.policy_versions import revisions_of
 from shared.domain.predicates import equal
 from shared.domain.privacy_rules import PrivacyRule, read_rule
 
@@ -94,7 +95,8 @@ class EffectivePolicy:
     @property
     def version(self) -> str:
         """Names both revisions, for audit events and records."""
-        return f"{self.department.owner}.{self.department.revision}+{self.organisation.revision}"
+        department, organisation = self.department, self.organisation
+        return revisions_of(department.owner, department.revision, organisation.revision)
 
     def action(self, data_class: DataClass) -> Action:
         """What happens to data of a class: the stricter word, or the default."""

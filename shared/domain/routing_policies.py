@@ -5,7 +5,7 @@ denied adds up. What neither speaks of follows the defaults below.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from shared.domain.alert_channels import ORGANISATION_WIDE
@@ -13,6 +13,7 @@ from shared.domain.budget_policies import policy_partition
 from shared.domain.ids import Partition
 from shared.domain.ledger import Operation
 from shared.domain.organisation_policies import organisation_policies
+from shared.domain.policy_versions import revisions_of
 from shared.domain.revisions import revision_document, revision_operation
 from shared.domain.routing_wishes import STRATEGIES, Strategy
 
@@ -57,6 +58,7 @@ class RoutingRules:
     content_fallback: bool = False
     denied_models: frozenset[str] = frozenset()
     denied_providers: frozenset[str] = frozenset()
+    version: str = field(default="", compare=False)  # names both revisions; empty: no policies
 
     def denies(self, model: str, provider: str) -> bool:
         return model in self.denied_models or provider in self.denied_providers
@@ -80,6 +82,7 @@ def rules_of(department: RoutingPolicy, organisation: RoutingPolicy) -> RoutingR
         content_fallback=bool(contents) and all(contents),
         denied_models=frozenset(department.denied_models + organisation.denied_models),
         denied_providers=frozenset(department.denied_providers + organisation.denied_providers),
+        version=revisions_of(department.owner, department.revision, organisation.revision),
     )
 
 

@@ -39,6 +39,7 @@ class WorkItem:
     approvals: tuple[str, ...] | None = ()
     may_wait: bool = False  # a row whose deadline leaves time for a provider batch
     planned_route: Route | None = None  # None: its own model, and no other
+    policy_version: str | None = None  # what it was admitted by; the event keeps it, no record
 
     @property
     def charge(self) -> Charge:

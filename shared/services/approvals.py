@@ -254,12 +254,11 @@ class Approvals:
             return await self._ending(approval, await self._decided(operation_id))
         now = self.clock.now()
         try:
-            if self.departures is not None:
-                await self.departures.check(work)
+            held = await self.departures.check(work) if self.departures else None
             priced, changes = await self.repricing.priced(work, now)
             check_price(approval, priced)
             changes["approvals"] = await self._marks(approval)
-            event = admitted_event(approval, priced, now.isoformat())
+            event = admitted_event(approval, priced, now.isoformat(), held)
             budgets = await self._reserve(approval, priced, changes, event)
         except PeriodNotOpen as unopened:
             raise Unavailable("A budget was not open yet.", retry_after_s=1) from unopened

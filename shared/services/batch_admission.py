@@ -17,7 +17,9 @@ from shared.domain.budgets import Charge
 from shared.domain.identity import CLAIM_BY_ROLE, Caller, Ownership
 from shared.domain.ids import chunks_of
 from shared.domain.ledger import Document, Hold, Reservation
+from shared.domain.policy_versions import policy_version
 from shared.domain.price_catalogues import PriceCatalogues
+from shared.domain.routing_policies import RoutingRules
 from shared.errors import BudgetExceeded, Invalid, Unavailable
 from shared.ports import Clock, Orchestrations, Records
 from shared.services.admission import Admission
@@ -55,6 +57,7 @@ class _PricedBatch:
     order: BatchOrder
     header: BatchChunk
     prices: BatchPrices
+    rules: RoutingRules
 
     @property
     def rows(self) -> int:
@@ -83,6 +86,9 @@ class _PricedBatch:
             "acceptance": order.acceptance,
             "reserved_micros": totals.amount_micros,
             "price_version": header.price_version,
+            "policy_version": policy_version(
+                privacy=self.prices.privacy_version, routing=self.rules.version
+            ),
         }
         event = batch_event(order, batch_id, "batch.admitted", header.created_at, details)
         record = batch_record(
@@ -137,7 +143,7 @@ class BatchAdmission:
             if hold is None or hold.request_hash != order.content_hash:
                 raise
             return await self._standing(order.batch_id, orchestrations)
-        batch = _PricedBatch(order, header, prices)
+        batch = _PricedBatch(order, header, prices, around.rules)
         if order.acceptance == "as_many_as_fit":
             return await self._admit_what_fits(batch, orchestrations)
         return await self._admit_all(batch, orchestrations)

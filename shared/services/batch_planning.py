@@ -69,10 +69,13 @@ class BatchPlanning:
         count, number = 0, 0
         faulty: list[BatchRow] = []
         priced: list[PricedRow] = []
+        versions: dict[str, None] = {}  # one, unless somebody changes a policy meanwhile
         while taken := await asyncio.to_thread(lambda: list(islice(rows, WAVE_ROWS))):
             planned = [self._with_deadline(planned_row(row, around), row) for row in taken]
             if self.privacy is not None:
-                planned = await self.privacy.screened(header, planned)
+                screened = await self.privacy.screened(header, planned)
+                planned = screened.rows
+                versions[screened.policy_version] = None
             faulty += [faulty_row(row) for row in planned if row.faults]
             priced += [found for row in planned if (found := priced_row(row)) is not None]
             for first in range(0, len(planned), CHUNK_ROWS):
@@ -91,7 +94,7 @@ class BatchPlanning:
                     for fault in row.faults
                 ][:FAULTS_SHOWN_MAX],
             )
-        return BatchPrices(count, faulty, priced)
+        return BatchPrices(count, faulty, priced, "|".join(versions))
 
     async def copy(self, batch_id: str, plan: str, chunks: int, new_id: str) -> None:
         """The same plan under another batch id."""

@@ -42,17 +42,18 @@ class Deferrals:
         if now < datetime.fromisoformat(work.record["starts_at"]):
             raise Unavailable("Its period has not started yet.", retry_after_s=1)
         try:
-            if self.departures is not None:
-                await self.departures.check(work)
+            held = await self.departures.check(work) if self.departures else None
             priced, changes = await self.repricing.priced(work, now)
-            await self._reserve(priced, changes | {"starts_at": None}, now.isoformat())
+            await self._reserve(priced, changes | {"starts_at": None}, now.isoformat(), held)
         except PeriodNotOpen as unopened:
             raise Unavailable("The period could not be opened yet.") from unopened
         except Rejected as refusal:
             await self._drop(work, refusal)
         return await self._ending(operation_id)
 
-    async def _reserve(self, work: Parked, changes: Mapping[str, Any], now: str) -> None:
+    async def _reserve(
+        self, work: Parked, changes: Mapping[str, Any], now: str, policy_version: str | None
+    ) -> None:
         record = work.record
         event = AuditEvent(
             action=f"{work.kind}.admitted",
@@ -65,6 +66,7 @@ class Deferrals:
             details={
                 "reserved_micros": work.hold.amount_micros,
                 "price_version": self._price_version(now),
+                "policy_version": policy_version,
             },
         )
         try:

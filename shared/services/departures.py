@@ -11,7 +11,10 @@ from shared.domain.freezes import standing_freeze, targets_of_models, targets_of
 from shared.domain.identity import Ownership
 from shared.domain.models import MODELS
 from shared.domain.parked_work import Parked
+from shared.domain.policy_versions import policy_version
+from shared.domain.privacy_policies import EffectivePolicy
 from shared.domain.routing import model_denial
+from shared.domain.routing_policies import RoutingRules
 from shared.domain.work import WorkItem
 from shared.errors import PolicyDenied, Unavailable
 from shared.ports import Clock
@@ -32,9 +35,10 @@ class Departures:
     rights: RightsWatch
     clock: Clock
 
-    async def check(self, work: Parked) -> None:
-        """Raise Unavailable while spending is frozen, PolicyDenied if no model may be used.
+    async def check(self, work: Parked) -> str | None:
+        """The revisions of the policies by which it may go on.
 
+        Raises Unavailable while spending is frozen, PolicyDenied if no model may be used.
         Rows of a batch that may not go on beside others that may are stopped one by one.
         """
         hold, record = work.hold, work.record
@@ -46,21 +50,33 @@ class Departures:
         if freeze is not None:
             raise Unavailable(f"Spending is frozen for {freeze.target.text}.")
         owner = Ownership(hold.tenant_id, department_id, record["user_key"])
-        refusals = await self._refusals(owner, models)
+        privacy, rules = await self._policies(owner)
+        refusals = await self._refusals(owner, models, privacy, rules)
         if refusals and refusals[0] is not None and all(refusals):
             raise refusals[0]
+        return policy_version(privacy=privacy.version, routing=rules.version)
 
     async def refusal(self, item: WorkItem, model: str) -> PolicyDenied | None:
         """Why a prompt may not go to a model any more; None if it may.
 
         Raises Unavailable if nobody can say.
         """
-        return (await self._refusals(item.owner, [model]))[0]
+        policies = await self._policies(item.owner)
+        return (await self._refusals(item.owner, [model], *policies))[0]
 
-    async def _refusals(self, owner: Ownership, models: Sequence[str]) -> list[PolicyDenied | None]:
+    async def _policies(self, owner: Ownership) -> tuple[EffectivePolicy, RoutingRules]:
+        tenant_id, department_id = owner.tenant_id, owner.department_id
+        privacy = await self.privacy.effective(tenant_id, department_id)
+        return privacy, await self.routing.rules(tenant_id, department_id)
+
+    async def _refusals(
+        self,
+        owner: Ownership,
+        models: Sequence[str],
+        policy: EffectivePolicy,
+        rules: RoutingRules,
+    ) -> list[PolicyDenied | None]:
         """For each model why it may not have prompts of this owner: residency first, then rules."""
-        policy = await self.privacy.effective(owner.tenant_id, owner.department_id)
-        rules = await self.routing.rules(owner.tenant_id, owner.department_id)
         rights = await self.rights.rights(owner.user_key)
 
         def permission(model: str, provider: str) -> str | None:

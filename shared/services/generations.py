@@ -21,9 +21,11 @@ from shared.domain.identity import (
 from shared.domain.ids import Partition, operation_of, partition_of
 from shared.domain.ledger import Document, Hold, Reservation, partition_for
 from shared.domain.parked_work import WAITING
+from shared.domain.policy_versions import policy_version
 from shared.domain.price_catalogues import PriceCatalogues
 from shared.domain.routes import route_in_audit
 from shared.domain.routing import routed
+from shared.domain.routing_policies import RoutingRules
 from shared.domain.views import TERMINAL, GenerationList, GenerationView, generation_view
 from shared.domain.work import WorkItem, owner_of
 from shared.domain.would_fit import would_fit
@@ -90,7 +92,7 @@ class Generations:
         asked = self.asked_hash(caller, request, charge)
         generation_id = await self.admission.operation_id(caller, "generation", key)
         try:
-            item = await self._routed(caller, request, charge, generation_id, correlation_id)
+            item, rules = await self._routed(caller, request, charge, generation_id, correlation_id)
         except (Invalid, PolicyDenied) as refusal:  # what was admitted before goes on
             if not await self._was_admitted(generation_id, asked):
                 await self._note_no_route(caller, generation_id, correlation_id, refusal)
@@ -99,7 +101,8 @@ class Generations:
         screened = await self._screened(caller, generation_id, item.request, asked, correlation_id)
         if screened is None:
             return await self._replay(generation_id, orchestrations)
-        item = replace(item, request=screened.request, privacy=screened.kept)
+        held = policy_version(privacy=screened.policy_version, routing=rules.version)
+        item = replace(item, request=screened.request, privacy=screened.kept, policy_version=held)
         wanted = _reservation(item, asked)
         try:
             reserved = await self.admission.reserve(caller, wanted, quietly=True)
@@ -225,13 +228,16 @@ class Generations:
         charge: Charge,
         generation_id: str,
         correlation_id: str,
-    ) -> WorkItem:
-        """The work that a request makes, at the prices and on the route of this moment."""
+    ) -> tuple[WorkItem, RoutingRules]:
+        """The work that a request makes, at the prices and on the route of this moment.
+
+        With it the rules that the route was found by.
+        """
         now = self.clock.now()
         around = await self.routing.surroundings(caller, now)
         route = routed(request, around)
         wanted = route.candidates[0].request(request)
-        return WorkItem(
+        item = WorkItem(
             generation_id=generation_id,
             request=wanted,
             quote=around.quote(wanted, 0),
@@ -243,6 +249,7 @@ class Generations:
             cost_centre_id=charge.cost_centre_id,
             planned_route=route,
         )
+        return item, around.rules
 
     async def _note_no_route(
         self, caller: Caller, generation_id: str, correlation_id: str, refusal: Rejected
@@ -386,6 +393,7 @@ def _reservation(item: WorkItem, asked: str) -> Reservation:
             "reserved_micros": item.quote.amount_micros,
             "price_version": item.quote.price_version,
             "exchange_rate_version": item.quote.exchange_rate_version,
+            "policy_version": item.policy_version,
             **route_in_audit(item.route),
         },
     )

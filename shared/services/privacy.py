@@ -79,6 +79,11 @@ class ScreenedRequest:
     refusal: Rejected | PrivacyScreenUnavailable | None = None
 
     @property
+    def policy_version(self) -> str | None:
+        """The revisions by which it was decided."""
+        return self.verdict.policy_version if self.verdict else None
+
+    @property
     def kept(self) -> dict[str, Any] | None:
         """What the generation's record says of the screen."""
         return self.verdict.as_json() if self.verdict else None

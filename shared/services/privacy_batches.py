@@ -26,12 +26,20 @@ FINDINGS_NAMED_MAX = 5  # in one row's fault
 
 
 @dataclass(frozen=True)
+class ScreenedRows:
+    """Rows as they may be carried out, and the revisions by which it was decided."""
+
+    rows: list[PlannedRow]
+    policy_version: str
+
+
+@dataclass(frozen=True)
 class PrivacyBatches:
     """Screens planned rows in waves."""
 
     screen: PrivacyScreen
 
-    async def screened(self, header: BatchChunk, rows: Sequence[PlannedRow]) -> list[PlannedRow]:
+    async def screened(self, header: BatchChunk, rows: Sequence[PlannedRow]) -> ScreenedRows:
         """The rows as they may be carried out; raises PrivacyScreenUnavailable."""
         who = Requester(
             tenant_id=header.tenant_id,
@@ -53,7 +61,7 @@ class PrivacyBatches:
             raise
         by_row = {row.row: verdict for row, verdict in zip(asked, verdicts, strict=True)}
         await self._note(who, policy, by_row, rows)
-        return [_decided(row, by_row.get(row.row)) for row in rows]
+        return ScreenedRows([_decided(row, by_row.get(row.row)) for row in rows], policy.version)
 
     async def _note(
         self,
@@ -81,7 +89,7 @@ class PrivacyBatches:
                 "denied" if blocked or unread or away else "success",
                 None,
                 {
-                    "policy": policy.version,
+                    "policy_version": policy.version,
                     "rows": f"{rows[0].row}-{rows[-1].row}",
                     "blocked_rows": blocked,
                     "unread_rows": unread,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from uuid import uuid4
 
 from devhost.local_settings import home_tenant_id, people
@@ -42,6 +43,9 @@ async def events_of(cloud: Cloud, object_id: str) -> list[Json]:
     return sorted((each["event"] for each in found), key=lambda e: str(e["occurred_at"]))
 
 
+POLICIES = re.compile(r"privacy:marketing\.\d+\+\d+,routing:marketing\.\d+\+\d+")
+
+
 def oid(username: str) -> str:
     return str(next(user["oid"] for user in people()["users"] if user["username"] == username))
 
@@ -56,6 +60,7 @@ async def test_generation_leaves_admission_and_end(ledger: Cloud, ava: Person) -
     assert admitted["actor"] == f"{home_tenant_id()}.{oid('ava')}"
     assert admitted["actor_role"] == "StandardUser"
     assert admitted["details"]["reserved_micros"] == generation["quote"]["amount_micros"]
+    assert POLICIES.fullmatch(admitted["details"]["policy_version"])
     assert (closed["action"], closed["outcome"]) == ("generation.closed", "success")
     assert closed["actor"] == "system:orchestration"
     assert closed["details"]["amount_micros"] == generation["cost"]["amount_micros"]
@@ -83,8 +88,9 @@ async def test_batch_leaves_its_own_events_and_those_of_its_rows(
     ledger: Cloud, ava: Person
 ) -> None:
     batch = await ava.run_batch([order(), order()])
-    actions = [event["action"] for event in await events_of(ledger, batch["id"])]
-    assert actions == ["batch.admitted", "batch.completed"]
+    admitted, completed = await events_of(ledger, batch["id"])
+    assert (admitted["action"], completed["action"]) == ("batch.admitted", "batch.completed")
+    assert POLICIES.fullmatch(admitted["details"]["policy_version"])
     for row in ("00001", "00002"):
         [event] = await events_of(ledger, f"{batch['id']}.{row}")
         assert event["action"] == "generation.closed"

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from shared.adapters.cosmos_routing_policies import CosmosRoutingPolicies
+from shared.domain.alert_channels import ORGANISATION_WIDE
 from shared.domain.attempts import AttemptReport
 from shared.domain.freezes import Freeze, Target
 from shared.domain.identity import Principal, Rights
@@ -287,6 +288,22 @@ async def test_approved_work_for_a_model_that_is_denied_now_fails_and_costs_noth
     assert (await bench.approvals.conclude(operation_id)).status == "failed"
     assert (await bench.approval(operation_id)).reason == "model_denied"
     assert (await bench.budget()).reserved_micros == 0
+
+
+@pytest.mark.parametrize("waited_for", ["approval", "period"])
+async def test_work_that_waited_names_the_policies_that_held_when_it_was_admitted(
+    waited_for: str,
+) -> None:
+    bench = Door(department_micros=10_000_000)
+    await bench.deny(models=("sdxl",))
+    await bench.deny(ORGANISATION_WIDE, models=("sdxl",))
+    if waited_for == "approval":
+        await bench.open()
+        await bench.approvals.conclude(await bench.approved(bench.single()))
+    else:
+        await bench.deferrals.release(await bench.deferred())
+    (event,) = bench.events("generation.admitted")
+    assert event["details"]["policy_version"] == "privacy:marketing.0+0,routing:marketing.1+1"
 
 
 async def test_queued_work_for_a_model_that_is_denied_now_is_stopped_before_a_call() -> None:

@@ -266,7 +266,7 @@ async def test_rows_are_decided_one_by_one_and_equal_texts_are_read_once() -> No
         row(5, "a bay"),
         PlannedRow(row=6, item_id="i6", faults=()),
     ]
-    decided = await PrivacyBatches(world.screen).screened(header(), rows)
+    decided = (await PrivacyBatches(world.screen).screened(header(), rows)).rows
     assert [each.quote is not None for each in decided] == [True, False, True, False, True, False]
     assert decided[1].faults[0].message == "privacy_blocked: au_tfn at 4, 9 characters"
     assert decided[2].request is not None and decided[2].request.prompt == "*" * 16
@@ -277,6 +277,7 @@ async def test_rows_are_decided_one_by_one_and_equal_texts_are_read_once() -> No
     assert world.second.patient == [True]
     (event,) = await world.events()
     assert (event["details"]["blocked_rows"], event["details"]["unread_rows"]) == (1, 1)
+    assert event["details"]["policy_version"] == "marketing.0+0"
 
 
 async def test_rows_without_findings_leave_no_event() -> None:
@@ -301,7 +302,7 @@ async def test_rows_of_models_that_run_elsewhere_are_refused() -> None:
     await world.put(PrivacyPolicy("marketing", residency=Residency("named", ("US",))))
     flux = row(2, "a bay")
     flux = flux.model_copy(update={"request": builders.request("flux-schnell", prompt="a bay")})
-    decided = await PrivacyBatches(world.screen).screened(header(), [row(1, "a bay"), flux])
+    decided = (await PrivacyBatches(world.screen).screened(header(), [row(1, "a bay"), flux])).rows
     assert decided[0].faults[0].message.startswith("residency_denied: ")
     assert decided[1] == flux
     (event,) = await world.events()
