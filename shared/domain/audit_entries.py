@@ -28,6 +28,7 @@ PARTITION_CHARS_MAX: Final = 2_048  # what Cosmos DB takes
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.:|/+,=-]*(?: [A-Za-z0-9_.:|/+,=-]+:[A-Za-z0-9_.:|-]+)*")
 _CODE: Final = re.compile(r"[a-z][a-z0-9_.]{0,99}")
 _SHOWABLE: Final = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]*")
+_OWN_CORRELATION: Final = re.compile(r"[0-9a-f]{32}")  # as telemetry makes them: no text in it
 _WORDS: Final = re.compile(r"[_.]")
 _TYPED_BY_PEOPLE: Final = frozenset({"reason", "comment", "note", "name", "label"})
 _COMMITMENT: Final = "hmac_sha256"
@@ -73,7 +74,11 @@ def without_texts(event: Mapping[str, Any], text_key: bytes) -> dict[str, Any]:
     if not (reason is None or _is_commitment(reason) or (is_code and _CODE.fullmatch(reason))):
         reason = _committed(event["event_id"], "reason", reason, text_key)
     shown = {name: _shown(event, name, value, text_key) for name, value in event["details"].items()}
-    return {**event, "reason": reason, "details": shown}
+    kept = {**event, "reason": reason, "details": shown}
+    correlation_id = event.get("correlation_id")
+    if isinstance(correlation_id, str) and _OWN_CORRELATION.fullmatch(correlation_id) is None:
+        kept["correlation_id"] = _correlation(correlation_id, text_key)
+    return kept
 
 
 def entry_of(record: AuditRecord, text_key: bytes) -> LogEntry:
@@ -153,7 +158,9 @@ def _is_event(record: AuditRecord) -> bool:
         return False
     texts = [record.partition_key, *(event.get(name) for name in _SIGNIFICANT)]
     reason = "" if _is_commitment(event.get("reason")) else event.get("reason") or ""
-    texts += [event.get("actor_role") or "", event.get("correlation_id") or "", reason]
+    correlation = event.get("correlation_id")
+    correlation = "" if _is_commitment(correlation) else correlation or ""
+    texts += [event.get("actor_role") or "", correlation, reason]
     details = event.get("details")
     return (
         all(isinstance(text, str) and _is_showable(text) for text in texts[:-1])
@@ -188,10 +195,10 @@ def _shown(event: Mapping[str, Any], name: str, value: Any, text_key: bytes) -> 
     return _committed(event["event_id"], name, text, text_key)
 
 
-def _correlation(correlation_id: str | None, text_key: bytes) -> dict[str, str] | None:
+def _correlation(correlation_id: Any, text_key: bytes) -> Any:
     """Callers choose it, so it is hashed; alike for all events of one request."""
-    if correlation_id is None:
-        return None
+    if correlation_id is None or _is_commitment(correlation_id):
+        return correlation_id
     return _committed("", "correlation", correlation_id, text_key)
 
 

@@ -21,6 +21,7 @@ from tests.fakes.audit_log import TEXT_KEY
 stores = cosmos_stores.stores  # a fixture, found by its name
 
 Event = Mapping[str, Any]
+OURS = "5a" * 16  # a correlation id of our own making
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def partition() -> Partition:
 def events(first: int, last: int, **changes: Any) -> list[Event]:
     """The events of objects `first..last`, inclusive."""
     return [
-        builders.event(f"object-{number:03d}").as_json() | changes
+        builders.event(f"object-{number:03d}").as_json() | {"correlation_id": OURS} | changes
         for number in range(first, last + 1)
     ]
 
@@ -52,7 +53,8 @@ async def test_append_keeps_what_people_typed_as_keyed_hashes(
     stores: Stores, partition: Partition
 ) -> None:
     details = {"after_reason": "Jane complained", "comment": "jane", "scope": "user"}
-    sent = events(1, 1, reason="zu teuer für Jane", details=details)
+    typed = {"reason": "zu teuer für Jane", "correlation_id": "jane.doe"}
+    sent = events(1, 1, details=details, **typed)
     await stores.audit.append(partition, sent)
     [kept] = await stores.events(partition)
     assert kept == without_texts(sent[0], TEXT_KEY)

@@ -67,7 +67,8 @@ async def test_generation_leaves_admission_and_end(ledger: Cloud, ava: Person) -
     assert closed["details"]["sha256"] == generation["images"][0]["sha256"]
     for event in (admitted, closed):
         assert set(event) == EVENT_FIELDS
-        assert event["correlation_id"] == "trail-1"
+        assert event["correlation_id"] == admitted["correlation_id"]
+        assert set(event["correlation_id"]) == {"hmac_sha256"}  # "trail-1" is the caller's own
         assert event["event_id"] == f"{generation['id']}:{event['action']}"
 
 

@@ -33,6 +33,7 @@ from shared.domain.ids import Partition
 from shared.domain.model_rules import ModelRules
 from shared.errors import NotFound, PolicyDenied, Unavailable
 from shared.services.access_log import DENIALS_TOLD_MAX, GROUP_MAX, AccessLog
+from shared.telemetry import new_correlation_id
 from tests.builders import TENANT, caller
 from tests.fakes.audit_log import FakeAuditLog
 from tests.fakes.clock import FakeClock
@@ -184,10 +185,11 @@ async def test_read_of_what_is_others_stands_in_the_log_before_it_is_answered(be
     who = asking(1, Role.DEPT_MANAGER)
     require(who, READ, owner(2), "generation")
     target = Target("GetGeneration", "generations", (GENERATION,))
-    await bench.log.allowed(actor_of(who), target, weighed(who), "c-1", reads=True)
+    correlation_id = new_correlation_id()
+    await bench.log.allowed(actor_of(who), target, weighed(who), correlation_id, reads=True)
     (event,) = bench.events()
     assert event["object_id"] == f"generations:{GENERATION}"
-    assert event["correlation_id"] == "c-1" and event["outcome"] == "success"
+    assert event["correlation_id"] == correlation_id and event["outcome"] == "success"
     assert event["details"]["rule"] == "department"
 
 

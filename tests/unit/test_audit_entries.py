@@ -27,6 +27,7 @@ from shared.domain.session_rules import EndReason
 from shared.domain.settlements import OUTCOME_UNKNOWN
 from shared.errors import Conflict, InvariantBroken, PolicyDenied, Unavailable
 from shared.services.budget_periods import no_budget
+from shared.telemetry import new_correlation_id
 from tests import builders
 from tools.eig_verify.entries import read_entry
 
@@ -193,6 +194,16 @@ def test_correlation_id_of_a_caller_is_hashed_alike_within_a_request() -> None:
     other = event(correlation_id="eve.smith.0412345678", event_id="object-2:generation.admitted")
     assert logged(other)["correlation"] == first["correlation"]
     assert logged(event(correlation_id="c-2"))["correlation"] != first["correlation"]
+
+
+def test_correlation_id_of_a_caller_is_hashed_before_it_is_copied() -> None:
+    given = event(correlation_id="eve.smith.0412345678")
+    kept = without_texts(given, KEY)
+    assert "eve." not in json.dumps(kept)
+    assert without_texts(kept, b"another") == kept
+    assert logged(kept) == logged(given)  # also of one that was copied before that was done
+    ours = event(correlation_id=new_correlation_id())
+    assert without_texts(ours, KEY)["correlation_id"] == ours["correlation_id"]
 
 
 @pytest.mark.parametrize(
