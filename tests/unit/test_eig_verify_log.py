@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import rfc8785
 
 from shared.domain.log_tiles import files_of
 from shared.domain.merkle import root_from_leaves
@@ -169,6 +170,28 @@ def test_a_file_too_many_is_found(folder: Path) -> None:
     assert fault_of(folder).place == "tile/entries/004"
 
 
+@pytest.mark.parametrize("name", ["tile/entries/004", "tile/hidden", "tile/0/x001"])
+@pytest.mark.parametrize("kind", ["pipe", "dangling link", "linked folder", "linked file"])
+def test_what_is_no_plain_file_is_a_file_too_many_as_well(
+    folder: Path, kind: str, name: str
+) -> None:
+    path = folder / name
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "dangling link":
+        path.symlink_to(folder / "nowhere")
+    else:
+        path.symlink_to(folder / ("tile/0" if kind == "linked folder" else "checkpoint"))
+    assert fault_of(folder).place == name
+
+
+def test_a_folder_of_tiles_that_is_a_link_is_found(folder: Path) -> None:
+    """Whoever walks does not follow it, so that anything could lie there."""
+    (folder / "tile/entries").rename(folder / "elsewhere")
+    (folder / "tile/entries").symlink_to(folder / "elsewhere")
+    assert fault_of(folder).place == "tile/entries"
+
+
 def test_the_command_says_what_holds_and_what_does_not(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -283,6 +306,22 @@ def test_one_key_for_log_and_witness_is_refused(folder: Path) -> None:
         verify_log(folder, key, key)
 
 
+def event_with(details: bytes) -> bytes:
+    """An event in canonical form, if its details are."""
+    names = b'"id":"x","object":"x","outcome":"success","partition":"x","v":1}'
+    return b'{"action":"x","actor":"x","details":' + details + b"," + names
+
+
+@pytest.mark.parametrize(
+    "details", ['{"\U0001f600":1,"\ufffd":1}', '{"a":9007199254740991,"b":"\x7f\u65e5"}']
+)
+def test_an_entry_in_canonical_form_holds(folder: Path, details: str) -> None:
+    entry = event_with(details.encode())
+    assert rfc8785.dumps(json.loads(entry)) == entry
+    forged = [*forged_logs.entries()[:300], entry]
+    assert verified(forge(folder, forged, DEPTHS[-1]), witness=False).entries == 301
+
+
 @pytest.mark.parametrize(
     "entry",
     [
@@ -291,6 +330,13 @@ def test_one_key_for_log_and_witness_is_refused(folder: Path) -> None:
         b',"partition":"x","v":1}',
         b"[" * 60_000,
         b'{"v":1}',
+        event_with(b'{"a":"\xed\xa0\x80"}'),  # half a surrogate pair, as no UTF-8 has it
+        event_with(b'{"a":"\\ud800"}'),
+        event_with(b'{"a":9007199254740992}'),
+        event_with(b'{"a":-9007199254740992}'),
+        event_with(b'{"a":' + b"9" * 5_000 + b"}"),
+        event_with('{"\ufffd":1,"\U0001f600":1}'.encode()),  # by code points, not by UTF-16
+        event_with(b'{"a":' + b"[" * 900 + b"]" * 900 + b"}"),
         b"\xff",
         b"",
     ],

@@ -1,5 +1,6 @@
 """An exported log: every file read, every hash computed again, every entry looked at."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,10 +102,25 @@ def _check_tiles(folder: Path, leaves: list[bytes]) -> None:
 def _require_no_more(folder: Path, size: int) -> None:
     """A log of this size has no further files: an entry behind its end would be hidden."""
     known = {CHECKPOINT, *_names(size)}
-    for path in sorted((folder / "tile").rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if path.is_file() and name not in known:
+    for name in sorted(_found(folder)):
+        if name not in known:
             raise Fault(name, "a log of this size has no such file")
+
+
+def _found(folder: Path) -> Iterator[str]:
+    """Whatever lies under the tiles and is no folder of ours: links and pipes, too."""
+    top = folder / "tile"
+    if not os.path.lexists(top):
+        return
+    for parent, folders, others in os.walk(top, onerror=_raised):
+        links = [name for name in folders if (Path(parent) / name).is_symlink()]
+        for name in (*others, *links):
+            yield (Path(parent) / name).relative_to(folder).as_posix()
+
+
+def _raised(problem: OSError) -> None:
+    """A folder that cannot be read may hide anything."""
+    raise problem
 
 
 def _names(size: int) -> Iterator[str]:
