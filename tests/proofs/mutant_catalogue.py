@@ -82,8 +82,8 @@ RESERVING = (
         "a key from before the end of the month is not looked for",
         (
             "shared.services.admission:Admission.operation_id",
-            "if key and age",
-            "if not key and age",
+            "for partition in earlier if key else ():",
+            "for partition in earlier if not key else ():",
         ),
     ),
     mutant(
