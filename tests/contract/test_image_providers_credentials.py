@@ -286,7 +286,7 @@ DONE = BatchJob("batch_1", "completed", "file-2")
 
 
 async def _lines(batches: AzureOpenAIBatches) -> list[str]:
-    return [name async for name, _ in batches.outcomes(DONE, {"1-1": 1})]
+    return [line.custom_id async for line in batches.results(DONE, {"1-1": 1})]
 
 
 BATCH_REQUESTS: dict[str, tuple[Callable[[AzureOpenAIBatches], Awaitable[Any]], str, Answer]] = {
@@ -303,7 +303,7 @@ BATCH_REQUESTS: dict[str, tuple[Callable[[AzureOpenAIBatches], Awaitable[Any]], 
     ),
     "job": (lambda batches: batches.job("batch_1"), "batches/batch_1", FOUND),
     "cancel": (lambda batches: batches.cancel("batch_1"), "batches/batch_1/cancel", FOUND),
-    "outcomes": (
+    "results": (
         _lines,
         "files/file-2/content",
         Answer(body=b'{"custom_id":"1-1","response":{"status_code":200,"body":{}}}\n'),
