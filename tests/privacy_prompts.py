@@ -271,16 +271,8 @@ _SUBJECTS: Final = (
     "a passport office queue", "Vincent van Gogh's bedroom", "a server room", "a tax office",
     "a business card mock-up", "a phone on a marble table", "a team of 12 people", "a 1967 Mustang",
 )  # fmt: skip
-_DETAILS: Final = (
-    "35mm lens, f/1.8", "1920x1080", "ISO 3200, 1/250s", "--ar 16:9 --v 6.1 --seed 1234567",
-    "seed 4242424242", "4k 60fps", "in 1984", "2026-11-22", "21/11/2026 at 10:45",
-    "#ff8800 accents",
-    "Pantone 19-4052", "50% opacity", "3,500,000 stars", "$1,299.00 price tag", "scale 1:24",
-    "version 2.4.10.1", "hall B12", "route 66", "Boeing 747-400", "ISBN 978-3-16-148410-0",
-    "10 x 15 cm", "temperature 0.75", "cfg 7.5 steps 50", "coordinates 31.9523, 115.8613",
-    "model SM-G998B", "catalogue no 88012345", "queue number 123", "call centre 13 11 14",
-    "toll free 1800 555 000", "aspect 2.39:1", "123456789 pixels",
-    "uuid 8d3f2b1c-9a4e-4f6b-8c2d-1e5f7a9b3c4d",
+# Phrases of pictures that look like a secret, a phone number, an account or an address.
+PHRASES: Final = (
     "a knight discovers the secret key half-buried in moss",
     "a flag bearer sun-drenched in golden light",
     "a hacker guessing a password neon-green glow",
@@ -297,6 +289,18 @@ _DETAILS: Final = (
     "looking at me dot in the centre",
     "look at live dot net pattern",
     "Unreal Engine 5.3.2.1",
+)
+_DETAILS: Final = (
+    "35mm lens, f/1.8", "1920x1080", "ISO 3200, 1/250s", "--ar 16:9 --v 6.1 --seed 1234567",
+    "seed 4242424242", "4k 60fps", "in 1984", "2026-11-22", "21/11/2026 at 10:45",
+    "#ff8800 accents",
+    "Pantone 19-4052", "50% opacity", "3,500,000 stars", "$1,299.00 price tag", "scale 1:24",
+    "version 2.4.10.1", "hall B12", "route 66", "Boeing 747-400", "ISBN 978-3-16-148410-0",
+    "10 x 15 cm", "temperature 0.75", "cfg 7.5 steps 50", "coordinates 31.9523, 115.8613",
+    "model SM-G998B", "catalogue no 88012345", "queue number 123", "call centre 13 11 14",
+    "toll free 1800 555 000", "aspect 2.39:1", "123456789 pixels",
+    "uuid 8d3f2b1c-9a4e-4f6b-8c2d-1e5f7a9b3c4d",
+    *PHRASES,
 )  # fmt: skip
 _STYLES: Final = (
     "gouache",

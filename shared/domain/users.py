@@ -144,9 +144,12 @@ class User:
     def moved_from(self, department_id: str, at: str) -> Self:
         """After a move: work asked for in a former department is found there under its key."""
         oldest = (datetime.fromisoformat(at) - LEFT_KEPT).isoformat()
-        kept = [(name, left) for name, left in self.left.items() if left > oldest]
-        kept = [(name, left) for name, left in kept if name != self.department_id]
-        newest = sorted([*kept, (department_id, at)], key=lambda each: each[1])[-LEFT_MAX:]
+        kept = {
+            name: left
+            for name, left in {**self.left, department_id: at}.items()
+            if left > oldest and name != self.department_id
+        }
+        newest = sorted(kept.items(), key=lambda each: each[1])[-LEFT_MAX:]
         return replace(self, left=dict(newest))
 
     @property

@@ -1,5 +1,6 @@
 """The gate to spending: derive the operation id, reserve, open a period when its time has come."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 
@@ -44,17 +45,19 @@ class Admission:
         """
         now = self.clock.now()
         seed = (caller.tenant_id, caller.principal.object_id, kind, key or self.clock.new_id())
-        present, *earlier = await self._partitions(caller, now)
+        present, *earlier = await self._partitions(caller, caller.left if key else (), now)
         for partition in earlier if key else ():
             name = operation_id(partition, *seed)
             if not await self.ledger.bar(name, now.isoformat()):
                 return name
         return operation_id(present, *seed)
 
-    async def _partitions(self, caller: Caller, now: datetime) -> list[Partition]:
+    async def _partitions(
+        self, caller: Caller, former: Iterable[str], now: datetime
+    ) -> list[Partition]:
         """Where a key of this caller may stand: first the present place, then earlier ones."""
         found = []
-        for department_id in (caller.department_id, *caller.left):
+        for department_id in (caller.department_id, *former):
             calendar = await self.calendars.of(department_id)
             period = calendar.period_at(now)
             start = datetime.combine(calendar.start(period), time(), UTC)

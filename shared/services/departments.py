@@ -31,7 +31,7 @@ from shared.domain.roles import read_role
 from shared.domain.user_views import ChangeList
 from shared.domain.users import User, read_user
 from shared.errors import Conflict, FieldFault, Invalid, NotFound, PolicyDenied, PreconditionFailed
-from shared.ports import BudgetPolicies, Clock
+from shared.ports import POLICIES_PER_PAGE_MAX, BudgetPolicies, Clock
 from shared.ports.directory import DirectoryStore
 from shared.services.directory_changes import (
     DirectoryChanges,
@@ -279,23 +279,24 @@ class Departments:
 
     async def _people(self, tenant_id: str, wanted: PeopleFilter) -> Sequence[User]:
         found: list[User] = []
-        while page := await self.store.people_from(
-            tenant_id, wanted, len(found), PEOPLE_PER_PAGE_MAX
-        ):
+        while True:
+            page = await self.store.people_from(tenant_id, wanted, len(found), PEOPLE_PER_PAGE_MAX)
             found += [read_user(each) for each in page]
-        return found
+            if len(page) < PEOPLE_PER_PAGE_MAX:
+                return found
 
     async def _payers(self, department_id: str, kind: ScopeKind) -> Sequence[str]:
         """Projects and cost centres are whatever has a budget that has not ended."""
         found, after = [], f"{kind}:"
-        while page := await self.policies.policies(department_id, after=after):
+        while True:
+            page = await self.policies.policies(department_id, after=after)
             found += [
                 each.scope.scope_id for each in page if each.scope.kind == kind and not each.deleted
             ]
-            if page[-1].scope.kind != kind:
-                break  # they come in the order of their kinds
+            # They come in the order of their kinds.
+            if len(page) < POLICIES_PER_PAGE_MAX or page[-1].scope.kind != kind:
+                return found
             after = page[-1].scope.name
-        return found
 
 
 def _shown(department: Department, tree: DepartmentTree) -> dict[str, str | bool | None]:

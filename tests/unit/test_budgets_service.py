@@ -137,14 +137,20 @@ async def test_key_that_goes_on_in_the_next_period_shuts_the_old_door(world: Wor
     assert await world.admission.operation_id(builders.caller(), "batch", "key-1") == new
 
 
+async def admitted(world: World, caller: Caller) -> str:
+    """The id of a generation that was asked for under key-1, in an open period."""
+    operation = await world.admission.operation_id(caller, "generation", "key-1")
+    limits = dict.fromkeys(caller.charge().scopes(), 10_000_000)
+    partition = Partition("marketing", "202611")
+    await builders.open_budgets(world.policies.connection, partition, limits)
+    await world.ledger.reserve(builders.reservation(builders.item(operation)))
+    return operation
+
+
 async def test_key_that_was_used_before_the_period_ended_keeps_its_id(world: World) -> None:
     world.clock.set(MIDNIGHT - timedelta(seconds=10))
     caller = builders.caller()
-    old = await world.admission.operation_id(caller, "generation", "key-1")
-    partition = Partition("marketing", "202611")
-    limits = dict.fromkeys(caller.charge().scopes(), 10_000_000)
-    await builders.open_budgets(world.policies.connection, partition, limits)
-    await world.ledger.reserve(builders.reservation(builders.item(old)))
+    old = await admitted(world, caller)
     world.clock.set(MIDNIGHT + timedelta(seconds=5))
     assert await world.admission.operation_id(caller, "generation", "key-1") == old
 
@@ -158,11 +164,7 @@ async def moved(world: World, caller: Caller) -> Caller:
 
 async def test_key_is_found_in_the_department_that_somebody_left(world: World) -> None:
     caller = builders.caller()
-    old = await world.admission.operation_id(caller, "generation", "key-1")
-    partition = Partition("marketing", "202611")
-    limits = dict.fromkeys(caller.charge().scopes(), 10_000_000)
-    await builders.open_budgets(world.policies.connection, partition, limits)
-    await world.ledger.reserve(builders.reservation(builders.item(old)))
+    old = await admitted(world, caller)
     caller = await moved(world, caller)
     assert await world.admission.operation_id(caller, "generation", "key-1") == old
     other = await world.admission.operation_id(caller, "generation", "key-2")

@@ -7,6 +7,7 @@ import pytest
 
 from shared.domain.identifiers_scan import find_identifiers
 from shared.domain.identifiers_text import plain_texts
+from tests.privacy_prompts import PHRASES
 from tests.privacy_surfaces import DRAWN, NUMBERS, OF_NUMBERS, OF_OTHERS, plain_prompts, surfaces
 
 SEED = 20261123
@@ -174,22 +175,7 @@ def test_what_is_hidden_in_characters_that_are_not_drawn_is_read() -> None:
         "at -37.81367, 144.96331",
         "2026-11-22 10:45:30",
         "123456782:30:15",
-        "a knight discovers the secret key half-buried in moss",
-        "a flag bearer sun-drenched in golden light",
-        "a hacker guessing a password neon-green glow",
-        "password: open-sesame written in sand",
-        "access key carved-ivory handle",
-        "timestamp 03/08/2024 12:30:15",
-        "frame of 2024/03/08 12:30:15",
-        "date stamp 07.04.1998 21:15",
-        "An epic account of 250 000 soldiers marching, 1914-1918",
-        "first-hand account: 100,000 people, 2024-2025",
-        "look at live.tv",
-        "meet me @ noon.today",
-        "tag #art @ museum.exhibit",
-        "looking at me dot in the centre",
-        "look at live dot net pattern",
-        "Unreal Engine 5.3.2.1",
+        *PHRASES,
     ],
 )
 def test_numbers_of_things_are_no_identifiers(text: str) -> None:
